@@ -1,0 +1,58 @@
+"""resight: have we seen this one before? Train, measure, embed and search re-identification models.
+
+The public face is what stands here; heavy parts are imported when they are first used.
+Shape letters: see :mod:`resight.records`.
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+from resight.errors import DataError, ModelError, RecipeError, ResightError, TrainingError
+from resight.records import Embeddings, Ranking, Report, Split
+
+if TYPE_CHECKING:
+    from resight import datasets, models
+    from resight.embedding.embedder import Embedder
+    from resight.models.load import load
+    from resight.retrieval.evaluate import evaluate
+    from resight.training.loop import train
+
+__version__ = "0.1.0"
+__all__ = [
+    "DataError",
+    "Embedder",
+    "Embeddings",
+    "ModelError",
+    "Ranking",
+    "RecipeError",
+    "Report",
+    "ResightError",
+    "Split",
+    "TrainingError",
+    "datasets",
+    "evaluate",
+    "load",
+    "models",
+    "train",
+]
+
+_LAZY = {
+    "Embedder": "resight.embedding.embedder",
+    "evaluate": "resight.retrieval.evaluate",
+    "load": "resight.models.load",
+    "train": "resight.training.loop",
+}
+
+
+def __getattr__(name: str) -> Any:
+    if name in ("datasets", "models"):
+        return import_module(f"resight.{name}")
+    if name in _LAZY:
+        return getattr(import_module(_LAZY[name]), name)
+    raise AttributeError(f"module 'resight' has no attribute {name!r}")
+
+
+def __dir__() -> list[str]:
+    return __all__

@@ -1,0 +1,21 @@
+"""The few exceptions a caller can catch. Every message is one sentence: what, where, and what to do."""
+
+
+class ResightError(Exception):
+    """Anything resight refuses to do; the message says what is wrong, where, and how to mend it."""
+
+
+class DataError(ResightError):
+    """Images, folders, archives or labels that cannot be used as they are."""
+
+
+class ModelError(ResightError):
+    """A model, checkpoint or card that does not exist, does not load or does not fit."""
+
+
+class RecipeError(ResightError):
+    """A recipe or an option with a wrong name or value."""
+
+
+class TrainingError(ResightError):
+    """A training run that cannot go on: a non-finite loss, a full disk, a run that does not match its checkpoint."""

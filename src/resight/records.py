@@ -1,0 +1,229 @@
+"""The carriers that flow through resight: frozen, columnar, and checked when built.
+
+Shape letters used everywhere: ``N`` images, ``D`` embedding, ``Q`` queries, ``G`` gallery, ``K`` neighbours,
+``B`` batch, ``C, H, W`` image, ``P`` identities per batch.
+
+Identity -1 is *junk* (never counted), identity 0 a *distractor* (kept in the gallery, matches nobody),
+as in Market-1501; every dataset maps its own conventions onto these.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field, fields
+from types import MappingProxyType
+from typing import Any
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from resight.errors import DataError
+
+JUNK = -1
+DISTRACTOR = 0
+
+
+def _vector(owner: str, name: str, values: ArrayLike, length: int | None, kind: str) -> NDArray[Any]:
+    """A read-only 1-d array of integers (``kind="int"``) or text (``"str"``) with ``length`` entries, or an error."""
+    array = np.asarray(values)
+    if array.ndim != 1:
+        raise DataError(
+            f"{owner}.{name} must have shape (N,) but has shape {array.shape}: pass one value per image."
+        )
+    if length is not None and len(array) != length:
+        raise DataError(
+            f"{owner}.{name} has {len(array)} values for {length} images: pass exactly one value per image."
+        )
+    if kind == "int":
+        if array.size and array.dtype.kind not in "iu":
+            raise DataError(
+                f"{owner}.{name} must hold integers (int64) but holds {array.dtype}: "
+                "map labels to integers first, for example with numpy.unique(labels, return_inverse=True)."
+            )
+        array = array.astype(np.int64)
+    else:
+        if array.size and array.dtype.kind not in "UO":
+            raise DataError(f"{owner}.{name} must hold text but holds {array.dtype}: pass paths as str.")
+        array = array.astype(np.str_)
+    array.flags.writeable = False
+    return array
+
+
+def _columns(owner: str, columns: Mapping[str, ArrayLike], length: int) -> Mapping[str, NDArray[Any]]:
+    checked: dict[str, NDArray[Any]] = {}
+    for name, values in columns.items():
+        array = np.array(values)
+        if array.ndim == 0 or len(array) != length:
+            raise DataError(
+                f"{owner}.columns[{name!r}] has shape {array.shape} for {length} images: "
+                "the first axis must have one entry per image."
+            )
+        array.flags.writeable = False
+        checked[name] = array
+    return MappingProxyType(checked)
+
+
+@dataclass(frozen=True, eq=False)
+class Split:
+    """Images and who is on them: parallel columns, one entry per image.
+
+    Attributes:
+        paths: (N,) str. A path may lead through a zip archive as through a folder: ``"m.zip/query/1.jpg"``.
+        identities: (N,) int64. -1 is junk, 0 a distractor.
+        cameras: (N,) int64.
+        columns: optional named columns, each with N entries first (``times``, ``tracks``, attributes).
+        name: where the images come from, for messages and reports.
+
+    Raises:
+        DataError: a column of the wrong shape, length or type.
+    """
+
+    paths: NDArray[np.str_]
+    identities: NDArray[np.int64]
+    cameras: NDArray[np.int64]
+    columns: Mapping[str, NDArray[Any]] = field(default_factory=dict)
+    name: str = "images"
+
+    def __post_init__(self) -> None:
+        put = object.__setattr__
+        put(self, "paths", _vector("Split", "paths", self.paths, None, "str"))
+        count = len(self.paths)
+        put(self, "identities", _vector("Split", "identities", self.identities, count, "int"))
+        put(self, "cameras", _vector("Split", "cameras", self.cameras, count, "int"))
+        put(self, "columns", _columns("Split", self.columns, count))
+
+    def __len__(self) -> int:
+        return len(self.paths)
+
+    def take(self, which: ArrayLike, name: str | None = None) -> Split:
+        """The images at ``which`` (indices or a boolean mask), in that order."""
+        index = np.asarray(which)
+        return Split(
+            self.paths[index],
+            self.identities[index],
+            self.cameras[index],
+            {key: column[index] for key, column in self.columns.items()},
+            name or self.name,
+        )
+
+
+@dataclass(frozen=True, eq=False)
+class Embeddings:
+    """Embedded images: vectors and, where known, the columns of the split they came from.
+
+    Attributes:
+        vectors: (N, D) float32, finite.
+        identities, cameras: (N,) int64, or None where unknown.
+        paths: (N,) str, or None.
+        columns: as in :class:`Split`.
+        fingerprint: which weights and preprocessing made the vectors; "" where unknown.
+
+    Raises:
+        DataError: a wrong shape, length or type, or a NaN or infinity (naming the first such row).
+    """
+
+    vectors: NDArray[np.float32]
+    identities: NDArray[np.int64] | None = None
+    cameras: NDArray[np.int64] | None = None
+    paths: NDArray[np.str_] | None = None
+    columns: Mapping[str, NDArray[Any]] = field(default_factory=dict)
+    fingerprint: str = ""
+
+    def __post_init__(self) -> None:
+        vectors = np.asarray(self.vectors)
+        if vectors.ndim != 2 or vectors.shape[1] == 0:
+            raise DataError(
+                f"Embeddings.vectors must have shape (N, D) with D >= 1 but has shape {vectors.shape}: "
+                "pass one row per image."
+            )
+        if vectors.dtype.kind != "f":
+            raise DataError(
+                f"Embeddings.vectors must hold floats (float32) but holds {vectors.dtype}: "
+                "convert with .astype(numpy.float32)."
+            )
+        vectors = np.ascontiguousarray(vectors, dtype=np.float32)
+        finite = np.isfinite(vectors).all(axis=1)
+        if not finite.all():
+            raise DataError(
+                f"Embeddings.vectors has NaN or infinity in {int((~finite).sum())} of {len(vectors)} rows, "
+                f"first in row {int(np.argmin(finite))}: embed those images again or leave them out."
+            )
+        put = object.__setattr__
+        put(self, "vectors", vectors)
+        for name, kind in (("identities", "int"), ("cameras", "int"), ("paths", "str")):
+            values = getattr(self, name)
+            if values is not None:
+                put(self, name, _vector("Embeddings", name, values, len(vectors), kind))
+        put(self, "columns", _columns("Embeddings", self.columns, len(vectors)))
+
+    def __len__(self) -> int:
+        return len(self.vectors)
+
+    @classmethod
+    def of(cls, split: Split, vectors: NDArray[np.float32], fingerprint: str = "") -> Embeddings:
+        """The vectors of ``split``'s images, with its columns."""
+        return cls(vectors, split.identities, split.cameras, split.paths, split.columns, fingerprint)
+
+
+@dataclass(frozen=True, eq=False)
+class Ranking:
+    """The K nearest gallery images of each query, nearest first.
+
+    Attributes:
+        indices: (Q, K) int64 into the gallery; -1 where a query has fewer than K valid gallery images.
+        distances: (Q, K) float32, not decreasing along a row; infinity where there is no image.
+    """
+
+    indices: NDArray[np.int64]
+    distances: NDArray[np.float32]
+
+    def __post_init__(self) -> None:
+        indices, distances = np.asarray(self.indices), np.asarray(self.distances)
+        if indices.ndim != 2 or indices.shape != distances.shape:
+            raise DataError(
+                f"Ranking.indices has shape {indices.shape} and Ranking.distances {distances.shape}: "
+                "both must be (Q, K)."
+            )
+        object.__setattr__(self, "indices", indices.astype(np.int64))
+        object.__setattr__(self, "distances", distances.astype(np.float32))
+
+
+@dataclass(frozen=True, eq=False)
+class Report:
+    """What an evaluation found; rates are in [0, 1].
+
+    Attributes:
+        mAP: mean average precision over the evaluated queries.
+        cmc: ``cmc[k]`` is the share of evaluated queries with a true match among the first k, k = 1..50.
+        mINP: mean inverse negative penalty (Ye et al. 2021): (number of true matches) / (rank of the last one).
+        average_precision: (Q,) float64 per query, NaN where a query was dropped.
+        first_match: (Q,) int64, the rank (from 1) of the first true match, 0 where a query was dropped.
+        queries: how many queries were given; ``evaluated`` of them counted.
+        dropped: how many queries had no true match in the gallery, which therefore count nowhere.
+        gallery: how many gallery images were given.
+        protocol, metric: the rules that were followed.
+    """
+
+    mAP: float
+    cmc: Mapping[int, float]
+    mINP: float
+    average_precision: NDArray[np.float64]
+    first_match: NDArray[np.int64]
+    queries: int
+    evaluated: int
+    dropped: int
+    gallery: int
+    protocol: str
+    metric: str
+
+    def numbers(self) -> dict[str, Any]:
+        """The report without its per-query arrays, ready for JSON."""
+        plain = {f.name: getattr(self, f.name) for f in fields(self) if f.name not in ("average_precision", "first_match")}
+        return plain | {"cmc": {str(rank): self.cmc[rank] for rank in (1, 5, 10, 20, 50) if rank in self.cmc}}
+
+    def __str__(self) -> str:
+        return (
+            f"R1 {self.cmc[1]:.2%}  R5 {self.cmc[5]:.2%}  R10 {self.cmc[10]:.2%}  "
+            f"mAP {self.mAP:.2%}  mINP {self.mINP:.2%}  ({self.metric}, {self.protocol}; {self.queries:,} queries: "
+            f"{self.evaluated:,} evaluated, {self.dropped:,} without a match)"
+        )
