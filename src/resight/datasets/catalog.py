@@ -1,0 +1,165 @@
+"""The catalog: what a re-ID data set is, and every data set known by name.
+
+A data set is added in one file of this package with one decorator::
+
+    @register("my_data")
+    def my_data(root: str | Path, *, strict: bool = True) -> Dataset: ...
+
+and is then there for ``load("my_data", root, strict=False)`` and in ``names()``.
+"""
+
+from __future__ import annotations
+
+import difflib
+import hashlib
+import inspect
+import os
+import pkgutil
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from importlib import import_module
+from pathlib import Path
+from typing import TypeVar
+
+import numpy as np
+
+from resight.errors import DataError, RecipeError
+from resight.records import DISTRACTOR, JUNK, Split
+
+
+@dataclass(frozen=True, eq=False)
+class Dataset:
+    """A re-ID data set: what to train on, what to ask, and where to look.
+
+    Attributes:
+        name: what it is called in messages and reports.
+        train, query, gallery: its images; identities of ``train`` never appear in the other two.
+        protocol: the rules of evaluation: ``"market1501"`` (same identity in the same camera does not count)
+            or ``"single_camera"`` (it counts).
+        notes: what a reader of its numbers should know, one sentence each.
+    """
+
+    name: str
+    train: Split
+    query: Split
+    gallery: Split
+    protocol: str = "market1501"
+    notes: tuple[str, ...] = ()
+
+    @property
+    def splits(self) -> dict[str, Split]:
+        """The three splits by name: train, query, gallery."""
+        return {"train": self.train, "query": self.query, "gallery": self.gallery}
+
+    def fingerprint(self) -> str:
+        """64 hex digits that stand for who is on which image in which split.
+
+        It covers names, identities and cameras, in order. Names count from the deepest folder that holds all
+        images, so the same data in another place, or in a zip archive, has the same fingerprint.
+        """
+        names = {
+            key: [path.replace(os.sep, "/") for path in split.paths.tolist()] for key, split in self.splits.items()
+        }
+        start = len(_common_folder(name for group in names.values() for name in group))
+        digest = hashlib.sha256()
+        for key, split in self.splits.items():
+            digest.update(f"{key} {len(split)}\n".encode())
+            digest.update("\n".join(path[start:] for path in paths[key]).encode("utf-8", "surrogateescape"))
+            digest.update(split.identities.astype("<i8").tobytes())
+            digest.update(split.cameras.astype("<i8").tobytes())
+        return digest.hexdigest()
+
+    def facts(self) -> dict[str, dict[str, int]]:
+        """Of each split how many images, identities (junk and distractors aside), cameras, junk and distractors."""
+        return {
+            key: {
+                "images": len(split),
+                "identities": len(np.unique(split.identities[split.identities > DISTRACTOR])),
+                "cameras": len(np.unique(split.cameras)),
+                "junk": int((split.identities == JUNK).sum()),
+                "distractors": int((split.identities == DISTRACTOR).sum()),
+            }
+            for key, split in self.splits.items()
+        }
+
+
+Loader = TypeVar("Loader", bound=Callable[..., Dataset])
+_LOADERS: dict[str, Callable[..., Dataset]] = {}
+
+
+def register(name: str) -> Callable[[Loader], Loader]:
+    """Put a loader ``(root, **options) -> Dataset`` in the catalog under ``name``.
+
+    Raises:
+        RecipeError: another loader already has that name.
+    """
+
+    def add(loader: Loader) -> Loader:
+        known = _LOADERS.get(name)
+        if known is not None and known.__module__ != loader.__module__:
+            raise RecipeError(
+                f"The data set name {name!r} of {loader.__module__} is taken by {known.__module__}: choose another."
+            )
+        _LOADERS[name] = loader
+        return loader
+
+    return add
+
+
+def names() -> list[str]:
+    """The names that :func:`load` knows, sorted."""
+    package = import_module(__package__ or "resight.datasets")
+    for module in pkgutil.iter_modules(package.__path__):
+        import_module(f"{package.__name__}.{module.name}")
+    return sorted(_LOADERS)
+
+
+def load(name: str, root: str | Path | None = None, **options: object) -> Dataset:
+    """The data set ``name`` from ``root``, a folder or a zip archive.
+
+    Args:
+        name: one of :func:`names`.
+        root: where the images are.
+        options: passed on to the data set's own loader, for example ``fold="validation"`` or ``strict=False``.
+
+    Raises:
+        RecipeError: no such data set or option; the message names the nearest one.
+        DataError: ``root`` is missing, or is not that data set.
+    """
+    if name not in _LOADERS:
+        known = names()
+        if name not in known:
+            raise RecipeError(
+                f"There is no data set {name!r}{_nearest(name, known)}: choose one of {', '.join(known)}."
+            )
+    loader = _LOADERS[name]
+    parameters = inspect.signature(loader).parameters
+    if not any(parameter.kind is parameter.VAR_KEYWORD for parameter in parameters.values()):
+        allowed = [key for key in parameters if key != "root"]
+        for option in options:
+            if option not in allowed:
+                raise RecipeError(
+                    f"The data set {name!r} has no option {option!r}{_nearest(option, allowed)}: "
+                    f"it takes {', '.join(allowed) or 'none'}."
+                )
+    if root is None:
+        if "root" not in parameters or parameters["root"].default is not inspect.Parameter.empty:
+            return loader(**options)
+        raise DataError(f"The data set {name!r} needs to know where its images are: pass the folder or zip as root.")
+    return loader(root, **options)
+
+
+def _nearest(name: str, known: Iterable[str]) -> str:
+    """``" (did you mean 'market1501'?)"``, or nothing when no name is near."""
+    lowered = {candidate.lower(): candidate for candidate in known}
+    near = difflib.get_close_matches(name.lower(), lowered, n=1, cutoff=0.5)
+    return f" (did you mean {lowered[near[0]]!r}?)" if near else ""
+
+
+def _common_folder(paths: Iterable[str]) -> str:
+    """The deepest folder that holds all ``paths``, with its closing slash; "" where there is none."""
+    ordered = sorted(paths)
+    if not ordered:
+        return ""
+    prefix = os.path.commonprefix([ordered[0], ordered[-1]])  # noqa: RUF071, cut back to a slash just below
+    return prefix[: prefix.rfind("/") + 1]
