@@ -57,10 +57,8 @@ class Dataset:
         It covers names, identities and cameras, in order. Names count from the deepest folder that holds all
         images, so the same data in another place, or in a zip archive, has the same fingerprint.
         """
-        names = {
-            key: [path.replace(os.sep, "/") for path in split.paths.tolist()] for key, split in self.splits.items()
-        }
-        start = len(_common_folder(name for group in names.values() for name in group))
+        paths = {key: split.paths.tolist() for key, split in self.splits.items()}
+        start = len(_common_folder(path for group in paths.values() for path in group))
         digest = hashlib.sha256()
         for key, split in self.splits.items():
             digest.update(f"{key} {len(split)}\n".encode())
