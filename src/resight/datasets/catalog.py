@@ -81,6 +81,7 @@ class Dataset:
         }
 
 
+PACKAGE = "resight.datasets"
 Loader = TypeVar("Loader", bound=Callable[..., Dataset])
 _LOADERS: dict[str, Callable[..., Dataset]] = {}
 
@@ -106,9 +107,8 @@ def register(name: str) -> Callable[[Loader], Loader]:
 
 def names() -> list[str]:
     """The names that :func:`load` knows, sorted."""
-    package = import_module(__package__ or "resight.datasets")
-    for module in pkgutil.iter_modules(package.__path__):
-        import_module(f"{package.__name__}.{module.name}")
+    for module in _modules():
+        import_module(f"{PACKAGE}.{module}")
     return sorted(_LOADERS)
 
 
@@ -124,6 +124,8 @@ def load(name: str, root: str | Path | None = None, **options: object) -> Datase
         RecipeError: no such data set or option; the message names the nearest one.
         DataError: ``root`` is missing, or is not that data set.
     """
+    if name not in _LOADERS and name in _modules():  # a data set mostly bears its file's name: spare the other imports
+        import_module(f"{PACKAGE}.{name}")
     if name not in _LOADERS:
         known = names()
         if name not in known:
@@ -145,6 +147,10 @@ def load(name: str, root: str | Path | None = None, **options: object) -> Datase
             return loader(**options)
         raise DataError(f"The data set {name!r} needs to know where its images are: pass the folder or zip as root.")
     return loader(root, **options)
+
+
+def _modules() -> list[str]:
+    return [module.name for module in pkgutil.iter_modules(import_module(PACKAGE).__path__)]
 
 
 def _nearest(name: str, known: Iterable[str]) -> str:
