@@ -1,0 +1,98 @@
+"""The card of a model: everything needed to use its weights rightly, kept beside them."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from resight.errors import ModelError
+from resight.files import write_text
+
+IMAGENET_MEAN = (0.485, 0.456, 0.406)
+IMAGENET_STD = (0.229, 0.224, 0.225)
+
+
+class Preprocessing(BaseModel):
+    """From a decoded image to the network's input. Normalisation is never inside the network.
+
+    The image is resized to ``height`` x ``width`` (``stretch``, or ``letterbox``: longer side fits, the rest is zero),
+    put in ``colour`` order, divided by ``scale``, then ``mean`` is subtracted and the result divided by ``std``.
+    ``interpolation``: ``area`` where the image shrinks and ``linear`` where it grows (OpenCV).
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    height: int = Field(256, gt=0)
+    width: int = Field(128, gt=0)
+    resize: Literal["stretch", "letterbox"] = "stretch"
+    interpolation: Literal["linear-area"] = "linear-area"
+    colour: Literal["RGB", "BGR"] = "RGB"
+    scale: float = Field(255.0, gt=0)
+    mean: tuple[float, float, float] = IMAGENET_MEAN
+    std: tuple[float, float, float] = IMAGENET_STD
+
+
+class Licences(BaseModel):
+    """Three different things that people mix up."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    code: str = "Apache-2.0"
+    weights: str = "unknown"
+    data: str = "unknown"
+
+
+class Card(BaseModel):
+    """What a model is, what it needs, and what was measured with it.
+
+    Attributes:
+        architecture, arguments: what :func:`resight.models.create` takes.
+        dim: length of the embedding; ``metric``: how embeddings are to be compared.
+        trained_on: the training data, in words and as a fingerprint.
+        metrics: one entry per measurement: data, numbers in [0, 1], and the command that measured them.
+        threshold: distance up to which two images count as the same, once calibrated.
+        fingerprint: which weights and preprocessing; embeddings with different ones are never compared.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    architecture: str
+    arguments: dict[str, Any] = {}
+    preprocessing: Preprocessing = Preprocessing()
+    dim: int = 512
+    metric: Literal["euclidean", "cosine"] = "euclidean"
+    trained_on: str = "unknown"
+    licences: Licences = Licences()
+    metrics: tuple[dict[str, Any], ...] = ()
+    threshold: float | None = None
+    fingerprint: str = ""
+
+    def save(self, weights: str | Path) -> Path:
+        """Write the card beside its weights file, as ``<stem>.card.json``."""
+        path = card_path(weights)
+        write_text(path, self.model_dump_json(indent=2) + "\n")
+        return path
+
+
+def card_path(weights: str | Path) -> Path:
+    """Where the card of a weights file stands: ``runs/a/model.safetensors`` has ``runs/a/model.card.json``."""
+    return Path(weights).with_suffix(".card.json")
+
+
+def read_card(weights: str | Path) -> Card | None:
+    """The card beside a weights file, or None if it has none.
+
+    Raises:
+        ModelError: the card is not valid.
+    """
+    path = card_path(weights)
+    if not path.exists():
+        return None
+    try:
+        return Card.model_validate_json(path.read_text(encoding="utf-8"))
+    except (ValidationError, OSError, UnicodeDecodeError) as error:
+        first = error.errors()[0] if isinstance(error, ValidationError) else {"loc": (), "msg": str(error)}
+        where = ".".join(map(str, first["loc"])) or "the file"
+        raise ModelError(f"{path} is not a valid model card ({where}: {first['msg']}): mend or delete it.") from None

@@ -1,0 +1,44 @@
+"""The two ends a re-ID network can have: a plain classifier, or BNNeck.
+
+Both keep the published key name ``classifier``; BNNeck adds ``bottleneck``, as in the authors' code.
+"""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from torch import Tensor, nn
+
+from resight.errors import ModelError
+from resight.models.output import Output
+
+Head = Literal["plain", "bnneck"]
+
+
+def build(kind: Head, dim: int, num_identities: int) -> tuple[nn.Module, nn.Linear | None]:
+    """The neck and the classifier of a network whose vector has ``dim`` entries.
+
+    ``plain``: identity neck, classifier with bias (torchreid). ``bnneck``: batch normalisation with its bias frozen
+    at zero, classifier without bias drawn from N(0, 0.001) (Luo et al., "Bag of Tricks", 2019). With
+    ``num_identities=0`` there is no classifier.
+    """
+    if kind not in ("plain", "bnneck"):
+        raise ModelError(f"head {kind!r} does not exist: choose 'plain' or 'bnneck'.")
+    neck: nn.Module = nn.Identity()
+    if kind == "bnneck":
+        neck = nn.BatchNorm1d(dim)
+        neck.bias.requires_grad_(False)
+    if num_identities == 0:
+        return neck, None
+    classifier = nn.Linear(dim, num_identities, bias=kind == "plain")
+    nn.init.normal_(classifier.weight, 0, 0.01 if kind == "plain" else 0.001)
+    if kind == "plain":
+        nn.init.zeros_(classifier.bias)
+    return neck, classifier
+
+
+def output(vector: Tensor, neck: nn.Module, classifier: nn.Linear | None) -> Output:
+    """Embedding after the neck, metric losses before it, identity losses on the classifier (all the same if plain)."""
+    embedding = neck(vector)
+    logits = () if classifier is None else (classifier(embedding),)
+    return Output(embedding, (vector,), logits)

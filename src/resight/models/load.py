@@ -1,0 +1,72 @@
+"""From a name or a file to a model that is ready to embed."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from torch import nn
+
+from resight.errors import ModelError
+from resight.models import registry, weights
+from resight.models.card import Card, Preprocessing, read_card
+
+
+@dataclass(frozen=True)
+class Model:
+    """A network in evaluation mode, its card, and what loading its weights did."""
+
+    network: nn.Module
+    card: Card
+    loading: weights.LoadReport
+
+    def save(self, path: str | Path) -> None:
+        """Write weights (``path``, safetensors) and card (beside it)."""
+        weights.save(self.network, path)
+        self.card.save(path)
+
+
+def load(name: str | Path, weights: str | Path | None = None, *, partial: bool = False, **arguments: Any) -> Model:
+    """A model by registered name, or by the path of a checkpoint that has its card beside it.
+
+    Args:
+        name: a registered architecture (``"osnet_x0_25"``) or a weight file with a card.
+        weights: a weight file for a registered architecture (safetensors, or torch with torchreid's key names).
+            Without it the weights are random.
+        partial: load whatever matches instead of refusing a file that does not match wholly.
+        arguments: for the architecture, and ``height``, ``width`` for the input size (256 x 128 if not given).
+
+    Raises:
+        ModelError: unknown name, unreadable or unfitting weights, or a checkpoint without a card.
+    """
+    known = str(name) in registry.list_models()
+    file = Path(weights) if weights is not None else None if known else Path(name)
+    card = read_card(file) if file is not None else None
+    if card is None:
+        if not known:
+            if Path(name).exists():
+                raise ModelError(
+                    f"{name} has no card beside it: say which architecture it is, "
+                    f'as in load("osnet_x0_25", weights="{name}").'
+                )
+            registry.create(str(name))  # raises, with the nearest name
+        size = {key: arguments.pop(key) for key in ("height", "width") if key in arguments}
+        card = Card(architecture=str(name), arguments=arguments, preprocessing=Preprocessing(**size))
+    elif known and card.architecture != str(name):
+        raise ModelError(f"{file} holds {card.architecture}, not {name}: load it under its own name.")
+    return from_card(card, file, partial=partial)
+
+
+def from_card(card: Card, file: Path | None, *, partial: bool = False) -> Model:
+    """Build the network that a card describes and fill it from ``file`` (random weights if None)."""
+    tensors = weights.read(file) if file is not None else {}
+    network = registry.create(card.architecture, **card.arguments).eval()
+    report = weights.fit(network, tensors, source=str(file), partial=partial) if tensors else weights.LoadReport()
+    found = weights.fingerprint(network, card.preprocessing.model_dump_json())
+    if card.fingerprint and card.fingerprint != found:
+        raise ModelError(
+            f"{file} does not belong to the card beside it (fingerprint {found}, card {card.fingerprint}): "
+            "put the right pair together."
+        )
+    return Model(network, card.model_copy(update={"fingerprint": found}), report)

@@ -1,0 +1,47 @@
+"""Every architecture by name. A model is added in one file with one decorator."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from difflib import get_close_matches
+from fnmatch import fnmatch
+from typing import Any, TypeVar
+
+from torch import nn
+
+from resight.errors import ModelError
+
+Builder = TypeVar("Builder", bound=Callable[..., nn.Module])
+_BUILDERS: dict[str, Callable[..., nn.Module]] = {}
+
+
+def register(builder: Builder) -> Builder:
+    """Make ``builder`` known under its own name: ``builder(num_identities=0, head="plain", **arguments)``."""
+    _BUILDERS[builder.__name__] = builder
+    return builder
+
+
+def list_models(pattern: str = "*") -> list[str]:
+    """The names of all architectures that match a shell pattern, such as ``"osnet*"``."""
+    return sorted(name for name in _BUILDERS if fnmatch(name, pattern))
+
+
+def create(name: str, num_identities: int = 0, **arguments: Any) -> nn.Module:
+    """A bare network with random weights.
+
+    Args:
+        name: one of :func:`list_models`.
+        num_identities: size of the classifier used in training; 0 for none.
+        arguments: what the architecture takes besides, such as ``head="bnneck"``.
+
+    Raises:
+        ModelError: an unknown name (the nearest one is suggested) or an argument the architecture does not take.
+    """
+    if name not in _BUILDERS:
+        near = get_close_matches(name, _BUILDERS, n=1)
+        hint = f"did you mean {near[0]!r}?" if near else f"known: {', '.join(list_models())}."
+        raise ModelError(f"there is no model named {name!r}: {hint}")
+    try:
+        return _BUILDERS[name](num_identities=num_identities, **arguments)
+    except TypeError as error:
+        raise ModelError(f"model {name!r} cannot be built with {arguments}: {error}.") from None

@@ -1,0 +1,131 @@
+"""Weight files: reading them safely, fitting them to a network, and saying what was used.
+
+safetensors and torch files (``weights_only=True``: a file can never run code). Foreign files load by their own key
+names; ``module.`` prefixes and the usual wrappers (``state_dict``, ``model``, ``net``) are removed.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import pickle
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+from safetensors import SafetensorError
+from safetensors.torch import load_file, save_file
+from torch import Tensor, nn
+
+from resight.errors import ModelError
+from resight.files import atomic_path
+
+WRAPPERS = ("state_dict", "model", "net", "network", "model_state_dict")
+
+
+@dataclass(frozen=True)
+class LoadReport:
+    """Which tensors of a file went where.
+
+    Attributes:
+        used: keys copied into the network.
+        dropped: keys of the file that the network does not have, or has only in training (the classifier).
+        missing: keys of the network that the file does not give; they keep their initial values.
+        mismatched: keys of both whose shapes differ, as ``key (file shape, network shape)``; not copied.
+    """
+
+    used: tuple[str, ...] = ()
+    dropped: tuple[str, ...] = ()
+    missing: tuple[str, ...] = ()
+    mismatched: tuple[str, ...] = ()
+
+    def __str__(self) -> str:
+        parts = [f"{len(self.used)} tensors used"]
+        for name in ("dropped", "missing", "mismatched"):
+            keys = getattr(self, name)
+            if keys:
+                parts.append(f"{len(keys)} {name} ({', '.join(keys[:4])}{', ...' if len(keys) > 4 else ''})")
+        return ", ".join(parts)
+
+
+def read(path: str | Path) -> dict[str, Tensor]:
+    """The tensors of a weight file, on the CPU, without wrappers and ``module.`` prefixes.
+
+    Raises:
+        ModelError: the file is missing, damaged, or holds no tensors.
+    """
+    file = Path(path)
+    if not file.is_file():
+        raise ModelError(f"{file} does not exist: check the path of the weights.")
+    try:
+        if file.suffix == ".safetensors":
+            found: object = load_file(file)
+        else:
+            found = torch.load(file, map_location="cpu", weights_only=True)
+    except (SafetensorError, pickle.UnpicklingError, RuntimeError, EOFError, ValueError, OSError, KeyError) as error:
+        reason = str(error).splitlines()[0][:160] if str(error) else type(error).__name__
+        raise ModelError(
+            f"{file} is not a weight file that can be read safely ({reason}): pass a .safetensors or torch state dict."
+        ) from None
+    while isinstance(found, Mapping) and (inner := next((w for w in WRAPPERS if isinstance(found.get(w), Mapping)), "")):
+        found = found[inner]
+    tensors = {k: v for k, v in found.items() if isinstance(v, Tensor)} if isinstance(found, Mapping) else {}
+    if not tensors:
+        raise ModelError(f"{file} holds no tensors: pass a state dict of a network.")
+    return {key.removeprefix("module."): value for key, value in tensors.items()}
+
+
+def fit(network: nn.Module, tensors: Mapping[str, Tensor], *, source: str, partial: bool = False) -> LoadReport:
+    """Copy ``tensors`` into ``network`` by name.
+
+    The classifier and batch counters may be absent on either side; everything else must match, unless ``partial``.
+
+    Raises:
+        ModelError: nothing matches, or (without ``partial``) something is missing, left over or of another shape.
+    """
+    own = network.state_dict()
+    used = [k for k in tensors if k in own and own[k].shape == tensors[k].shape]
+    report = LoadReport(
+        tuple(used),
+        tuple(k for k in tensors if k not in own),
+        tuple(k for k in own if k not in tensors and not k.endswith("num_batches_tracked")),
+        tuple(
+            f"{k} {tuple(tensors[k].shape)}, {tuple(own[k].shape)}"
+            for k in tensors
+            if k in own and own[k].shape != tensors[k].shape
+        ),
+    )
+    serious = [
+        key
+        for key in (*report.dropped, *report.missing, *report.mismatched)
+        if not key.startswith("classifier.") and not key.endswith("num_batches_tracked")
+    ]
+    if not used or (serious and not partial):
+        raise ModelError(
+            f"{source} does not fit {type(network).__name__}: {report}; "
+            "choose the architecture it was made for" + ("." if not used else ", or allow partial loading.")
+        )
+    with torch.no_grad():
+        for key in used:
+            own[key].copy_(tensors[key])
+    return report
+
+
+def save(network: nn.Module, path: str | Path) -> None:
+    """Write a network's tensors as safetensors; the old file stays until the new one is whole."""
+    tensors = {key: value.detach().cpu().contiguous() for key, value in network.state_dict().items()}
+    with atomic_path(path) as temporary:
+        try:
+            save_file(tensors, temporary)
+        except SafetensorError as error:
+            raise OSError(str(error)) from None
+
+
+def fingerprint(network: nn.Module, preprocessing: str) -> str:
+    """16 hex digits that name the function from image to embedding: weights (classifier apart) and preprocessing."""
+    digest = hashlib.sha256(preprocessing.encode())
+    for key, value in sorted(network.state_dict().items()):
+        if not key.startswith("classifier.") and not key.endswith("num_batches_tracked"):
+            digest.update(key.encode())
+            digest.update(value.detach().cpu().contiguous().numpy().tobytes())
+    return digest.hexdigest()[:16]
