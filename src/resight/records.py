@@ -98,6 +98,8 @@ class Split:
     def take(self, which: ArrayLike, name: str | None = None) -> Split:
         """The images at ``which`` (indices or a boolean mask), in that order."""
         index = np.asarray(which)
+        if index.size == 0:
+            index = index.astype(np.int64)
         return Split(
             self.paths[index],
             self.identities[index],

@@ -23,7 +23,7 @@ class Model:
 
     def save(self, path: str | Path) -> None:
         """Write weights (``path``, safetensors) and card (beside it)."""
-        weights.save(self.network, path)
+        weights.save(self.network.state_dict(), path)
         self.card.save(path)
 
 

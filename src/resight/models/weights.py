@@ -111,9 +111,9 @@ def fit(network: nn.Module, tensors: Mapping[str, Tensor], *, source: str, parti
     return report
 
 
-def save(network: nn.Module, path: str | Path) -> None:
-    """Write a network's tensors as safetensors; the old file stays until the new one is whole."""
-    tensors = {key: value.detach().cpu().contiguous() for key, value in network.state_dict().items()}
+def save(tensors: Mapping[str, Tensor], path: str | Path) -> None:
+    """Write tensors as safetensors; the old file stays until the new one is whole."""
+    tensors = {key: value.detach().cpu().contiguous() for key, value in tensors.items()}
     with atomic_path(path) as temporary:
         try:
             save_file(tensors, temporary)

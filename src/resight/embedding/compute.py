@@ -1,0 +1,51 @@
+"""The inner loop of embedding: images of one size in, vectors out, in order and in bounded memory."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import nn
+
+from resight.images.batches import prefetch
+from resight.images.cache import Images
+from resight.images.transforms import prepare
+from resight.models.card import Preprocessing
+
+
+@torch.inference_mode()
+def embed(
+    network: nn.Module,
+    images: Images,
+    preprocessing: Preprocessing,
+    *,
+    batch_size: int = 64,
+    flip: bool = False,
+    progress: Callable[[int, int], None] | None = None,
+) -> NDArray[np.float32]:
+    """The embeddings (N, D) of all ``images``, computed where the network's weights are.
+
+    ``flip`` adds the embedding of the mirrored image to that of the image (the mean of both). The network is put in
+    evaluation mode for the time being.
+    """
+    device = next(network.parameters()).device
+    was_training = network.training
+    network.eval().to(memory_format=torch.channels_last)
+    total = len(images)
+    starts = range(0, total, batch_size)
+    vectors: NDArray[np.float32] | None = None
+    read = (images.read(np.arange(start, min(start + batch_size, total))) for start in starts)
+    for start, pixels in zip(starts, prefetch(read), strict=True):
+        x = prepare(torch.from_numpy(pixels).to(device, non_blocking=True), preprocessing)
+        found = network(x).embedding.float()
+        if flip:
+            found = (found + network(x.flip(3)).embedding.float()) / 2
+        if vectors is None:
+            vectors = np.empty((total, found.shape[1]), np.float32)
+        vectors[start : start + len(pixels)] = found.cpu().numpy()
+        if progress:
+            progress(start + len(pixels), total)
+    network.train(was_training)
+    return vectors if vectors is not None else np.empty((0, 1), np.float32)

@@ -1,0 +1,111 @@
+"""A split's images as one array of pixels: decoded once, kept on disk, mapped into memory."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import shutil
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from resight.errors import DataError
+from resight.files import atomic_path, split_archive
+from resight.images.decode import Pixels, decode, fit
+from resight.records import Split
+
+Progress = Callable[[int, int], None]  # (done, total)
+WORKERS = min(8, (os.cpu_count() or 1) + 1)
+
+
+class Images:
+    """The images of a split, resized to one size; ``read(indices)`` gives (B, H, W, 3) uint8 RGB.
+
+    With ``folder`` the pixels are decoded once into a file there, which later runs reuse as long as the images are
+    the same (path, size, time) and which is mapped, not loaded. Without it, or when the file would fill more than
+    half of the free space, every read decodes again, in threads.
+
+    Raises:
+        DataError: an image that is missing or not whole; the message names it.
+    """
+
+    def __init__(
+        self,
+        split: Split,
+        height: int,
+        width: int,
+        *,
+        letterbox: bool = False,
+        folder: str | Path | None = None,
+        progress: Progress | None = None,
+    ) -> None:
+        self.paths = split.paths
+        self.height, self.width, self.letterbox = height, width, letterbox
+        self._pixels: NDArray[np.uint8] | None = None
+        self._pool = ThreadPoolExecutor(WORKERS)
+        needed = len(split) * height * width * 3
+        if folder is not None and len(split):
+            path = Path(folder) / f"{self._key()}.pixels"
+            if not self._is_whole(path, needed) and self._fits(path.parent, needed):
+                self._fill(path, progress)
+            if self._is_whole(path, needed):
+                self._pixels = np.memmap(path, np.uint8, "r", shape=(len(split), height, width, 3))
+
+    def __len__(self) -> int:
+        return len(self.paths)
+
+    @property
+    def cached(self) -> bool:
+        """Whether pixels come from the mapped file rather than from decoding."""
+        return self._pixels is not None
+
+    def read(self, indices: NDArray[np.int64]) -> Pixels:
+        """(B,) indices to (B, H, W, 3) uint8 RGB."""
+        if self._pixels is not None:
+            return self._pixels[indices]
+        out = np.empty((len(indices), self.height, self.width, 3), np.uint8)
+        list(self._pool.map(lambda at: self._decode_into(out, at, int(indices[at])), range(len(indices))))
+        return out
+
+    def _decode_into(self, out: Pixels, at: int, index: int) -> None:
+        out[at] = fit(decode(str(self.paths[index])), self.height, self.width, letterbox=self.letterbox)
+
+    def _key(self) -> str:
+        digest = hashlib.sha256(f"1 {self.height} {self.width} {self.letterbox}".encode())
+        archives: dict[str, str] = {}
+        for path in self.paths:
+            archive, member = split_archive(str(path))
+            if not member or archive not in archives:
+                try:
+                    stat = os.stat(archive)
+                except OSError:
+                    raise DataError(f"{archive} does not exist or cannot be read: check the path.") from None
+                archives[archive] = f"{os.path.abspath(archive)} {stat.st_size} {stat.st_mtime_ns}"
+            digest.update(f"{archives[archive]} {member}\n".encode())
+        return digest.hexdigest()[:32]
+
+    @staticmethod
+    def _is_whole(path: Path, needed: int) -> bool:
+        return path.exists() and path.stat().st_size == needed
+
+    @staticmethod
+    def _fits(folder: Path, needed: int) -> bool:
+        folder.mkdir(parents=True, exist_ok=True)
+        return needed < shutil.disk_usage(folder).free // 2
+
+    def _fill(self, path: Path, progress: Progress | None) -> None:
+        total, step = len(self.paths), 512
+        with atomic_path(path) as temporary, temporary.open("wb") as file:
+            for start in range(0, total, step):
+                self.read(np.arange(start, min(start + step, total))).tofile(file)
+                if progress:
+                    progress(min(start + step, total), total)
+
+
+def cache_folder() -> Path:
+    """Where decoded pixels are kept: ``$RESIGHT_CACHE``, else ``resight`` in the user's cache folder."""
+    base = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
+    return Path(os.environ.get("RESIGHT_CACHE") or Path(base) / "resight") / "pixels"

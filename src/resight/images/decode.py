@@ -1,0 +1,75 @@
+"""From a file to pixels: (H, W, 3) uint8, RGB, always."""
+
+from __future__ import annotations
+
+import io
+import os
+import warnings
+
+import cv2
+import numpy as np
+import simplejpeg
+from numpy.typing import NDArray
+from PIL import Image
+
+from resight.errors import DataError
+from resight.files import read_bytes
+
+Pixels = NDArray[np.uint8]
+
+cv2.setNumThreads(1)  # batches are decoded in threads already
+
+
+def decode_bytes(data: bytes, name: str) -> Pixels:
+    """Decode an image file held in memory; ``name`` is for the message.
+
+    Raises:
+        DataError: empty, truncated, or not an image.
+    """
+    if not data:
+        raise DataError(f"{name} is empty (0 bytes): copy it again or remove it.")
+    try:
+        if data[:2] == b"\xff\xd8":
+            try:
+                pixels: Pixels = simplejpeg.decode_jpeg(data, "RGB")
+                return pixels
+            except ValueError as error:
+                if "color" not in str(error).lower():  # CMYK and the like: Pillow converts them
+                    raise
+        with warnings.catch_warnings():
+            warnings.simplefilter("error", Image.DecompressionBombWarning)
+            with Image.open(io.BytesIO(data)) as image:
+                return np.array(image.convert("RGB"))
+    except (ValueError, OSError, SyntaxError, Image.DecompressionBombError, Image.DecompressionBombWarning) as error:
+        reason = str(error).splitlines()[0] if str(error) else type(error).__name__
+        raise DataError(f"{name} is not a whole image ({reason}): copy it again or remove it.") from None
+
+
+def decode(path: str | os.PathLike[str]) -> Pixels:
+    """Decode an image file, which may stand inside a zip archive, to (H, W, 3) uint8 RGB.
+
+    Raises:
+        DataError: missing, unreadable, truncated, or not an image.
+    """
+    name = os.fspath(path)
+    return decode_bytes(read_bytes(name), name)
+
+
+def fit(pixels: Pixels, height: int, width: int, *, letterbox: bool = False) -> Pixels:
+    """Resize (H, W, 3) to (height, width, 3): by area where it shrinks, linearly where it grows.
+
+    ``letterbox`` keeps the proportions: the image fits inside, centred, the rest is zero (black).
+    """
+    rows, columns = pixels.shape[:2]
+    if (rows, columns) == (height, width):
+        return pixels
+    if letterbox:
+        factor = min(height / rows, width / columns)
+        inner = fit(pixels, min(height, max(1, round(rows * factor))), min(width, max(1, round(columns * factor))))
+        out = np.zeros((height, width, 3), np.uint8)
+        top, left = (height - inner.shape[0]) // 2, (width - inner.shape[1]) // 2
+        out[top : top + inner.shape[0], left : left + inner.shape[1]] = inner
+        return out
+    shrinks = rows > height and columns > width
+    resized: Pixels = cv2.resize(pixels, (width, height), interpolation=cv2.INTER_AREA if shrinks else cv2.INTER_LINEAR)
+    return resized

@@ -1,0 +1,146 @@
+"""Batched transforms on whole uint8 batches, on the device the batch is on.
+
+Every random choice comes from one table of uniform numbers, one row per image, so that an image is changed in the
+same way whichever process holds it: ``draw`` the table for the whole batch, then slice it like the batch.
+Letters: B batch, H, W, C; pixels are RGB.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+from torch.nn import functional as F
+
+from resight.models.card import Preprocessing
+
+COLUMNS = 11  # uniform numbers per image: flip 0, crop 1-2, jitter 3-5, erase 6-10
+
+
+@dataclass(frozen=True)
+class Augmentation:
+    """Random changes of training images; all off by default.
+
+    Attributes:
+        flip: chance of a left-right flip.
+        pad_crop: pixels of black added on each side before a crop of the old size at a random place.
+        brightness, contrast, saturation: factors are drawn from [1 - x, 1 + x], applied in this order.
+        erase: chance of random erasing (Zhong et al. 2020): a rectangle of ``erase_area`` of the image and of
+            ``erase_ratio`` (height / width, drawn log-uniformly), filled with the mean colour. A rectangle that would
+            not fit is cut to the image rather than drawn again.
+    """
+
+    flip: float = 0.0
+    pad_crop: int = 0
+    brightness: float = 0.0
+    contrast: float = 0.0
+    saturation: float = 0.0
+    erase: float = 0.0
+    erase_area: tuple[float, float] = (0.02, 0.4)
+    erase_ratio: tuple[float, float] = (0.3, 3.33)
+
+
+def draw(batch: int, seed: tuple[int, ...]) -> Tensor:
+    """The table (batch, COLUMNS) of uniform numbers in [0, 1) that ``seed`` stands for."""
+    mixed = 0
+    for part in seed:
+        mixed = (mixed * 1_000_003 + part + 0x9E3779B9) % (1 << 63)
+    return torch.rand((batch, COLUMNS), generator=torch.Generator().manual_seed(mixed))
+
+
+def augment(pixels: Tensor, table: Tensor, how: Augmentation, to: Preprocessing) -> Tensor:
+    """(B, H, W, 3) uint8 and its (B, COLUMNS) table to the network's input (B, 3, H, W) float, channels last."""
+    table = table.to(pixels.device)
+    x = flip_and_crop(pixels, table[:, :3], how) if how.flip or how.pad_crop else pixels
+    x = x.permute(0, 3, 1, 2).float()  # (B, 3, H, W), channels last in memory
+    if how.brightness or how.contrast or how.saturation:
+        x = jitter(x, table[:, 3:6], how)
+    x = normalise(x, to)
+    return erase(x, table[:, 6:11], how) if how.erase else x
+
+
+def flip_and_crop(pixels: Tensor, u: Tensor, how: Augmentation) -> Tensor:
+    """Flip, pad and crop as a single gather; (B, H, W, 3) uint8 in and out."""
+    B, H, W, _ = pixels.shape
+    pad = how.pad_crop
+    rows = torch.arange(H, device=pixels.device).expand(B, H)
+    columns = torch.arange(W, device=pixels.device).expand(B, W)
+    if how.flip:
+        columns = torch.where((u[:, 0] < how.flip)[:, None], W - 1 - columns, columns)
+    if pad:
+        rows = rows + ((u[:, 1] * (2 * pad + 1)).long() - pad)[:, None]
+        columns = columns + ((u[:, 2] * (2 * pad + 1)).long() - pad)[:, None]
+    at = torch.arange(B, device=pixels.device)[:, None, None]
+    out = pixels[at, rows.clamp(0, H - 1)[:, :, None], columns.clamp(0, W - 1)[:, None, :]]
+    if pad:
+        outside = ((rows < 0) | (rows >= H))[:, :, None] | ((columns < 0) | (columns >= W))[:, None, :]
+        out.masked_fill_(outside[..., None], 0)
+    return out
+
+
+def jitter(x: Tensor, u: Tensor, how: Augmentation) -> Tensor:
+    """Brightness, contrast (about the image's mean grey) and saturation (about each pixel's grey); 0..255 floats."""
+    weights = torch.tensor([0.299, 0.587, 0.114], device=x.device)[:, None, None]
+
+    def factor(column: int, strength: float) -> Tensor:
+        return (1 + strength * (2 * u[:, column] - 1))[:, None, None, None]
+
+    if how.brightness:
+        x = (x * factor(0, how.brightness)).clamp(0, 255)
+    if how.contrast:
+        mean = (x * weights).sum(1, keepdim=True).mean((2, 3), keepdim=True)
+        x = torch.lerp(mean, x, factor(1, how.contrast)).clamp(0, 255)
+    if how.saturation:
+        grey = (x * weights).sum(1, keepdim=True)
+        x = torch.lerp(grey, x, factor(2, how.saturation)).clamp(0, 255)
+    return x
+
+
+def erase(x: Tensor, u: Tensor, how: Augmentation) -> Tensor:
+    """Random erasing on normalised images, where the mean colour is zero."""
+    _, _, H, W = x.shape
+    area = (how.erase_area[0] + u[:, 1] * (how.erase_area[1] - how.erase_area[0])) * (H * W)
+    low, high = map(math.log, how.erase_ratio)
+    ratio = (low + u[:, 2] * (high - low)).exp()
+    height = (area * ratio).sqrt().round().clamp(1, H)
+    width = (area / ratio).sqrt().round().clamp(1, W)
+    top = (u[:, 3] * (H - height + 1)).floor()
+    left = (u[:, 4] * (W - width + 1)).floor()
+    rows, columns = torch.arange(H, device=x.device), torch.arange(W, device=x.device)
+    inside_rows = (rows >= top[:, None]) & (rows < (top + height)[:, None])  # (B, H)
+    inside_columns = (columns >= left[:, None]) & (columns < (left + width)[:, None])  # (B, W)
+    box = inside_rows[:, :, None] & inside_columns[:, None, :] & (u[:, 0] < how.erase)[:, None, None]
+    return x.masked_fill(box[:, None], 0.0)
+
+
+def normalise(x: Tensor, to: Preprocessing) -> Tensor:
+    """(B, 3, H, W) RGB in 0..255 to the network's input: colour order, scale, mean and deviation of its card."""
+    if to.colour == "BGR":
+        x = x.flip(1)
+    mean = torch.tensor(to.mean, device=x.device)[:, None, None] * to.scale
+    factor = 1 / (torch.tensor(to.std, device=x.device)[:, None, None] * to.scale)
+    return (x - mean) * factor
+
+
+def prepare(pixels: Tensor, to: Preprocessing) -> Tensor:
+    """(B, H, W, 3) uint8 RGB to the network's input (B, 3, H, W), channels last, without any random change."""
+    return normalise(pixels.permute(0, 3, 1, 2).float(), to)
+
+
+def resize(x: Tensor, height: int, width: int) -> Tensor:
+    """(B, 3, H, W) floats to (B, 3, height, width), bilinear with anti-aliasing, kept channels last."""
+    if x.shape[2:] == (height, width):
+        return x
+    out = F.interpolate(x, (height, width), mode="bilinear", align_corners=False, antialias=True)
+    return out.contiguous(memory_format=torch.channels_last)
+
+
+def letterbox(x: Tensor, height: int, width: int, fill: float = 0.0) -> Tensor:
+    """(B, 3, H, W) to (B, 3, height, width) in its proportions, centred, the rest filled."""
+    H, W = x.shape[2:]
+    factor = min(height / H, width / W)
+    inner = resize(x, min(height, max(1, round(H * factor))), min(width, max(1, round(W * factor))))
+    down, right = height - inner.shape[2], width - inner.shape[3]
+    return F.pad(inner, (right // 2, right - right // 2, down // 2, down - down // 2), value=fill)

@@ -1,0 +1,65 @@
+"""The state of a run after an epoch, kept so that it can go on as if nothing had happened."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from resight.errors import TrainingError
+from resight.files import atomic_path
+
+
+@dataclass
+class Checkpoint:
+    """Everything that the next epoch depends on.
+
+    Attributes:
+        epoch: epochs that are done.
+        network, averaged, optimizer: state dicts (``averaged`` is None without weight averaging).
+        history: one entry per epoch.
+        recipe: the resolved recipe, as YAML; ``data``: the fingerprint of the data.
+        seconds: wall time of training so far.
+    """
+
+    epoch: int
+    network: dict[str, Any]
+    averaged: dict[str, Any] | None
+    optimizer: dict[str, Any]
+    history: list[dict[str, Any]]
+    recipe: str
+    data: str
+    seconds: float
+
+    def save(self, path: Path) -> None:
+        """Write the checkpoint; the previous one stays until this one is whole."""
+        with atomic_path(path) as temporary:
+            try:
+                torch.save(self.__dict__, temporary)
+            except RuntimeError as error:  # torch reports a full disk so
+                raise OSError(str(error).splitlines()[0]) from None
+
+
+def read(path: Path, recipe: str, data: str) -> Checkpoint:
+    """The checkpoint of an interrupted run, if it is of this very recipe and data.
+
+    Raises:
+        TrainingError: it is damaged, or of another recipe (the first differing line is named) or other data.
+    """
+    try:
+        state = Checkpoint(**torch.load(path, map_location="cpu", weights_only=True))
+    except Exception as error:
+        reason = str(error).splitlines()[0][:120] if str(error) else type(error).__name__
+        raise TrainingError(f"{path} is not a whole checkpoint ({reason}): start again without --resume.") from None
+    if state.recipe != recipe:
+        old, new = state.recipe.splitlines(), recipe.splitlines()
+        pair = next(((a, b) for a, b in zip(old, new, strict=False) if a != b), ("more lines", "fewer lines"))
+        raise TrainingError(
+            f"{path} was made with another recipe ({pair[0].strip()!r} there, {pair[1].strip()!r} now): "
+            "use that recipe, or another --output."
+        )
+    if state.data != data:
+        raise TrainingError(f"{path} was made with other data ({state.data}, now {data}): use those, or another --output.")
+    return state

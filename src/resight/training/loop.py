@@ -1,0 +1,198 @@
+"""The training loop: read it from top to bottom. Devices, precision and processes are Accelerate's business."""
+
+from __future__ import annotations
+
+import time
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from accelerate import Accelerator
+from accelerate.utils import set_seed
+from torch import nn
+
+from resight import datasets
+from resight.datasets import Dataset
+from resight.embedding.compute import embed
+from resight.errors import TrainingError
+from resight.images.batches import prefetch
+from resight.images.cache import Images, cache_folder
+from resight.images.transforms import Augmentation, augment, draw, resize
+from resight.models import weights
+from resight.models.card import Card, Preprocessing
+from resight.records import Embeddings, Report, Split
+from resight.retrieval.evaluate import evaluate
+from resight.training import checkpoint
+from resight.training import recipe as recipes
+from resight.training.memory import keep_freed_memory
+from resight.training.objective import objective
+from resight.training.optim import learning_rate
+from resight.training.progress import Live
+from resight.training.recipe import Recipe
+from resight.training.run import Run, tensorboard
+from resight.training.sampler import epoch_batches, share
+from resight.training.state import State, place
+
+
+def train(
+    recipe: Recipe | str | Path,
+    output: str | Path,
+    *,
+    resume: bool = False,
+    cpu: bool = False,
+    progress: bool = True,
+    data: Dataset | None = None,
+) -> dict[str, Any]:
+    """Train what a recipe describes and leave model, card, metrics and the resolved recipe in ``output``.
+
+    The same recipe, data, machine and number of threads give the same weights; ``resume`` goes on after the last
+    whole epoch and reaches those same weights. Under ``torchrun`` every batch is divided among the processes.
+
+    Args:
+        recipe: a recipe or its path.
+        output: the run folder.
+        resume: go on with the run in ``output`` if there is one, else begin.
+        cpu: do not use a GPU even if there is one.
+        progress: show progress on standard error.
+        data: the data set, if it is at hand already; else the recipe's.
+
+    Returns:
+        what ``metrics.json`` in the run folder holds: ``history`` (one entry per epoch), ``seconds`` and, where the
+        data has queries, ``report``.
+
+    Raises:
+        ResightError: anything that is wrong with recipe, data, weights, disk or the course of training.
+    """
+    recipe = recipe if isinstance(recipe, Recipe) else recipes.read(recipe)
+    data = data or datasets.load(recipe.data.name, recipe.data.root or None, **recipe.data.options)
+    fingerprint, resolved = data.fingerprint(), recipe.yaml()
+    people = data.train.take(data.train.identities > 0)
+    identities, labels = np.unique(people.identities, return_inverse=True)
+    target = torch.from_numpy(labels.astype(np.int64))
+
+    accelerator = Accelerator(cpu=cpu, mixed_precision=recipe.precision)
+    device, main = accelerator.device, accelerator.is_main_process
+    if device.type == "cpu":
+        keep_freed_memory()
+    set_seed(recipe.seed)
+    state = State.create(recipe, len(identities), accelerator)
+    run, previous = Run(output), None
+    if resume and run.checkpoint.exists():
+        previous = checkpoint.read(run.checkpoint, resolved, fingerprint)
+        state.restore(previous)
+    if main:
+        run.begin(recipe, {"name": data.name, "fingerprint": fingerprint, **data.facts()}, resume=resume)
+
+    spec = recipe.images
+    to = Preprocessing(height=spec.height, width=spec.width, resize=spec.resize)
+    how = Augmentation(**recipe.augmentation.model_dump())
+    with accelerator.main_process_first(), Live(recipe.epochs, state.epoch, show=progress and main) as live:
+        live.note(state.loaded or f"{recipe.model.name} from random weights, {len(people):,} images, on {device}")
+        images = _images(people, recipe, live)
+    with Live(recipe.epochs, state.epoch, show=progress and main) as live, tensorboard(run.folder, main) as record:
+        for epoch in range(state.epoch, recipe.epochs):
+            began = time.perf_counter()
+            index, into = place(recipe.phases, epoch)
+            phase = recipe.phases[index]
+            if index != state.phase:
+                state.enter(phase, index, accelerator, previous if into else None)
+            state.train_mode(phase)
+            set_seed(recipe.seed * 1_000_003 + epoch * 1_009 + accelerator.process_index)
+            sizes = ((stage.height, stage.width) for stage in spec.progressive if epoch < stage.until)
+            height, width = next(sizes, (spec.height, spec.width))
+            batches = epoch_batches(labels, recipe.sampler, recipe.seed, epoch)
+            mine = share(batches, recipe.sampler, accelerator.process_index, accelerator.num_processes)
+
+            live.epoch_begins(epoch)
+            sums: dict[str, float] = {}
+            for step, pixels in enumerate(prefetch(images.read(batch[mine]) for batch in batches)):
+                table = draw(batches.shape[1], (recipe.seed, epoch, step))[mine]
+                x = augment(torch.from_numpy(pixels).to(device, non_blocking=True), table, how, to)
+                output_ = state.wrapped(resize(x, height, width))
+                loss, parts = objective(output_, target[batches[step, mine]].to(device), recipe.losses)
+                values = {"loss": float(loss.detach())} | {name: float(value) for name, value in parts.items()}
+                rate = learning_rate(phase, into + step / len(batches))
+                if not np.isfinite(values["loss"]):
+                    raise TrainingError(_diverged(values, rate, epoch, step))
+                state.step(rate, loss, accelerator)
+                for name, value in values.items():
+                    sums[name] = sums.get(name, 0.0) + value
+                means = {name: value / (step + 1) for name, value in sums.items()}
+                live.step(len(pixels) * accelerator.num_processes, (step + 1) / len(batches), means)
+
+            took = time.perf_counter() - began
+            state.epoch, state.seconds = epoch + 1, state.seconds + took
+            entry: dict[str, Any] = {"epoch": epoch + 1, **means, "lr": rate, "size": f"{height}x{width}"}
+            entry |= {"images_per_second": batches.size / took, "seconds": state.seconds}
+            if main:
+                every = recipe.evaluation.every
+                if every and (epoch + 1) % every == 0 and epoch + 1 < recipe.epochs and len(data.query):
+                    found = measure(state.kept, data, to, recipe)
+                    entry |= {"mAP": found.mAP, "R1": found.cmc[1]}
+                state.history.append(entry)
+                state.checkpoint(resolved, fingerprint).save(run.checkpoint)
+                run.write_metrics({"history": state.history, "seconds": state.seconds})
+                record(entry)
+                live.epoch_ends(entry)
+            accelerator.wait_for_everyone()
+
+        result: dict[str, Any] = {"history": state.history, "seconds": state.seconds}
+        if main:
+            if len(data.query):
+                report = measure(state.kept, data, to, recipe)
+                result["report"] = report.numbers()
+                live.note(f"{data.name}: {report}")
+            _keep(state.kept, recipe, to, data, result.get("report"), run)
+            run.write_metrics(result)
+        accelerator.wait_for_everyone()
+    return result
+
+
+def measure(network: nn.Module, data: Dataset, to: Preprocessing, recipe: Recipe) -> Report:
+    """Rank the data's queries against its gallery with ``network`` as it is."""
+    folder = cache_folder() if recipe.images.cache else None
+    query, gallery = (
+        Embeddings.of(
+            split,
+            embed(network, Images(split, to.height, to.width, letterbox=to.resize == "letterbox", folder=folder), to),
+        )
+        for split in (data.query, data.gallery)
+    )
+    return evaluate(query, gallery, protocol=data.protocol, metric=recipe.evaluation.metric)
+
+
+def _images(split: Split, recipe: Recipe, live: Live) -> Images:
+    spec = recipe.images
+    folder = cache_folder() if spec.cache else None
+    letterbox = spec.resize == "letterbox"
+    return Images(split, spec.height, spec.width, letterbox=letterbox, folder=folder, progress=live.decoding)
+
+
+def _diverged(values: dict[str, float], rate: float, epoch: int, step: int) -> str:
+    parts = ", ".join(f"{name} {value:.4g}" for name, value in values.items())
+    return (
+        f"training stopped at the first loss that is not finite ({parts}) in step {step + 1} of epoch {epoch + 1}: "
+        f"lower the learning rate (it was {rate:.3g}) or set precision: 'no'; the {epoch} epochs before are kept."
+    )
+
+
+def _keep(
+    network: nn.Module, recipe: Recipe, to: Preprocessing, data: Dataset, report: dict[str, Any] | None, run: Run
+) -> None:
+    """Write the model and its card; the classifier has done its work and is left out."""
+    tensors = {key: value for key, value in network.state_dict().items() if not key.startswith("classifier.")}
+    weights.save(tensors, run.model)
+    with torch.inference_mode():
+        device = next(network.parameters()).device
+        dim = network.eval()(torch.zeros(1, 3, to.height, to.width, device=device)).embedding.shape[1]
+    Card(
+        architecture=recipe.model.name,
+        arguments={**recipe.model.arguments, "head": recipe.model.head},
+        preprocessing=to,
+        dim=dim,
+        metric=recipe.evaluation.metric,
+        trained_on=f"{data.name} ({data.fingerprint()})",
+        metrics=({"data": data.name, "command": f"resight train {run.recipe}", **report},) if report else (),
+        fingerprint=weights.fingerprint(network, to.model_dump_json()),
+    ).save(run.model)

@@ -1,0 +1,52 @@
+"""Optimisers and learning rates of a phase."""
+
+from __future__ import annotations
+
+import math
+
+import torch
+from torch import nn
+
+from resight.errors import RecipeError
+from resight.training.recipe import Phase
+
+
+def optimizer(network: nn.Module, phase: Phase, trainable: frozenset[str]) -> torch.optim.Optimizer:
+    """The phase's optimiser over the parameters it trains; the others are told to rest (``requires_grad``).
+
+    ``trainable`` names the parameters that the network's architecture lets be trained at all.
+
+    Raises:
+        RecipeError: ``only`` names no parameter.
+    """
+    chosen = [
+        p
+        for name, p in network.named_parameters()
+        if name in trainable and (not phase.only or name.startswith(phase.only))
+    ]
+    if not chosen:
+        names = sorted({name.split(".")[0] for name, _ in network.named_parameters()})
+        raise RecipeError(f"phase.only {list(phase.only)} matches no parameter: the network has {', '.join(names)}.")
+    for p in network.parameters():
+        p.requires_grad_(False)
+    for p in chosen:
+        p.requires_grad_(True)
+    lr, decay = phase.lr, phase.weight_decay
+    if phase.optimizer == "sgd":
+        return torch.optim.SGD(chosen, lr, phase.momentum, weight_decay=decay, nesterov=phase.momentum > 0)
+    if phase.optimizer == "adamw":
+        return torch.optim.AdamW(chosen, lr, weight_decay=decay, fused=True)
+    return torch.optim.Adam(chosen, lr, weight_decay=decay, amsgrad=phase.optimizer == "amsgrad", fused=True)
+
+
+def learning_rate(phase: Phase, epoch: float) -> float:
+    """The learning rate at ``epoch`` of the phase (from 0; a fraction stands for the steps within an epoch)."""
+    if epoch < phase.warmup:
+        done = epoch / phase.warmup
+        return phase.lr * (phase.warmup_factor * (1 - done) + done)
+    if phase.schedule == "multi_step":
+        return phase.lr * phase.gamma ** sum(epoch >= milestone for milestone in phase.milestones)
+    if phase.schedule == "cosine":
+        done = min(1.0, (epoch - phase.warmup) / max(1e-9, phase.epochs - phase.warmup))
+        return phase.lr * (phase.final_factor + (1 - phase.final_factor) * (1 + math.cos(math.pi * done)) / 2)
+    return phase.lr

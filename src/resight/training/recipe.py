@@ -1,0 +1,235 @@
+"""A recipe: one training run as data. Typed, read from YAML, refused when anything in it is unknown."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from difflib import get_close_matches
+from pathlib import Path
+from typing import Any, Literal
+
+import yaml
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+
+from resight.errors import RecipeError
+
+
+class _Part(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class Data(_Part):
+    """Which data set: its name and place, and options of its loader (``fold``, ``seed``, ...)."""
+
+    name: str
+    root: str = ""
+    options: dict[str, Any] = {}
+
+
+class ModelSpec(_Part):
+    """Which network, with which end, from which weights (random if empty)."""
+
+    name: str
+    head: Literal["plain", "bnneck"] = "plain"
+    weights: str = ""
+    partial: bool = False
+    arguments: dict[str, Any] = {}
+
+
+class Stage(_Part):
+    """Train at this input size until (not including) an epoch."""
+
+    until: int = Field(gt=0)
+    height: int = Field(gt=0)
+    width: int = Field(gt=0)
+
+
+class ImageSpec(_Part):
+    """The input size; ``progressive`` trains at smaller sizes first. Evaluation is always at the full size."""
+
+    height: int = Field(256, gt=0)
+    width: int = Field(128, gt=0)
+    resize: Literal["stretch", "letterbox"] = "stretch"
+    cache: bool = True
+    progressive: tuple[Stage, ...] = ()
+
+
+class AugmentationSpec(_Part):
+    """Random changes of training images: see :class:`resight.images.transforms.Augmentation`."""
+
+    flip: float = Field(0.5, ge=0, le=1)
+    pad_crop: int = Field(0, ge=0)
+    brightness: float = Field(0.0, ge=0, le=1)
+    contrast: float = Field(0.0, ge=0, le=1)
+    saturation: float = Field(0.0, ge=0, le=1)
+    erase: float = Field(0.0, ge=0, le=1)
+    erase_area: tuple[float, float] = (0.02, 0.4)
+    erase_ratio: tuple[float, float] = (0.3, 3.33)
+
+
+class Sampler(_Part):
+    """``identities``: batches of batch_size / images_per_identity identities; ``random``: shuffled images."""
+
+    kind: Literal["identities", "random"] = "identities"
+    batch_size: int = Field(64, gt=0)
+    images_per_identity: int = Field(4, gt=0)
+
+    @model_validator(mode="after")
+    def _whole(self) -> Sampler:
+        if self.kind == "identities" and self.batch_size % self.images_per_identity:
+            raise ValueError(
+                f"batch_size {self.batch_size} is not a multiple of images_per_identity {self.images_per_identity}"
+            )
+        return self
+
+
+class Loss(_Part):
+    """One loss with its weight; ``margin: null`` is the soft margin of the triplet loss."""
+
+    name: Literal["cross_entropy", "triplet"]
+    weight: float = 1.0
+    smoothing: float = Field(0.0, ge=0, lt=1)
+    margin: float | None = 0.3
+
+
+class Phase(_Part):
+    """Some epochs with one optimiser and one learning-rate schedule.
+
+    ``only`` names parameter prefixes that are trained while the others rest (``[classifier]``). ``warmup`` epochs
+    rise linearly from ``warmup_factor``; then ``constant``, ``cosine`` (to ``final_factor`` at the phase's end) or
+    ``multi_step`` (times ``gamma`` at each of ``milestones``, epochs of this phase).
+    """
+
+    epochs: int = Field(gt=0)
+    optimizer: Literal["adam", "amsgrad", "adamw", "sgd"] = "adam"
+    lr: float = Field(3.5e-4, gt=0)
+    weight_decay: float = Field(5e-4, ge=0)
+    momentum: float = Field(0.9, ge=0, lt=1)
+    schedule: Literal["constant", "cosine", "multi_step"] = "constant"
+    milestones: tuple[int, ...] = ()
+    gamma: float = Field(0.1, gt=0)
+    final_factor: float = Field(0.0, ge=0)
+    warmup: float = Field(0.0, ge=0)
+    warmup_factor: float = Field(0.01, ge=0)
+    only: tuple[str, ...] = ()
+
+
+class Averaging(_Part):
+    """Exponential moving average of the weights, one step of ``decay`` per training step; it is what is kept."""
+
+    decay: float = Field(0.999, gt=0, lt=1)
+
+
+class Evaluation(_Part):
+    """When and how the query and gallery of the data are ranked: every n epochs (0: at the end only)."""
+
+    every: int = Field(0, ge=0)
+    metric: Literal["euclidean", "cosine"] = "cosine"
+
+
+class Recipe(_Part):
+    """Everything that makes a run: with the same seed and machine it gives the same result.
+
+    ``about`` and ``source`` say what it is and where it comes from; ``published`` and ``measured`` hold numbers for
+    people, in words, and change nothing.
+    """
+
+    name: str
+    about: str = ""
+    source: str = ""
+    published: str = ""
+    measured: str = ""
+    data: Data
+    model: ModelSpec
+    images: ImageSpec = ImageSpec()
+    augmentation: AugmentationSpec = AugmentationSpec()
+    sampler: Sampler = Sampler()
+    losses: tuple[Loss, ...] = (Loss(name="cross_entropy", smoothing=0.1),)
+    phases: tuple[Phase, ...] = Field(min_length=1)
+    averaging: Averaging | None = None
+    evaluation: Evaluation = Evaluation()
+    precision: Literal["no", "bf16", "fp16"] = "no"
+    sync_batchnorm: bool = True
+    seed: int = Field(1, ge=0)
+
+    @property
+    def epochs(self) -> int:
+        """Epochs of all phases together."""
+        return sum(phase.epochs for phase in self.phases)
+
+    def yaml(self) -> str:
+        """The resolved recipe, with every default written out."""
+        return yaml.safe_dump(self.model_dump(mode="json"), sort_keys=False, allow_unicode=True)
+
+
+def read(path: str | Path, overrides: Sequence[str] = ()) -> Recipe:
+    """Read a recipe and apply ``key=value`` overrides, such as ``phases.0.lr=0.01`` or ``data.root=/data/m.zip``.
+
+    Raises:
+        RecipeError: no such file, not YAML, an unknown key (the nearest one is suggested) or a value out of range.
+    """
+    file = Path(path)
+    try:
+        content = yaml.safe_load(file.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        raise RecipeError(f"{file} does not exist: pass the path of a recipe, such as those in recipes/.") from None
+    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
+        raise RecipeError(f"{file} is not a readable YAML file ({' '.join(str(error).split())[:200]}).") from None
+    if not isinstance(content, dict):
+        raise RecipeError(f"{file} is not a recipe: it must be a YAML mapping with name, data, model and phases.")
+    for override in overrides:
+        _set(content, override)
+    return parse(content, str(file))
+
+
+def parse(content: dict[str, Any], source: str = "recipe") -> Recipe:
+    """A recipe from plain data; errors as in :func:`read`."""
+    try:
+        return Recipe.model_validate(content)
+    except ValidationError as error:
+        raise RecipeError(_explain(error, source)) from None
+
+
+def _set(content: dict[str, Any], override: str) -> None:
+    key, equals, text = override.partition("=")
+    if not equals or not key:
+        raise RecipeError(f"--set {override!r} is not of the form key=value, such as phases.0.lr=0.01.")
+    try:
+        value = yaml.safe_load(text)
+    except yaml.YAMLError:
+        raise RecipeError(f"--set {override!r}: {text!r} is not a YAML value.") from None
+    if isinstance(value, str) and re.fullmatch(r"[-+]?\d+(\.\d*)?[eE][-+]?\d+", value):
+        value = float(value)  # YAML 1.1 reads 1e-3 as text
+    at: Any = content
+    *parents, last = key.split(".")
+    try:
+        for part in parents:
+            at = at[int(part)] if isinstance(at, list) else at.setdefault(part, {})
+        at[int(last) if isinstance(at, list) else last] = value
+    except (ValueError, IndexError, TypeError, AttributeError):
+        raise RecipeError(f"--set {override!r}: the recipe has no place {key!r}.") from None
+
+
+def _explain(error: ValidationError, source: str) -> str:
+    first = error.errors()[0]
+    where = ".".join(str(part) for part in first["loc"])
+    if first["type"] == "extra_forbidden":
+        part: Any = Recipe
+        for step in first["loc"][:-1]:
+            if isinstance(step, str):
+                part = _inner(part.model_fields[step].annotation)
+        near = get_close_matches(str(first["loc"][-1]), part.model_fields, n=1, cutoff=0.5)
+        hint = f"did you mean {near[0]!r}?" if near else f"known: {', '.join(part.model_fields)}."
+        return f"{source}: unknown key {where!r}: {hint}"
+    if first["type"] == "missing":
+        return f"{source}: {where!r} is missing: add it."
+    more = f" (and {error.error_count() - 1} more)" if error.error_count() > 1 else ""
+    return f"{source}: {where or 'recipe'}: {first['msg'].removeprefix('Value error, ')}, found {first['input']!r}{more}."
+
+
+def _inner(annotation: Any) -> Any:
+    """The model class inside ``X``, ``X | None`` or ``tuple[X, ...]``."""
+    for argument in getattr(annotation, "__args__", ()):
+        if isinstance(argument, type) and issubclass(argument, BaseModel):
+            return argument
+    return annotation

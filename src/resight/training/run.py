@@ -1,0 +1,91 @@
+"""The folder of a run: what was asked, on what, with which versions, and what came out."""
+
+from __future__ import annotations
+
+import json
+import platform
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from resight.errors import TrainingError
+from resight.files import write_text
+from resight.training.recipe import Recipe
+
+PACKAGES = ("resight", "torch", "numpy", "accelerate", "opencv-python-headless", "simplejpeg", "pillow", "safetensors")
+
+
+class Run:
+    """Paths of a run folder and the few things written there besides the model."""
+
+    def __init__(self, folder: str | Path) -> None:
+        self.folder = Path(folder)
+        self.recipe = self.folder / "recipe.yaml"
+        self.environment = self.folder / "environment.json"
+        self.checkpoint = self.folder / "checkpoint.pt"
+        self.metrics = self.folder / "metrics.json"
+        self.model = self.folder / "model.safetensors"
+
+    def begin(self, recipe: Recipe, data: dict[str, Any], *, resume: bool) -> None:
+        """Claim the folder for this run.
+
+        Raises:
+            TrainingError: it holds a run already and ``resume`` is off.
+        """
+        if self.recipe.exists() and not resume:
+            raise TrainingError(
+                f"{self.folder} already holds a run: pass --resume to go on with it, or another --output."
+            )
+        write_text(self.recipe, recipe.yaml())
+        write_text(self.environment, json.dumps(environment() | {"data": data}, indent=2) + "\n")
+
+    def write_metrics(self, metrics: dict[str, Any]) -> None:
+        """Write the history and the results so far."""
+        write_text(self.metrics, json.dumps(metrics, indent=2) + "\n")
+
+
+def environment() -> dict[str, Any]:
+    """Versions and machine, for whoever wants to know later why numbers differ."""
+    found = {}
+    for package in PACKAGES:
+        try:
+            found[package] = version(package)
+        except PackageNotFoundError:
+            continue
+    return {
+        "python": platform.python_version(),
+        "system": platform.platform(),
+        "packages": found,
+        "threads": torch.get_num_threads(),
+        "gpu": torch.cuda.get_device_name() if torch.cuda.is_available() else None,
+        "command": sys.argv,
+    }
+
+
+@contextmanager
+def tensorboard(folder: Path, wanted: bool) -> Iterator[Callable[[dict[str, Any]], None]]:
+    """A function that records the numbers of an epoch as TensorBoard events; nothing where that is not installed."""
+    try:
+        from torch.utils.tensorboard import SummaryWriter
+    except ImportError:
+        wanted = False
+    if not wanted:
+        yield lambda entry: None
+        return
+    writer = SummaryWriter(folder / "tensorboard")
+
+    def record(entry: dict[str, Any]) -> None:
+        for name, value in entry.items():
+            if isinstance(value, float):
+                writer.add_scalar(name, value, entry["epoch"])
+        writer.flush()
+
+    try:
+        yield record
+    finally:
+        writer.close()

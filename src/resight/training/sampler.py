@@ -1,0 +1,67 @@
+"""Which images make which batch: a whole epoch as one array, the same for every process."""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+
+from resight.errors import DataError, RecipeError
+from resight.training.recipe import Sampler
+
+Batches = NDArray[np.int64]
+
+
+def epoch_batches(labels: NDArray[np.int64], how: Sampler, seed: int, epoch: int) -> Batches:
+    """(steps, batch size) indices of one epoch; they depend on nothing but the arguments.
+
+    ``identities`` (PxK; Luo et al. 2019): each identity's images are shuffled and cut into groups of K, an identity
+    with fewer than K images drawing with replacement and a remainder of fewer than K left out of this epoch; every
+    batch then takes one group each of P identities, drawn without replacement, until fewer than P have groups left.
+    The K images of an identity stand next to each other. ``random``: all images shuffled, the remainder left out.
+
+    Raises:
+        DataError: fewer identities or images than one batch needs.
+    """
+    rng = np.random.default_rng((seed, epoch))
+    B = how.batch_size
+    if how.kind == "random":
+        if len(labels) < B:
+            raise DataError(f"a batch needs {B} images but there are {len(labels)}: lower sampler.batch_size.")
+        return rng.permutation(len(labels))[: len(labels) // B * B].reshape(-1, B)
+    K = how.images_per_identity
+    P = B // K
+    order = np.argsort(labels, kind="stable")
+    starts = np.flatnonzero(np.r_[True, np.diff(labels[order]) != 0])
+    groups: list[NDArray[np.int64]] = []  # per identity: (groups, K)
+    for images in np.split(order, starts[1:]):
+        if len(images) < K:
+            groups.append(rng.choice(images, (1, K)))
+        else:
+            groups.append(rng.permutation(images)[: len(images) // K * K].reshape(-1, K))
+    if len(groups) < P:
+        raise DataError(f"a batch needs {P} identities but there are {len(groups)}: lower sampler.batch_size.")
+    left = np.array([len(group) for group in groups])
+    batches = []
+    while (remaining := np.flatnonzero(left)).size >= P:
+        chosen = rng.choice(remaining, P, replace=False)
+        left[chosen] -= 1
+        batches.append(np.concatenate([groups[i][left[i]] for i in chosen]))
+    return np.stack(batches)
+
+
+def share(batches: Batches, how: Sampler, process: int, processes: int) -> slice:
+    """The columns of every batch that belong to one process: whole identities, equal parts.
+
+    Raises:
+        RecipeError: the batch cannot be divided evenly.
+    """
+    B = batches.shape[1]
+    unit = how.images_per_identity if how.kind == "identities" else 1
+    if B % (processes * unit):
+        raise RecipeError(
+            f"sampler.batch_size {B} cannot be divided among {processes} processes"
+            + (f" in whole identities of {unit} images" if unit > 1 else "")
+            + f": use a multiple of {processes * unit}."
+        )
+    part = B // processes
+    return slice(process * part, (process + 1) * part)

@@ -1,0 +1,117 @@
+"""What changes while a run goes on: the network, its average, its optimiser, its history."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+import torch
+from accelerate import Accelerator
+from torch import nn
+from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
+
+from resight.models import registry, weights
+from resight.training.checkpoint import Checkpoint
+from resight.training.optim import optimizer
+from resight.training.recipe import Phase, Recipe
+from resight.training.sync import synchronise
+
+
+@dataclass
+class State:
+    """One run in memory; every process has its own, and all are equal.
+
+    Attributes:
+        network: the bare network; ``wrapped`` is the same, made ready for several processes and mixed precision.
+        averaged: the moving average of its weights, if the recipe wants one.
+        trainable: names of the parameters that the architecture lets be trained.
+        epoch: epochs that are done; ``phase``: index of the phase whose optimiser this is, -1 before the first.
+    """
+
+    network: nn.Module
+    wrapped: nn.Module
+    averaged: AveragedModel | None
+    trainable: frozenset[str]
+    loaded: str
+    optimizer: torch.optim.Optimizer | None = None
+    phase: int = -1
+    epoch: int = 0
+    seconds: float = 0.0
+    history: list[dict[str, Any]] = field(default_factory=list)
+
+    @classmethod
+    def create(cls, recipe: Recipe, num_identities: int, accelerator: Accelerator) -> State:
+        """The state before the first step."""
+        if not any(loss.name == "cross_entropy" for loss in recipe.losses):
+            num_identities = 0  # no identity loss, no classifier
+        spec = recipe.model
+        network = registry.create(spec.name, num_identities, **spec.arguments | {"head": spec.head})
+        loaded = ""
+        if spec.weights:
+            report = weights.fit(network, weights.read(spec.weights), source=spec.weights, partial=spec.partial)
+            loaded = f"{spec.weights}: {report}"
+        trainable = frozenset(name for name, p in network.named_parameters() if p.requires_grad)
+        if recipe.sync_batchnorm and accelerator.num_processes > 1:
+            network = synchronise(network, accelerator.device)
+        network.to(accelerator.device, memory_format=torch.channels_last)  # type: ignore[call-overload]
+        averaged = None
+        if recipe.averaging:
+            averaged = AveragedModel(
+                network, multi_avg_fn=get_ema_multi_avg_fn(recipe.averaging.decay), use_buffers=True
+            )
+        return cls(network, network, averaged, trainable, loaded)
+
+    @property
+    def kept(self) -> nn.Module:
+        """The network that is evaluated and saved."""
+        return self.network if self.averaged is None else self.averaged.module
+
+    def enter(self, phase: Phase, index: int, accelerator: Accelerator, previous: Checkpoint | None) -> None:
+        """Begin a phase with an optimiser of its own, or go on with the one of an interrupted run."""
+        fresh = optimizer(self.network, phase, self.trainable)
+        if previous is not None:
+            fresh.load_state_dict(previous.optimizer)
+        self.wrapped, self.optimizer = accelerator.prepare(self.network, fresh)
+        self.phase = index
+
+    def train_mode(self, phase: Phase) -> None:
+        """Training mode; modules that this phase does not train keep their statistics."""
+        self.network.train()
+        if phase.only:
+            for name, child in self.network.named_children():
+                child.train(f"{name}.".startswith(phase.only) or name.startswith(phase.only))
+
+    def step(self, learning_rate: float, loss: torch.Tensor, accelerator: Accelerator) -> None:
+        """One update of the weights and of their average."""
+        assert self.optimizer is not None
+        for group in self.optimizer.param_groups:
+            group["lr"] = learning_rate
+        self.optimizer.zero_grad()
+        accelerator.backward(loss)
+        self.optimizer.step()
+        if self.averaged is not None:
+            self.averaged.update_parameters(self.network)
+
+    def checkpoint(self, recipe: str, data: str) -> Checkpoint:
+        """This state as a checkpoint."""
+        assert self.optimizer is not None
+        averaged = None if self.averaged is None else self.averaged.state_dict()
+        return Checkpoint(
+            self.epoch, self.network.state_dict(), averaged, self.optimizer.state_dict(), self.history, recipe, data,
+            self.seconds,
+        )  # fmt: skip
+
+    def restore(self, saved: Checkpoint) -> None:
+        """Go back to where a checkpoint was made; its optimiser follows when its phase is entered."""
+        self.network.load_state_dict(saved.network)
+        if self.averaged is not None and saved.averaged is not None:
+            self.averaged.load_state_dict(saved.averaged)
+        self.epoch, self.seconds, self.history = saved.epoch, saved.seconds, list(saved.history)
+
+
+def place(phases: tuple[Phase, ...], epoch: int) -> tuple[int, int]:
+    """Which phase ``epoch`` (from 0) belongs to, and which epoch of that phase it is."""
+    ends = np.cumsum([phase.epochs for phase in phases])
+    index = int(np.searchsorted(ends, epoch, side="right"))
+    return index, epoch - int(ends[index] - phases[index].epochs)
