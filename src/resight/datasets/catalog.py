@@ -58,7 +58,7 @@ class Dataset:
         images, so the same data in another place, or in a zip archive, has the same fingerprint.
         """
         paths = {key: split.paths.tolist() for key, split in self.splits.items()}
-        start = len(_common_folder(path for group in paths.values() for path in group))
+        start = len(common_folder(path for group in paths.values() for path in group))
         digest = hashlib.sha256()
         for key, split in self.splits.items():
             digest.update(f"{key} {len(split)}\n".encode())
@@ -84,6 +84,7 @@ class Dataset:
 PACKAGE = "resight.datasets"
 Loader = TypeVar("Loader", bound=Callable[..., Dataset])
 _LOADERS: dict[str, Callable[..., Dataset]] = {}
+_DRAWN = {"synthetic": "generate"}  # data sets that are made rather than read, by the function of their module
 
 
 def register(name: str) -> Callable[[Loader], Loader]:
@@ -108,7 +109,7 @@ def register(name: str) -> Callable[[Loader], Loader]:
 def names() -> list[str]:
     """The names that :func:`load` knows, sorted."""
     for module in _modules():
-        import_module(f"{PACKAGE}.{module}")
+        _import(module)
     return sorted(_LOADERS)
 
 
@@ -125,7 +126,7 @@ def load(name: str, root: str | Path | None = None, **options: object) -> Datase
         DataError: ``root`` is missing, or is not that data set.
     """
     if name not in _LOADERS and name in _modules():  # a data set mostly bears its file's name: spare the other imports
-        import_module(f"{PACKAGE}.{name}")
+        _import(name)
     if name not in _LOADERS:
         known = names()
         if name not in known:
@@ -153,6 +154,12 @@ def _modules() -> list[str]:
     return [module.name for module in pkgutil.iter_modules(import_module(PACKAGE).__path__)]
 
 
+def _import(module: str) -> None:
+    imported = import_module(f"{PACKAGE}.{module}")
+    if module in _DRAWN:
+        _LOADERS.setdefault(module, getattr(imported, _DRAWN[module]))
+
+
 def _nearest(name: str, known: Iterable[str]) -> str:
     """``" (did you mean 'market1501'?)"``, or nothing when no name is near."""
     lowered = {candidate.lower(): candidate for candidate in known}
@@ -160,7 +167,7 @@ def _nearest(name: str, known: Iterable[str]) -> str:
     return f" (did you mean {lowered[near[0]]!r}?)" if near else ""
 
 
-def _common_folder(paths: Iterable[str]) -> str:
+def common_folder(paths: Iterable[str]) -> str:
     """The deepest folder that holds all ``paths``, with its closing slash; "" where there is none."""
     ordered = sorted(paths)
     if not ordered:

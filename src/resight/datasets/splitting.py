@@ -56,6 +56,25 @@ def choose_queries(
     return asked
 
 
+def answerable(query: Split, gallery: Split, *, single_camera: bool = False) -> NDArray[np.bool_]:
+    """Which queries (Q,) have a true match in ``gallery``: another camera's image, or any with ``single_camera``."""
+    cameras = np.unique(np.concatenate([query.cameras, gallery.cameras]))
+
+    def places(split: Split) -> NDArray[np.int64]:
+        return split.identities * len(cameras) + np.searchsorted(cameras, split.cameras)
+
+    matches = _occurrences(query.identities, gallery.identities)
+    if not single_camera:
+        matches = matches - _occurrences(places(query), places(gallery))
+    return (matches > 0) & (query.identities > DISTRACTOR)
+
+
+def _occurrences(keys: NDArray[np.int64], among: NDArray[np.int64]) -> NDArray[np.intp]:
+    """How often each of ``keys`` stands in ``among``."""
+    ordered = np.sort(among)
+    return np.searchsorted(ordered, keys, side="right") - np.searchsorted(ordered, keys, side="left")
+
+
 def hold_out(split: Split, count: int, *, seed: int = 0, single_camera: bool = False) -> tuple[Split, Split, Split]:
     """``split`` as train, query and gallery, where ``count`` identities stand only in the last two.
 
