@@ -27,7 +27,15 @@ class Model:
         self.card.save(path)
 
 
-def load(name: str | Path, weights: str | Path | None = None, *, partial: bool = False, **arguments: Any) -> Model:
+def load(
+    name: str | Path,
+    weights: str | Path | None = None,
+    *,
+    height: int = 256,
+    width: int = 128,
+    partial: bool = False,
+    **arguments: Any,
+) -> Model:
     """A model by registered name, or by the path of a checkpoint that has its card beside it.
 
     Args:
@@ -35,7 +43,8 @@ def load(name: str | Path, weights: str | Path | None = None, *, partial: bool =
         weights: a weight file for a registered architecture (safetensors, or torch with torchreid's key names).
             Without it the weights are random.
         partial: load whatever matches instead of refusing a file that does not match wholly.
-        arguments: for the architecture, and ``height``, ``width`` for the input size (256 x 128 if not given).
+        height, width: input size of a model that has no card.
+        arguments: for an architecture that has no card.
 
     Raises:
         ModelError: unknown name, unreadable or unfitting weights, or a checkpoint without a card.
@@ -51,11 +60,24 @@ def load(name: str | Path, weights: str | Path | None = None, *, partial: bool =
                     f'as in load("osnet_x0_25", weights="{name}").'
                 )
             registry.create(str(name))  # raises, with the nearest name
-        size = {key: arguments.pop(key) for key in ("height", "width") if key in arguments}
-        card = Card(architecture=str(name), arguments=arguments, preprocessing=Preprocessing(**size))
+        card = Card(architecture=str(name), arguments=arguments, preprocessing=Preprocessing(height=height, width=width))
     elif known and card.architecture != str(name):
         raise ModelError(f"{file} holds {card.architecture}, not {name}: load it under its own name.")
     return from_card(card, file, partial=partial)
+
+
+def load_any(
+    source: str | Path, weights: str | Path | None = None, *, height: int = 256, width: int = 128, partial: bool = False
+) -> Model:
+    """As :func:`load`, but ``source`` may also be the folder of a training run, whose model it is then.
+
+    Height and width count only for a model that has no card.
+    """
+    if Path(source).is_dir():
+        source = Path(source) / "model.safetensors"
+        if not source.exists():
+            raise ModelError(f"{source} does not exist: the run is not finished; go on with resight train --resume.")
+    return load(source, weights, partial=partial, height=height, width=width)
 
 
 def from_card(card: Card, file: Path | None, *, partial: bool = False) -> Model:

@@ -26,6 +26,19 @@ def list_models(pattern: str = "*") -> list[str]:
     return sorted(name for name in _BUILDERS if fnmatch(name, pattern))
 
 
+def builder(name: str) -> Callable[..., nn.Module]:
+    """The function that builds an architecture.
+
+    Raises:
+        ModelError: an unknown name; the nearest one is suggested.
+    """
+    if name not in _BUILDERS:
+        near = get_close_matches(name, _BUILDERS, n=1)
+        hint = f"did you mean {near[0]!r}?" if near else f"known: {', '.join(list_models())}."
+        raise ModelError(f"there is no model named {name!r}: {hint}")
+    return _BUILDERS[name]
+
+
 def create(name: str, num_identities: int = 0, **arguments: Any) -> nn.Module:
     """A bare network with random weights.
 
@@ -37,11 +50,7 @@ def create(name: str, num_identities: int = 0, **arguments: Any) -> nn.Module:
     Raises:
         ModelError: an unknown name (the nearest one is suggested) or an argument the architecture does not take.
     """
-    if name not in _BUILDERS:
-        near = get_close_matches(name, _BUILDERS, n=1)
-        hint = f"did you mean {near[0]!r}?" if near else f"known: {', '.join(list_models())}."
-        raise ModelError(f"there is no model named {name!r}: {hint}")
     try:
-        return _BUILDERS[name](num_identities=num_identities, **arguments)
+        return builder(name)(num_identities=num_identities, **arguments)
     except TypeError as error:
         raise ModelError(f"model {name!r} cannot be built with {arguments}: {error}.") from None

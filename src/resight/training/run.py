@@ -48,6 +48,13 @@ class Run:
         """Write the history and the results so far."""
         write_text(self.metrics, json.dumps(metrics, indent=2) + "\n")
 
+    def history(self) -> list[dict[str, Any]]:
+        """One entry per epoch so far; empty where the run has not begun."""
+        if not self.metrics.exists():
+            return []
+        entries: list[dict[str, Any]] = json.loads(self.metrics.read_text(encoding="utf-8"))["history"]
+        return entries
+
 
 def environment() -> dict[str, Any]:
     """Versions and machine, for whoever wants to know later why numbers differ."""

@@ -1,0 +1,33 @@
+# Needs only Python (3.10 or later) and make. PYTHON=python3.12 chooses another interpreter, VENV another place.
+PYTHON ?= python3
+VENV ?= .venv
+BIN := $(VENV)/bin
+PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt
+
+.PHONY: demo test lint clean
+
+demo: $(VENV)/installed
+	$(BIN)/resight demo
+
+test: $(VENV)/installed-dev
+	$(BIN)/python -m pytest
+
+lint: $(VENV)/installed-dev
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+
+$(VENV)/installed: pyproject.toml constraints.txt
+	$(PYTHON) -m venv $(VENV)
+	$(PIP) -e ".[tensorboard]"
+	touch $@
+
+# The peers are compared with file by file, never imported whole: their own requirements are not needed.
+$(VENV)/installed-dev: $(VENV)/installed
+	$(PIP) -e ".[dev]"
+	$(PIP) setuptools wheel cython
+	$(PIP) --no-deps --no-build-isolation torchreid==0.2.5 fastreid==1.4.0 || echo "peers not installed: their tests will be skipped"
+	touch $@
+
+clean:
+	rm -rf $(VENV) demo .pytest_cache .mypy_cache .ruff_cache

@@ -1,0 +1,42 @@
+"""What all commands share: where things are printed. Results go to standard output, everything else to standard error."""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import typer
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+
+out = Console(soft_wrap=True, highlight=False)
+err = Console(file=sys.stderr, soft_wrap=True, highlight=False)
+
+Json = typer.Option(False, "--json", help="Print the result as JSON on standard output.")
+
+
+def print_json(result: Any) -> None:
+    """One JSON document on standard output."""
+    typer.echo(json.dumps(result, indent=2, default=str))
+
+
+def complain(message: str) -> None:
+    """One sentence on standard error."""
+    err.print("Error:", style="bold red", end=" ")
+    err.print(message, markup=False)
+
+
+@contextmanager
+def bar(what: str, quiet: bool = False) -> Iterator[Callable[[int, int], None]]:
+    """A progress bar on standard error, as a function of (done, total); silent where there is no terminal."""
+    columns = TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn()
+    with Progress(*columns, console=err, disable=quiet or not err.is_terminal, transient=True) as progress:
+        task = progress.add_task(what, total=None)
+
+        def update(done: int, total: int) -> None:
+            progress.update(task, completed=done, total=total)
+
+        yield update

@@ -1,0 +1,55 @@
+"""The command line: it parses, calls and prints. Errors are one sentence and exit code 2."""
+
+from __future__ import annotations
+
+import sys
+from importlib import import_module
+
+import typer
+
+from resight import __version__
+from resight.cli.console import complain
+from resight.errors import ResightError
+
+app = typer.Typer(
+    name="resight",
+    help=(
+        "Re-identification of people and vehicles: have we seen this one before?\n\n"
+        "Start with `resight demo`. With pictures of your own: `resight data check PATH`, then "
+        "`resight train RECIPE`, `resight evaluate MODEL DATA`, `resight report RUN`."
+    ),
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    rich_markup_mode="markdown",
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+
+
+def _version(wanted: bool) -> None:
+    if wanted:
+        typer.echo(__version__)
+        raise typer.Exit
+
+
+@app.callback()
+def _root(
+    version: bool = typer.Option(False, "--version", callback=_version, is_eager=True, help="Show the version."),
+) -> None:
+    pass
+
+
+for _command in ("demo", "data", "models", "train", "evaluate", "report"):
+    import_module(f"resight.cli.{_command}").add(app)
+
+
+def main() -> None:
+    """Run the command line; anything that resight refuses becomes one sentence on standard error."""
+    try:
+        app()
+    except ResightError as error:
+        complain(str(error))
+        sys.exit(2)
+    except KeyboardInterrupt:
+        complain("stopped; what was finished is kept.")
+        sys.exit(130)

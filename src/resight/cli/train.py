@@ -1,0 +1,44 @@
+"""``resight train``."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from resight.cli.console import Json, err, print_json
+
+
+def add(app: typer.Typer) -> None:
+    """Put the command into the application."""
+    app.command("train")(train)
+
+
+def train(
+    recipe: Annotated[Path, typer.Argument(help="A recipe, such as recipes/osnet_x0_25_market1501_cpu.yaml.")],
+    overrides: Annotated[
+        list[str] | None, typer.Option("--set", metavar="KEY=VALUE", help="Change the recipe: --set phases.0.lr=0.01")
+    ] = None,
+    output: Annotated[Path | None, typer.Option("--output", "-o", help="Run folder; runs/NAME when not given.")] = None,
+    resume: Annotated[bool, typer.Option("--resume", help="Go on with an interrupted run in the folder.")] = False,
+    cpu: Annotated[bool, typer.Option("--cpu", help="Do not use a GPU even if there is one.")] = False,
+    json: Annotated[bool, Json] = False,
+) -> None:
+    """Train what a recipe describes.
+
+    The run folder gets the resolved recipe, versions, metrics, TensorBoard events, a checkpoint per epoch (so that
+    `--resume` goes on after any interruption) and at last the model with its card.
+
+    Several processes: `torchrun --nproc-per-node 2 -m resight train RECIPE`.
+    """
+    from resight.training.loop import train as run
+    from resight.training.recipe import read
+
+    resolved = read(recipe, overrides or ())
+    folder = output or Path("runs") / resolved.name
+    result = run(resolved, folder, resume=resume, cpu=cpu)
+    if json:
+        print_json(result)
+    else:
+        err.print(f"model: {folder / 'model.safetensors'}   next: resight report {folder}", markup=False)
