@@ -84,7 +84,7 @@ def number_identities(names: Sequence[str]) -> NDArray[np.int64]:
 
 
 def number_cameras(names: Sequence[str]) -> NDArray[np.int64]:
-    """Camera numbers (N,): their own where all are like ``3``, ``c3``, ``c3s1``, ``cam03``; else 1, 2, ... as sorted."""
+    """Camera numbers (N,): their own where all are like ``3``, ``c3``, ``c3s1``, ``cam03``; else 1, 2, ... sorted."""
     known = sorted(set(names))
     matches = {name: _NUMBERED.fullmatch(name) for name in known}
     numbers = {name: int(match[1]) for name, match in matches.items() if match is not None}
