@@ -114,7 +114,8 @@ def _counts(data: Dataset, *, sure: bool) -> Iterator[Finding]:
     """Numbers of images and identities that are not Market-1501's own."""
     wrong = wrong_counts(data)
     if wrong:
-        what = f"It is not the whole of Market-1501, for {'; '.join(wrong)}"
+        rest = f" and {len(wrong) - 1} other number(s) differ" if len(wrong) > 1 else ""
+        what = f"It is not the whole of Market-1501, for {wrong[0]}{rest}"
         cure = "unpack the archive again" if sure else "unpack it again, or go on if it is a subset or other data"
         yield Finding("error" if sure else "warning", what, (), len(wrong), cure)
 
