@@ -35,7 +35,7 @@ def registered():
 
 
 def test_the_built_in_data_sets_are_known() -> None:
-    assert {"folder", "market1501", "synthetic"} <= set(datasets.names())
+    assert {"folder", "market1501", "market_layout", "synthetic"} <= set(datasets.names())
     assert datasets.names() == sorted(datasets.names())
 
 

@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from resight.datasets import load
+from resight.datasets import detect, load
 from resight.datasets.market1501 import OFFICIAL, market1501, wrong_counts
 from resight.datasets.splitting import choose_identities, choose_queries, validation
 from resight.errors import DataError, RecipeError
@@ -79,7 +79,7 @@ def test_a_malformed_name_is_named(tiny_market, name: str) -> None:
 
 
 def test_wrong_counts_name_split_found_and_expected(tiny_market) -> None:
-    with pytest.raises(DataError, match=r"train has 16 images instead of 12,936; .*strict=False"):
+    with pytest.raises(DataError, match=r"train has 16 images instead of 12,936: .*strict=False"):
         load("market1501", tiny_market())
 
 
@@ -184,6 +184,28 @@ def test_choose_identities_draws_without_junk() -> None:
     assert len(set(choose_identities(identities, 2, seed=1).tolist()) & {5, 7, 9, 11}) == 2
     with pytest.raises(RecipeError, match="5 identities cannot be drawn from 4"):
         choose_identities(identities, 5)
+
+
+def test_data_in_the_layout_keeps_its_own_numbers(tiny_market) -> None:
+    root = tiny_market()
+    data = load("market_layout", root)
+    assert data.name == "market_layout" and data.notes == ()
+    assert data.fingerprint() == load("market1501", root, strict=False).fingerprint()
+    assert load("market_layout", root, fold="validation").name == "market_layout-validation"
+    with pytest.raises(RecipeError, match="market_layout has no fold 'x'"):
+        load("market_layout", root, fold="x")
+
+
+def test_the_layout_is_detected(tiny_market, tmp_path: Path) -> None:
+    root = tiny_market("deep/market")
+    assert [detect(root), detect(root.parent), detect(zipped(root, "a/"))] == ["market_layout"] * 3
+    assert detect(root / "query") == "folder"
+    with pytest.raises(DataError, match="does not exist"):
+        detect(tmp_path / "nowhere")
+
+
+def test_the_real_market_is_detected(market_zip: Path) -> None:
+    assert detect(market_zip) == "market1501"
 
 
 def test_the_real_market_is_whole_and_quick_to_load(market_zip: Path) -> None:

@@ -60,7 +60,7 @@ def folder(
         others = f", only {len(files)} other file(s) such as {files[0]}" if files else " nor any other file"
         raise DataError(f"{where} holds no images{others}: it needs files like <identity>/<camera>_1.jpg.")
     if any(f"/{FOLDERS['train']}/" in path for path in images):
-        raise DataError(f"{where} is laid out like Market-1501: load it as 'market1501', with strict=False if need be.")
+        raise DataError(f"{where} is laid out like Market-1501: load it as 'market1501' or 'market_layout'.")
     notes = [f"{len(files) - len(images)} file(s) that are not images were left out."] * (len(files) > len(images))
     images, parts = _given_parts(where, images, notes)
     everything, readable = _read(where, images, pattern, given=parts is not None)

@@ -40,7 +40,7 @@ def market1501(
     Args:
         root: the folder or zip archive; the three split folders may lie at any depth below it.
         strict: whether the numbers of images and identities must be Market-1501's own.
-            Pass False for a subset, or for other data in the same layout.
+            Pass False for a subset; other data in the same layout is :func:`market_layout`.
         fold: ``"test"`` for the published splits; ``"validation"`` to choose a model with train images alone:
             600 identities to train on, 151 to ask about (see :func:`resight.datasets.splitting.validation`).
         seed, held_out: which and how many identities ``fold="validation"`` holds out.
@@ -52,26 +52,38 @@ def market1501(
         DataError: not in Market-1501's layout, an image with another name, or wrong numbers with ``strict``.
         RecipeError: no such fold.
     """
-    if fold not in ("test", "validation"):
-        raise RecipeError(f"market1501 has no fold {fold!r}: choose 'test' or 'validation'.")
-    paths = [path for path, _ in list_files(root)]
-    base = find_layout(os.fspath(root), paths)
-    strays: list[str] = []
-    splits = {key: _read(base, key, paths, strays) for key in FOLDERS}
-    notes: list[str] = []
-    if strays:
-        names = ", ".join(sorted({path.rpartition("/")[2] for path in strays})[:3])
-        notes.append(f"{len(strays)} file(s) that are not images were left out ({names}).")
-    data = Dataset("market1501", splits["train"], splits["query"], splits["gallery"], notes=tuple(notes))
+    data = _load(root, "market1501", fold)
     wrong = wrong_counts(data)
     if wrong and strict:
         raise DataError(
-            f"{base} does not hold all of Market-1501: {wrong[0]}; download or unpack it again, "
-            "or pass strict=False if this is a subset or other data."
+            f"{os.fspath(root)} does not hold all of Market-1501, for {wrong[0]}: download or unpack it again, "
+            "or pass strict=False if this is a subset."
         )
     if wrong:
-        data = replace(data, notes=(*notes, "The numbers of images are not Market-1501's own."))
+        data = replace(data, notes=(*data.notes, "The numbers of images are not Market-1501's own."))
     return validation(data, held_out, seed) if fold == "validation" else data
+
+
+@register("market_layout")
+def market_layout(root: str | Path, *, fold: str = "test", seed: int = 0, held_out: int | None = None) -> Dataset:
+    """Any data with Market-1501's folders and names; its numbers are its own. Otherwise as :func:`market1501`."""
+    data = _load(root, "market_layout", fold)
+    return validation(data, held_out, seed) if fold == "validation" else data
+
+
+def _load(root: str | Path, name: str, fold: str) -> Dataset:
+    """The three splits, whatever their numbers."""
+    if fold not in ("test", "validation"):
+        raise RecipeError(f"{name} has no fold {fold!r}: choose 'test' or 'validation'.")
+    paths = [path for path, _ in list_files(root)]
+    base = find_layout(os.fspath(root), paths)
+    strays: list[str] = []
+    train, query, gallery = (_read(base, key, f"{name} {key}", paths, strays) for key in FOLDERS)
+    notes: tuple[str, ...] = ()
+    if strays:
+        names = ", ".join(sorted({path.rpartition("/")[2] for path in strays})[:3])
+        notes = (f"{len(strays)} file(s) that are not images were left out ({names}).",)
+    return Dataset(name, train, query, gallery, notes=notes)
 
 
 def wrong_counts(data: Dataset) -> list[str]:
@@ -115,7 +127,7 @@ def find_layout(root: str, paths: Iterable[str]) -> str:
     raise DataError(f"{base} has no files in {missing}: download or unpack Market-1501 again.")
 
 
-def _read(base: str, key: str, paths: Iterable[str], strays: list[str]) -> Split:
+def _read(base: str, key: str, name: str, paths: Iterable[str], strays: list[str]) -> Split:
     """The split ``key`` below ``base``; files in its folder that are not images are added to ``strays``."""
     prefix = f"{base}/{FOLDERS[key]}/"
     images: list[str] = []
@@ -123,11 +135,11 @@ def _read(base: str, key: str, paths: Iterable[str], strays: list[str]) -> Split
     for path in paths:
         if not path.startswith(prefix):
             continue
-        name = path[len(prefix) :]
-        if not is_image_name(name):
+        file = path[len(prefix) :]
+        if not is_image_name(file):
             strays.append(path)
             continue
-        match = _NAME.fullmatch(name)
+        match = _NAME.fullmatch(file)
         if match is None:
             raise DataError(
                 f"{path} has no name of Market-1501's kind, such as 0002_c1s1_000451_03.jpg "
@@ -141,5 +153,5 @@ def _read(base: str, key: str, paths: Iterable[str], strays: list[str]) -> Split
         columns[0],
         columns[1],
         {"sequences": columns[2], "frames": columns[3]},
-        f"market1501 {key}",
+        name,
     )

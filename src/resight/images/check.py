@@ -5,16 +5,17 @@ from __future__ import annotations
 import os
 from collections import defaultdict
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from itertools import chain
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
 from resight.datasets.catalog import Dataset, load
-from resight.datasets.market1501 import FOLDERS, wrong_counts
+from resight.datasets.detect import detect_in
+from resight.datasets.market1501 import wrong_counts
 from resight.datasets.splitting import answerable
 from resight.errors import DataError
 from resight.files import is_image_name, list_files
@@ -54,7 +55,11 @@ class Finding:
     def __str__(self) -> str:
         more = ", ..." if self.count > len(self.where) else ""
         where = f" ({', '.join(self.where)}{more})" if self.where else ""
-        return f"{self.severity}: {self.what}{where}: {self.cure}."
+        return f"{self.what}{where}: {self.cure}."
+
+    def as_dict(self) -> dict[str, Any]:
+        """The fields, ready for JSON."""
+        return asdict(self)
 
 
 def check(
@@ -72,7 +77,7 @@ def check(
 
     Args:
         path: the folder or zip archive.
-        dataset: its name in the catalog; by default ``"market1501"`` for data in that layout, else ``"folder"``.
+        dataset: its name in the catalog; by default what :func:`resight.datasets.detect` says.
         threads: how many files to open at a time; by default one per processor core.
         progress: called now and then with (files done, files in all).
         options: for the data set's loader.
@@ -84,7 +89,7 @@ def check(
         files = [file for file, _ in list_files(path)]
     except DataError as error:
         return [_not_loaded(error, os.fspath(path))]
-    name = dataset or ("market1501" if any(f"/{FOLDERS['train']}/" in file for file in files) else "folder")
+    name = dataset or detect_in(os.fspath(path), files)
     findings: list[Finding] = []
     data = None
     if name == "market1501":
@@ -94,7 +99,7 @@ def check(
     except DataError as error:
         findings.append(_not_loaded(error, os.fspath(path)))
     if data is not None:
-        findings += _counts(data, sure=dataset is not None) if data.name == "market1501" else []
+        findings += _counts(data) if data.name == "market1501" else []
         findings += _labels(data)
     images = (
         list(dict.fromkeys(chain.from_iterable(split.paths.tolist() for split in data.splits.values()))) if data else []
@@ -110,14 +115,13 @@ def _not_loaded(error: DataError, path: str) -> Finding:
     return Finding("error", f"It cannot be loaded: {what or message}", (path,), 1, cure if what else "mend it")
 
 
-def _counts(data: Dataset, *, sure: bool) -> Iterator[Finding]:
+def _counts(data: Dataset) -> Iterator[Finding]:
     """Numbers of images and identities that are not Market-1501's own."""
     wrong = wrong_counts(data)
     if wrong:
         rest = f" and {len(wrong) - 1} other number(s) differ" if len(wrong) > 1 else ""
         what = f"It is not the whole of Market-1501, for {wrong[0]}{rest}"
-        cure = "unpack the archive again" if sure else "unpack it again, or go on if it is a subset or other data"
-        yield Finding("error" if sure else "warning", what, (), len(wrong), cure)
+        yield Finding("error", what, (), len(wrong), "download or unpack it again, or check it as market_layout")
 
 
 def _labels(data: Dataset) -> Iterator[Finding]:
