@@ -204,6 +204,7 @@ class Report:
         dropped: how many queries had no true match in the gallery, which therefore count nowhere.
         gallery: how many gallery images were given.
         protocol, metric: the rules that were followed.
+        reasons: why queries were dropped and how many for each reason; the counts add up to ``dropped``.
     """
 
     mAP: float
@@ -217,10 +218,13 @@ class Report:
     gallery: int
     protocol: str
     metric: str
+    reasons: Mapping[str, int] = field(default_factory=dict)
 
     def numbers(self) -> dict[str, Any]:
         """The report without its per-query arrays, ready for JSON."""
-        plain = {f.name: getattr(self, f.name) for f in fields(self) if f.name not in ("average_precision", "first_match")}
+        arrays = ("average_precision", "first_match")
+        plain = {f.name: getattr(self, f.name) for f in fields(self) if f.name not in arrays}
+        plain["reasons"] = dict(self.reasons)
         return plain | {"cmc": {str(rank): self.cmc[rank] for rank in (1, 5, 10, 20, 50) if rank in self.cmc}}
 
     def __str__(self) -> str:

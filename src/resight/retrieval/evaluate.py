@@ -1,0 +1,86 @@
+"""One call from two sets of embeddings to a report: ``evaluate(query, gallery)``."""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+
+from resight.errors import DataError
+from resight.records import DISTRACTOR, JUNK, Embeddings, Report
+from resight.retrieval import metrics, protocols
+from resight.retrieval.protocols import Protocol
+from resight.retrieval.rank import MEMORY, ranks_of_matches
+
+NO_IDENTITY = "the query is junk or a distractor"
+NOT_IN_GALLERY = "its identity is not in the gallery"
+LEFT_OUT = "the protocol leaves out all images of its identity"
+
+
+def evaluate(
+    query: Embeddings,
+    gallery: Embeddings,
+    *,
+    protocol: str | Protocol = "market1501",
+    metric: str = "euclidean",
+    memory: int = MEMORY,
+) -> Report:
+    """How well the gallery, sorted by distance, answers the queries.
+
+    Args:
+        query: Q embeddings with identities (and cameras, if the protocol needs them).
+        gallery: G embeddings with the same columns, made by the same model.
+        protocol: "market1501" or "single_camera", see :mod:`resight.retrieval.protocols`.
+        metric: "euclidean" or "cosine", see :mod:`resight.retrieval.distance`.
+        memory: bytes for a block of distances (default 256 MiB); it changes the speed, never the result.
+
+    Returns:
+        A :class:`resight.Report`, computed as :mod:`resight.retrieval.metrics` says. Queries without a true match
+        count nowhere; ``report.dropped`` says how many and ``report.reasons`` why.
+
+    Raises:
+        DataError: an unknown protocol or metric, dimensions or fingerprints that differ, a missing column, vectors
+            the metric cannot compare, an empty gallery, or no query with a true match.
+    """
+    rules = protocols.get(protocol)
+    if query.fingerprint and gallery.fingerprint and query.fingerprint != gallery.fingerprint:
+        raise DataError(
+            f"The query was embedded by {query.fingerprint} and the gallery by {gallery.fingerprint}, "
+            "so their distances mean nothing: embed both with the same model and preprocessing."
+        )
+    matches = ranks_of_matches(query, gallery, rules, metric, memory)
+    found = metrics.per_query(matches)
+    kept = found.first_match > 0
+    reasons = _reasons(query, gallery, ~kept)
+    if not kept.any():
+        why = "; ".join(f"{count:,} because {reason}" for reason, count in reasons.items()) or "there are no queries"
+        raise DataError(
+            f"None of the {len(query):,} queries has a true match in the gallery under protocol {rules.name} ({why}): "
+            "check that both use the same identities, and their cameras."
+        )
+    return Report(
+        mAP=float(found.average_precision[kept].mean()),
+        cmc=metrics.cmc(found.first_match),
+        mINP=float(found.inverse_negative_penalty[kept].mean()),
+        average_precision=found.average_precision,
+        first_match=found.first_match,
+        queries=len(query),
+        evaluated=int(kept.sum()),
+        dropped=int((~kept).sum()),
+        gallery=len(gallery),
+        protocol=rules.name,
+        metric=metric,
+        reasons=reasons,
+    )
+
+
+def _reasons(query: Embeddings, gallery: Embeddings, dropped: NDArray[np.bool_]) -> dict[str, int]:
+    """Why the queries marked in ``dropped`` (Q,) bool were dropped, and how many for each reason."""
+    assert query.identities is not None and gallery.identities is not None
+    nobody = np.isin(query.identities, (JUNK, DISTRACTOR))
+    absent = ~nobody & ~np.isin(query.identities, gallery.identities)
+    counts = {
+        NO_IDENTITY: int((dropped & nobody).sum()),
+        NOT_IN_GALLERY: int((dropped & absent).sum()),
+        LEFT_OUT: int((dropped & ~nobody & ~absent).sum()),
+    }
+    return {reason: count for reason, count in counts.items() if count}

@@ -1,0 +1,70 @@
+"""Ranking and its metrics written as plainly as possible: Python loops and Python's stable sort, one pair at a time."""
+
+import math
+
+
+def euclidean(a, b):
+    return math.sqrt(sum((float(x) - float(y)) ** 2 for x, y in zip(a, b, strict=True)))
+
+
+def cosine(a, b):
+    product = sum(float(x) * float(y) for x, y in zip(a, b, strict=True))
+    lengths = math.sqrt(sum(float(x) ** 2 for x in a)) * math.sqrt(sum(float(y) ** 2 for y in b))
+    return 1 - product / lengths
+
+
+def valid(q, g, query, gallery, protocol):
+    """Whether gallery image ``g`` stays in for query ``q``; ``query`` and ``gallery`` are Embeddings."""
+    identity = gallery.identities[g]
+    if identity == -1:
+        return False
+    person = identity == query.identities[q] and identity > 0
+    if protocol == "market1501":
+        return not (person and gallery.cameras[g] == query.cameras[q])
+    assert protocol == "single_camera"
+    return gallery.paths is None or query.paths is None or gallery.paths[g] != query.paths[q]
+
+
+def order(q, query, gallery, distances, protocol):
+    """The valid gallery images of query ``q``, nearest first; Python's sort is stable."""
+    left = [g for g in range(len(gallery)) if protocol is None or valid(q, g, query, gallery, protocol)]
+    return sorted(left, key=lambda g: distances[q][g])
+
+
+def hits(q, query, gallery, distances, protocol):
+    """One boolean per valid gallery image, nearest first."""
+    identity = query.identities[q]
+    ranked = order(q, query, gallery, distances, protocol)
+    return [bool(gallery.identities[g] == identity and identity > 0) for g in ranked]
+
+
+def evaluate(query, gallery, distances, protocol, most=50):
+    """The numbers of resight.Report as a dictionary, or None if no query has a match."""
+    precisions, penalties, firsts = [], [], []
+    for q in range(len(query)):
+        answers = hits(q, query, gallery, distances, protocol)
+        if not any(answers):
+            precisions.append(math.nan)
+            firsts.append(0)
+            continue
+        right, total, last = 0, 0.0, 0
+        for rank, answer in enumerate(answers, start=1):
+            if answer:
+                right += 1
+                total += right / rank
+                last = rank
+        precisions.append(total / right)
+        firsts.append(answers.index(True) + 1)
+        penalties.append(right / last)
+    kept = [p for p in precisions if not math.isnan(p)]
+    if not kept:
+        return None
+    return {
+        "mAP": sum(kept) / len(kept),
+        "mINP": sum(penalties) / len(penalties),
+        "cmc": {k: sum(0 < first <= k for first in firsts) / len(kept) for k in range(1, most + 1)},
+        "average_precision": precisions,
+        "first_match": firsts,
+        "evaluated": len(kept),
+        "dropped": len(precisions) - len(kept),
+    }
