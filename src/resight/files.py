@@ -9,6 +9,7 @@ import os
 import tempfile
 import threading
 import zipfile
+import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager
 from functools import lru_cache
@@ -74,7 +75,12 @@ def read_bytes(path: str | os.PathLike[str]) -> bytes:
             return opened.zip.read(member)
     except KeyError:
         raise DataError(f"{archive} has no file {member}: check the name or download the archive again.") from None
-    except (zipfile.BadZipFile, EOFError) as error:
+    except (
+        zipfile.BadZipFile,
+        zlib.error,
+        EOFError,
+        RuntimeError,
+    ) as error:  # RuntimeError: encrypted, or unknown method
         raise DataError(f"{name} is damaged in its archive ({error}): download the archive again.") from None
     except OSError as error:
         raise DataError(f"{name} cannot be read ({error.strerror or error}): check the path and its rights.") from None
@@ -88,15 +94,15 @@ def list_files(root: str | os.PathLike[str]) -> list[tuple[str, int]]:
     """
     name = os.fspath(root).rstrip("/") or "/"
     archive, member = split_archive(name)
-    if archive != name or name.lower().endswith(".zip"):
-        if not os.path.exists(archive):
-            raise DataError(f"{name} does not exist: check the path.")
+    if archive != name or (name.lower().endswith(".zip") and os.path.isfile(name)):
         prefix = f"{member}/" if member else ""
         found = [
             (f"{archive}/{info.filename}", info.file_size)
             for info in _archive(archive).zip.infolist()
             if not info.is_dir() and info.filename.startswith(prefix)
         ]
+        if member and not found:
+            raise DataError(f"{archive} has no folder {member}: check the name.")
     elif os.path.isdir(name):
         found = []
         for folder, _, files in os.walk(name, followlinks=True):

@@ -32,7 +32,7 @@ def embed(
     """
     device = next(network.parameters()).device
     was_training = network.training
-    network.eval().to(memory_format=torch.channels_last)
+    network.eval().to(memory_format=torch.channels_last)  # type: ignore[call-overload]
     total = len(images)
     starts = range(0, total, batch_size)
     vectors: NDArray[np.float32] | None = None

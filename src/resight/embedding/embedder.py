@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from resight.embedding.compute import embed
-from resight.errors import DataError
+from resight.errors import DataError, RecipeError
 from resight.files import is_image_name, list_files
 from resight.images.cache import Images
 from resight.images.decode import Pixels, fit
@@ -46,9 +46,9 @@ class Embedder:
         cache: str | Path | None = None,
     ) -> None:
         if engine not in ("auto", "torch"):
-            raise DataError(f"engine {engine!r} is not available: choose 'auto' or 'torch'.")
+            raise RecipeError(f"engine {engine!r} is not available: choose 'auto' or 'torch'.")
         if batch_size < 1:
-            raise DataError(f"batch_size is {batch_size}: it must be at least 1.")
+            raise RecipeError(f"batch_size is {batch_size}: it must be at least 1.")
         self.model = model
         self.batch_size, self.flip, self.cache = batch_size, flip, cache
         self.device = torch.device(device or ("cuda" if torch.cuda.is_available() else "cpu"))

@@ -5,10 +5,15 @@ from __future__ import annotations
 import queue
 import threading
 from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
 from typing import TypeVar
 
 Item = TypeVar("Item")
-_END = object()
+
+
+@dataclass
+class _End:
+    error: BaseException | None = None
 
 
 def prefetch(items: Iterable[Item], depth: int = 2) -> Iterator[Item]:
@@ -16,10 +21,10 @@ def prefetch(items: Iterable[Item], depth: int = 2) -> Iterator[Item]:
 
     The thread ends when the iterator is exhausted, fails, or is closed.
     """
-    ready: queue.Queue[object] = queue.Queue(depth)
+    ready: queue.Queue[Item | _End] = queue.Queue(depth)
     stopped = threading.Event()
 
-    def put(item: object) -> None:
+    def put(item: Item | _End) -> None:
         while not stopped.is_set():
             try:
                 return ready.put(item, timeout=0.1)
@@ -27,22 +32,22 @@ def prefetch(items: Iterable[Item], depth: int = 2) -> Iterator[Item]:
                 continue
 
     def work() -> None:
+        end = _End()
         try:
             for item in items:
-                put((item, None))
+                put(item)
                 if stopped.is_set():
                     return
-            put(_END)
         except BaseException as error:
-            put((None, error))
+            end.error = error
+        put(end)
 
     thread = threading.Thread(target=work, name="resight-prefetch", daemon=True)
     thread.start()
     try:
-        while (got := ready.get()) is not _END:
-            item, error = got  # type: ignore[misc]
-            if error is not None:
-                raise error
-            yield item
+        while not isinstance(got := ready.get(), _End):
+            yield got
+        if got.error is not None:
+            raise got.error
     finally:
         stopped.set()

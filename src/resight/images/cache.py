@@ -93,8 +93,8 @@ class Images:
 
     @staticmethod
     def _fits(folder: Path, needed: int) -> bool:
-        folder.mkdir(parents=True, exist_ok=True)
-        return needed < shutil.disk_usage(folder).free // 2
+        existing = next(place for place in (folder, *folder.absolute().parents) if place.is_dir())
+        return needed < shutil.disk_usage(existing).free // 2
 
     def _fill(self, path: Path, progress: Progress | None) -> None:
         total, step = len(self.paths), 512

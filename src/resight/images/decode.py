@@ -4,13 +4,12 @@ from __future__ import annotations
 
 import io
 import os
-import warnings
 
 import cv2
 import numpy as np
 import simplejpeg
 from numpy.typing import NDArray
-from PIL import Image
+from PIL import Image, UnidentifiedImageError
 
 from resight.errors import DataError
 from resight.files import read_bytes
@@ -31,16 +30,15 @@ def decode_bytes(data: bytes, name: str) -> Pixels:
     try:
         if data[:2] == b"\xff\xd8":
             try:
-                pixels: Pixels = simplejpeg.decode_jpeg(data, "RGB")
-                return pixels
+                return np.asarray(simplejpeg.decode_jpeg(data, "RGB"), np.uint8)
             except ValueError as error:
-                if "color" not in str(error).lower():  # CMYK and the like: Pillow converts them
+                if not any(word in str(error) for word in ("color", "subsampling")):  # rare kinds: Pillow knows more
                     raise
-        with warnings.catch_warnings():
-            warnings.simplefilter("error", Image.DecompressionBombWarning)
-            with Image.open(io.BytesIO(data)) as image:
-                return np.array(image.convert("RGB"))
-    except (ValueError, OSError, SyntaxError, Image.DecompressionBombError, Image.DecompressionBombWarning) as error:
+        with Image.open(io.BytesIO(data)) as image:
+            return np.array(image.convert("RGB"))
+    except UnidentifiedImageError:
+        raise DataError(f"{name} is not an image of a known format: copy it again or remove it.") from None
+    except (ValueError, OSError, SyntaxError, Image.DecompressionBombError) as error:
         reason = str(error).splitlines()[0] if str(error) else type(error).__name__
         raise DataError(f"{name} is not a whole image ({reason}): copy it again or remove it.") from None
 
@@ -70,6 +68,6 @@ def fit(pixels: Pixels, height: int, width: int, *, letterbox: bool = False) -> 
         top, left = (height - inner.shape[0]) // 2, (width - inner.shape[1]) // 2
         out[top : top + inner.shape[0], left : left + inner.shape[1]] = inner
         return out
-    shrinks = rows > height and columns > width
-    resized: Pixels = cv2.resize(pixels, (width, height), interpolation=cv2.INTER_AREA if shrinks else cv2.INTER_LINEAR)
-    return resized
+    shrinks = rows >= height and columns >= width
+    how = cv2.INTER_AREA if shrinks else cv2.INTER_LINEAR
+    return np.asarray(cv2.resize(pixels, (width, height), interpolation=how), np.uint8)

@@ -51,17 +51,21 @@ def load(
     """
     known = str(name) in registry.list_models()
     file = Path(weights) if weights is not None else None if known else Path(name)
-    card = read_card(file) if file is not None else None
+    card = read_card(file) if file is not None and file.name else None
     if card is None:
         if not known:
-            if Path(name).exists():
+            if weights is None and Path(name).is_file():
                 raise ModelError(
                     f"{name} has no card beside it: say which architecture it is, "
                     f'as in load("osnet_x0_25", weights="{name}").'
                 )
-            registry.create(str(name))  # raises, with the nearest name
-        card = Card(architecture=str(name), arguments=arguments, preprocessing=Preprocessing(height=height, width=width))
-    elif known and card.architecture != str(name):
+            if weights is None and Path(name).suffix in (".safetensors", ".pth", ".pt"):
+                raise ModelError(f"{name} does not exist: check the path of the checkpoint.")
+            registry.builder(str(name))  # raises, with the nearest name
+        card = Card(
+            architecture=str(name), arguments=arguments, preprocessing=Preprocessing(height=height, width=width)
+        )
+    elif weights is not None and card.architecture != str(name):
         raise ModelError(f"{file} holds {card.architecture}, not {name}: load it under its own name.")
     return from_card(card, file, partial=partial)
 

@@ -15,7 +15,12 @@ from resight.models import heads
 from resight.models.output import Output
 from resight.models.registry import register
 
-WIDTHS = {"1_0": (64, 256, 384, 512), "0_75": (48, 192, 288, 384), "0_5": (32, 128, 192, 256), "0_25": (16, 64, 96, 128)}
+WIDTHS = {
+    "1_0": (64, 256, 384, 512),
+    "0_75": (48, 192, 288, 384),
+    "0_5": (32, 128, 192, 256),
+    "0_25": (16, 64, 96, 128),
+}
 EMBEDDING = 512  # of every width
 
 
@@ -57,7 +62,7 @@ class ChannelGate(nn.Module):
         self.fc2 = nn.Conv2d(channels // reduction, channels, 1)
 
     def forward(self, x: Tensor) -> Tensor:
-        gate = self.fc2(F.relu(self.fc1(x.mean((2, 3), keepdim=True))))
+        gate: Tensor = self.fc2(F.relu(self.fc1(x.mean((2, 3), keepdim=True))))
         return x * gate.sigmoid()
 
 
@@ -83,8 +88,8 @@ class OSBlock(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         identity = x if self.downsample is None else self.downsample(x)
         x = self.conv1(x)
-        x = self.gate(self.conv2a(x)) + self.gate(self.conv2b(x)) + self.gate(self.conv2c(x)) + self.gate(self.conv2d(x))
-        x = self.conv3(x) + identity
+        first, *others = (self.gate(stream(x)) for stream in (self.conv2a, self.conv2b, self.conv2c, self.conv2d))
+        x = self.conv3(sum(others, start=first)) + identity
         return F.relu(x if self.IN is None else self.IN(x))
 
 
@@ -108,7 +113,12 @@ class OSNet(nn.Module):
     """The whole network; 256x128 images give 512-d embeddings at every width (SPECS: paper Table 1)."""
 
     def __init__(
-        self, widths: tuple[int, ...], num_identities: int = 0, head: heads.Head = "plain", *, instance_norm: bool = False
+        self,
+        widths: tuple[int, ...],
+        num_identities: int = 0,
+        head: heads.Head = "plain",
+        *,
+        instance_norm: bool = False,
     ) -> None:
         super().__init__()
         self.conv1 = ConvNorm(3, widths[0], 7, 2, instance=instance_norm)
@@ -128,7 +138,8 @@ class OSNet(nn.Module):
     def maps(self, x: Tensor) -> Tensor:
         """(B, 3, H, W) images to the last feature map (B, C, H/16, W/16)."""
         x = F.max_pool2d(self.conv1(x), 3, 2, 1)
-        return self.conv5(self.conv4(self.conv3(self.conv2(x))))
+        out: Tensor = self.conv5(self.conv4(self.conv3(self.conv2(x))))
+        return out
 
     def forward(self, x: Tensor) -> Output:
         return heads.output(self.fc(self.maps(x).mean((2, 3))), self.bottleneck, self.classifier)

@@ -43,7 +43,7 @@ class AINBlock(nn.Module):
         self.downsample = ConvNorm(inputs, outputs, relu=False) if inputs != outputs else None
         self.IN = None
         if instance_norm:
-            self.conv3.bn = nn.Identity()
+            self.conv3.bn = nn.Identity()  # type: ignore[assignment]
             self.IN = nn.InstanceNorm2d(outputs, affine=True)
 
     def forward(self, x: Tensor) -> Tensor:

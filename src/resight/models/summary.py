@@ -57,6 +57,4 @@ def summarise(name: str, height: int = 256, width: int = 128) -> Summary:
         embedding = network(torch.zeros(1, 3, height, width)).embedding
     about = (inspect.getdoc(registry.builder(name)) or "").splitlines()[0]
     total = sum(p.numel() for p in network.parameters())
-    return Summary(
-        name, about, height, width, embedding.shape[1], total, flops.get_total_flops() // 2, tuple(stages)
-    )
+    return Summary(name, about, height, width, embedding.shape[1], total, flops.get_total_flops() // 2, tuple(stages))

@@ -62,17 +62,30 @@ def read(path: str | Path) -> dict[str, Tensor]:
             found: object = load_file(file)
         else:
             found = torch.load(file, map_location="cpu", weights_only=True)
-    except (SafetensorError, pickle.UnpicklingError, RuntimeError, EOFError, ValueError, OSError, KeyError) as error:
-        reason = str(error).splitlines()[0][:160] if str(error) else type(error).__name__
+    except Exception as error:  # a damaged torch file fails in any way it likes
         raise ModelError(
-            f"{file} is not a weight file that can be read safely ({reason}): pass a .safetensors or torch state dict."
+            f"{file} is not a weight file that can be read safely ({unreadable(error)}): "
+            "pass a .safetensors or torch state dict."
         ) from None
-    while isinstance(found, Mapping) and (inner := next((w for w in WRAPPERS if isinstance(found.get(w), Mapping)), "")):
-        found = found[inner]
-    tensors = {k: v for k, v in found.items() if isinstance(v, Tensor)} if isinstance(found, Mapping) else {}
+    while isinstance(found, Mapping):
+        inner = next((found[name] for name in WRAPPERS if isinstance(found.get(name), Mapping)), None)
+        if inner is None:
+            break
+        found = inner
+    items = found.items() if isinstance(found, Mapping) else ()
+    tensors = {key.removeprefix("module."): t for key, t in items if isinstance(key, str) and isinstance(t, Tensor)}
     if not tensors:
         raise ModelError(f"{file} holds no tensors: pass a state dict of a network.")
-    return {key.removeprefix("module."): value for key, value in tensors.items()}
+    return tensors
+
+
+def unreadable(error: Exception) -> str:
+    """Why a torch or safetensors file could not be read, in a few words; torch's own advice is to trust the file."""
+    if isinstance(error, pickle.UnpicklingError):
+        return "it is not made of tensors alone, or not a torch file"
+    if isinstance(error, (SafetensorError, OSError)):
+        return str(error).splitlines()[0][:120]
+    return "it is damaged or cut short"
 
 
 def fit(network: nn.Module, tensors: Mapping[str, Tensor], *, source: str, partial: bool = False) -> LoadReport:

@@ -10,6 +10,7 @@ import torch
 
 from resight.errors import TrainingError
 from resight.files import atomic_path
+from resight.models.weights import unreadable
 
 
 @dataclass
@@ -18,7 +19,8 @@ class Checkpoint:
 
     Attributes:
         epoch: epochs that are done.
-        network, averaged, optimizer: state dicts (``averaged`` is None without weight averaging).
+        network, averaged, optimizer, scaler: state dicts (``averaged`` is None without weight averaging, ``scaler``,
+            that of the loss, is None but for fp16).
         history: one entry per epoch.
         recipe: the resolved recipe, as YAML; ``data``: the fingerprint of the data.
         seconds: wall time of training so far.
@@ -28,6 +30,7 @@ class Checkpoint:
     network: dict[str, Any]
     averaged: dict[str, Any] | None
     optimizer: dict[str, Any]
+    scaler: dict[str, Any] | None
     history: list[dict[str, Any]]
     recipe: str
     data: str
@@ -51,8 +54,9 @@ def read(path: Path, recipe: str, data: str) -> Checkpoint:
     try:
         state = Checkpoint(**torch.load(path, map_location="cpu", weights_only=True))
     except Exception as error:
-        reason = str(error).splitlines()[0][:120] if str(error) else type(error).__name__
-        raise TrainingError(f"{path} is not a whole checkpoint ({reason}): start again without --resume.") from None
+        raise TrainingError(
+            f"{path} is not a whole checkpoint ({unreadable(error)}): start again with another --output."
+        ) from None
     if state.recipe != recipe:
         old, new = state.recipe.splitlines(), recipe.splitlines()
         pair = next(((a, b) for a, b in zip(old, new, strict=False) if a != b), ("more lines", "fewer lines"))
@@ -61,5 +65,7 @@ def read(path: Path, recipe: str, data: str) -> Checkpoint:
             "use that recipe, or another --output."
         )
     if state.data != data:
-        raise TrainingError(f"{path} was made with other data ({state.data}, now {data}): use those, or another --output.")
+        raise TrainingError(
+            f"{path} was made with other data ({state.data}, now {data}): use those, or another --output."
+        )
     return state

@@ -8,14 +8,13 @@ from typing import Any
 
 import numpy as np
 import torch
-from accelerate import Accelerator
 from accelerate.utils import set_seed
 from torch import nn
 
 from resight import datasets
 from resight.datasets import Dataset
 from resight.embedding.compute import embed
-from resight.errors import TrainingError
+from resight.errors import DataError, TrainingError
 from resight.images.batches import prefetch
 from resight.images.cache import Images, cache_folder
 from resight.images.transforms import Augmentation, augment, draw, resize
@@ -25,6 +24,8 @@ from resight.records import Embeddings, Report, Split
 from resight.retrieval.evaluate import evaluate
 from resight.training import checkpoint
 from resight.training import recipe as recipes
+from resight.training.devices import accelerator as prepare_devices
+from resight.training.devices import mean_over_processes
 from resight.training.memory import keep_freed_memory
 from resight.training.objective import objective
 from resight.training.optim import learning_rate
@@ -68,11 +69,17 @@ def train(
     data = data or datasets.load(recipe.data.name, recipe.data.root or None, **recipe.data.options)
     fingerprint, resolved = data.fingerprint(), recipe.yaml()
     people = data.train.take(data.train.identities > 0)
+    if not len(people):
+        raise DataError(
+            f"{data.name} has no images of known identities to train on: check its folder of training images."
+        )
     identities, labels = np.unique(people.identities, return_inverse=True)
     target = torch.from_numpy(labels.astype(np.int64))
 
-    accelerator = Accelerator(cpu=cpu, mixed_precision=recipe.precision)
+    accelerator = prepare_devices(recipe.precision, cpu=cpu)
     device, main = accelerator.device, accelerator.is_main_process
+    first = epoch_batches(labels, recipe.sampler, recipe.seed, 0)
+    mine = share(first, recipe.sampler, accelerator.process_index, accelerator.num_processes)
     if device.type == "cpu":
         keep_freed_memory()
     set_seed(recipe.seed)
@@ -80,7 +87,7 @@ def train(
     run, previous = Run(output), None
     if resume and run.checkpoint.exists():
         previous = checkpoint.read(run.checkpoint, resolved, fingerprint)
-        state.restore(previous)
+        state.restore(previous, accelerator)
     if main:
         run.begin(recipe, {"name": data.name, "fingerprint": fingerprint, **data.facts()}, resume=resume)
 
@@ -98,11 +105,10 @@ def train(
             if index != state.phase:
                 state.enter(phase, index, accelerator, previous if into else None)
             state.train_mode(phase)
-            set_seed(recipe.seed * 1_000_003 + epoch * 1_009 + accelerator.process_index)
+            set_seed((recipe.seed * 1_000_003 + epoch * 1_009 + accelerator.process_index) % 2**32)
             sizes = ((stage.height, stage.width) for stage in spec.progressive if epoch < stage.until)
             height, width = next(sizes, (spec.height, spec.width))
             batches = epoch_batches(labels, recipe.sampler, recipe.seed, epoch)
-            mine = share(batches, recipe.sampler, accelerator.process_index, accelerator.num_processes)
 
             live.epoch_begins(epoch)
             sums: dict[str, float] = {}
@@ -123,7 +129,12 @@ def train(
 
             took = time.perf_counter() - began
             state.epoch, state.seconds = epoch + 1, state.seconds + took
-            entry: dict[str, Any] = {"epoch": epoch + 1, **means, "lr": rate, "size": f"{height}x{width}"}
+            entry: dict[str, Any] = {
+                "epoch": epoch + 1,
+                **mean_over_processes(means, accelerator),
+                "lr": rate,
+                "size": f"{height}x{width}",
+            }
             entry |= {"images_per_second": batches.size / took, "seconds": state.seconds}
             if main:
                 every = recipe.evaluation.every
@@ -131,7 +142,7 @@ def train(
                     found = measure(state.kept, data, to, recipe)
                     entry |= {"mAP": found.mAP, "R1": found.cmc[1]}
                 state.history.append(entry)
-                state.checkpoint(resolved, fingerprint).save(run.checkpoint)
+                state.checkpoint(resolved, fingerprint, accelerator).save(run.checkpoint)
                 run.write_metrics({"history": state.history, "seconds": state.seconds})
                 record(entry)
                 live.epoch_ends(entry)

@@ -39,7 +39,7 @@ def gather(rows: Tensor) -> Tensor:
     """(B, ...) of this process to (processes x B, ...) of all, differentiable; itself where there is one process."""
     if not (dist.is_available() and dist.is_initialized() and dist.get_world_size() > 1):
         return rows
-    gathered: Tensor = _Gather.apply(rows)
+    gathered: Tensor = _Gather.apply(rows)  # type: ignore[no-untyped-call]
     return gathered
 
 

@@ -11,10 +11,8 @@ from resight.errors import RecipeError
 from resight.training.recipe import Phase
 
 
-def optimizer(network: nn.Module, phase: Phase, trainable: frozenset[str]) -> torch.optim.Optimizer:
-    """The phase's optimiser over the parameters it trains; the others are told to rest (``requires_grad``).
-
-    ``trainable`` names the parameters that the network's architecture lets be trained at all.
+def trained(network: nn.Module, phase: Phase, trainable: frozenset[str]) -> list[nn.Parameter]:
+    """The parameters that a phase trains, of those that the network's architecture lets be trained at all.
 
     Raises:
         RecipeError: ``only`` names no parameter.
@@ -27,6 +25,12 @@ def optimizer(network: nn.Module, phase: Phase, trainable: frozenset[str]) -> to
     if not chosen:
         names = sorted({name.split(".")[0] for name, _ in network.named_parameters()})
         raise RecipeError(f"phase.only {list(phase.only)} matches no parameter: the network has {', '.join(names)}.")
+    return chosen
+
+
+def optimizer(network: nn.Module, phase: Phase, trainable: frozenset[str]) -> torch.optim.Optimizer:
+    """The phase's optimiser over the parameters it trains; the others are told to rest (``requires_grad``)."""
+    chosen = trained(network, phase, trainable)
     for p in network.parameters():
         p.requires_grad_(False)
     for p in chosen:

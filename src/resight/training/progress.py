@@ -56,7 +56,9 @@ class Live:
 
     def epoch_ends(self, entry: dict[str, Any]) -> None:
         """Print what the epoch came to, as one line."""
-        parts = [f"{name} {value:.4g}" if isinstance(value, float) else f"{name} {value}" for name, value in entry.items()]
+        parts = [
+            f"{name} {value:.4g}" if isinstance(value, float) else f"{name} {value}" for name, value in entry.items()
+        ]
         self.note("  ".join(parts))
 
     def decoding(self, done: int, total: int) -> None:

@@ -66,6 +66,14 @@ class AugmentationSpec(_Part):
     erase_area: tuple[float, float] = (0.02, 0.4)
     erase_ratio: tuple[float, float] = (0.3, 3.33)
 
+    @model_validator(mode="after")
+    def _ranges(self) -> AugmentationSpec:
+        if not 0 < self.erase_area[0] <= self.erase_area[1] <= 1:
+            raise ValueError(f"erase_area {self.erase_area} must rise within (0, 1]")
+        if not 0 < self.erase_ratio[0] <= self.erase_ratio[1]:
+            raise ValueError(f"erase_ratio {self.erase_ratio} must be positive and rise")
+        return self
+
 
 class Sampler(_Part):
     """``identities``: batches of batch_size / images_per_identity identities; ``random``: shuffled images."""
@@ -93,7 +101,7 @@ class Loss(_Part):
 
 
 class Phase(_Part):
-    """Some epochs with one optimiser and one learning-rate schedule.
+    """Some epochs with one optimiser and one learning-rate schedule; ``sgd`` is with Nesterov momentum.
 
     ``only`` names parameter prefixes that are trained while the others rest (``[classifier]``). ``warmup`` epochs
     rise linearly from ``warmup_factor``; then ``constant``, ``cosine`` (to ``final_factor`` at the phase's end) or
@@ -144,13 +152,13 @@ class Recipe(_Part):
     images: ImageSpec = ImageSpec()
     augmentation: AugmentationSpec = AugmentationSpec()
     sampler: Sampler = Sampler()
-    losses: tuple[Loss, ...] = (Loss(name="cross_entropy", smoothing=0.1),)
+    losses: tuple[Loss, ...] = Field((Loss(name="cross_entropy", smoothing=0.1),), min_length=1)
     phases: tuple[Phase, ...] = Field(min_length=1)
     averaging: Averaging | None = None
     evaluation: Evaluation = Evaluation()
     precision: Literal["no", "bf16", "fp16"] = "no"
     sync_batchnorm: bool = True
-    seed: int = Field(1, ge=0)
+    seed: int = Field(1, ge=0, lt=2**32)
 
     @property
     def epochs(self) -> int:
@@ -224,7 +232,9 @@ def _explain(error: ValidationError, source: str) -> str:
     if first["type"] == "missing":
         return f"{source}: {where!r} is missing: add it."
     more = f" (and {error.error_count() - 1} more)" if error.error_count() > 1 else ""
-    return f"{source}: {where or 'recipe'}: {first['msg'].removeprefix('Value error, ')}, found {first['input']!r}{more}."
+    return (
+        f"{source}: {where or 'recipe'}: {first['msg'].removeprefix('Value error, ')}, found {first['input']!r}{more}."
+    )
 
 
 def _inner(annotation: Any) -> Any:

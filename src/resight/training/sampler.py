@@ -24,7 +24,7 @@ def epoch_batches(labels: NDArray[np.int64], how: Sampler, seed: int, epoch: int
     """
     rng = np.random.default_rng((seed, epoch))
     B = how.batch_size
-    if how.kind == "random":
+    if how.kind == "random" or not len(labels):
         if len(labels) < B:
             raise DataError(f"a batch needs {B} images but there are {len(labels)}: lower sampler.batch_size.")
         return rng.permutation(len(labels))[: len(labels) // B * B].reshape(-1, B)

@@ -8,14 +8,27 @@ from typing import Any
 import numpy as np
 import torch
 from accelerate import Accelerator
-from torch import nn
+from torch import Tensor, nn
 from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
 from resight.models import registry, weights
+from resight.models.output import Output
 from resight.training.checkpoint import Checkpoint
-from resight.training.optim import optimizer
+from resight.training.optim import optimizer, trained
 from resight.training.recipe import Phase, Recipe
 from resight.training.sync import synchronise
+
+
+class _Trained(nn.Module):
+    """The network as training calls it: what mixed precision does to this forward, the bare network is spared."""
+
+    def __init__(self, network: nn.Module) -> None:
+        super().__init__()
+        self.network = network
+
+    def forward(self, x: Tensor) -> Output:
+        output: Output = self.network(x)
+        return output
 
 
 @dataclass
@@ -52,6 +65,8 @@ class State:
             report = weights.fit(network, weights.read(spec.weights), source=spec.weights, partial=spec.partial)
             loaded = f"{spec.weights}: {report}"
         trainable = frozenset(name for name, p in network.named_parameters() if p.requires_grad)
+        for phase in recipe.phases:
+            trained(network, phase, trainable)  # raises now rather than after the epochs before
         if recipe.sync_batchnorm and accelerator.num_processes > 1:
             network = synchronise(network, accelerator.device)
         network.to(accelerator.device, memory_format=torch.channels_last)  # type: ignore[call-overload]
@@ -72,15 +87,16 @@ class State:
         fresh = optimizer(self.network, phase, self.trainable)
         if previous is not None:
             fresh.load_state_dict(previous.optimizer)
-        self.wrapped, self.optimizer = accelerator.prepare(self.network, fresh)
+        accelerator.free_memory()  # the wrapper and the optimiser of the phase before
+        self.wrapped, self.optimizer = accelerator.prepare(_Trained(self.network), fresh)
         self.phase = index
 
     def train_mode(self, phase: Phase) -> None:
         """Training mode; modules that this phase does not train keep their statistics."""
         self.network.train()
         if phase.only:
-            for name, child in self.network.named_children():
-                child.train(f"{name}.".startswith(phase.only) or name.startswith(phase.only))
+            for name, module in self.network.named_modules():
+                module.training = f"{name}.".startswith(phase.only)
 
     def step(self, learning_rate: float, loss: torch.Tensor, accelerator: Accelerator) -> None:
         """One update of the weights and of their average."""
@@ -93,20 +109,29 @@ class State:
         if self.averaged is not None:
             self.averaged.update_parameters(self.network)
 
-    def checkpoint(self, recipe: str, data: str) -> Checkpoint:
+    def checkpoint(self, recipe: str, data: str, accelerator: Accelerator) -> Checkpoint:
         """This state as a checkpoint."""
         assert self.optimizer is not None
         averaged = None if self.averaged is None else self.averaged.state_dict()
         return Checkpoint(
-            self.epoch, self.network.state_dict(), averaged, self.optimizer.state_dict(), self.history, recipe, data,
-            self.seconds,
-        )  # fmt: skip
+            epoch=self.epoch,
+            network=self.network.state_dict(),
+            averaged=averaged,
+            optimizer=self.optimizer.state_dict(),
+            scaler=None if accelerator.scaler is None else accelerator.scaler.state_dict(),
+            history=self.history,
+            recipe=recipe,
+            data=data,
+            seconds=self.seconds,
+        )
 
-    def restore(self, saved: Checkpoint) -> None:
+    def restore(self, saved: Checkpoint, accelerator: Accelerator) -> None:
         """Go back to where a checkpoint was made; its optimiser follows when its phase is entered."""
         self.network.load_state_dict(saved.network)
         if self.averaged is not None and saved.averaged is not None:
             self.averaged.load_state_dict(saved.averaged)
+        if accelerator.scaler is not None and saved.scaler is not None:
+            accelerator.scaler.load_state_dict(saved.scaler)
         self.epoch, self.seconds, self.history = saved.epoch, saved.seconds, list(saved.history)
 
 

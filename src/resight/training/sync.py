@@ -34,7 +34,7 @@ def _forward(self: nn.BatchNorm1d | nn.BatchNorm2d, x: Tensor) -> Tensor:
     shape = [1, -1] + [1] * (x.ndim - 2)
     wide = x.float()
     count = wide.numel() // wide.shape[1] * dist.get_world_size()
-    sums = cast(Tensor, _Sum.apply(torch.stack((wide.sum(axes), wide.square().sum(axes)))))
+    sums = cast(Tensor, _Sum.apply(torch.stack((wide.sum(axes), wide.square().sum(axes)))))  # type: ignore[no-untyped-call]
     mean = sums[0] / count
     variance = (sums[1] / count - mean.square()).clamp_min(0)
     with torch.no_grad():
@@ -48,11 +48,11 @@ def _forward(self: nn.BatchNorm1d | nn.BatchNorm2d, x: Tensor) -> Tensor:
 
 
 class _Batch1d(nn.BatchNorm1d):
-    forward = _forward
+    forward = _forward  # type: ignore[assignment]
 
 
 class _Batch2d(nn.BatchNorm2d):
-    forward = _forward
+    forward = _forward  # type: ignore[assignment]
 
 
 def synchronise(network: nn.Module, device: torch.device) -> nn.Module:

@@ -1,0 +1,32 @@
+"""Where a run computes: its device, its precision, its processes."""
+
+from __future__ import annotations
+
+import torch
+import torch.distributed as dist
+from accelerate import Accelerator
+from accelerate.state import AcceleratorState
+
+from resight.errors import RecipeError
+
+
+def accelerator(precision: str, *, cpu: bool) -> Accelerator:
+    """A fresh accelerator; it remembers nothing of a run before it in this process.
+
+    Raises:
+        RecipeError: the device cannot compute in this precision.
+    """
+    AcceleratorState._reset_state(reset_partial_state=not dist.is_initialized())
+    try:
+        return Accelerator(cpu=cpu, mixed_precision=precision)
+    except ValueError as error:
+        reason = str(error).splitlines()[0].rstrip(".")
+        raise RecipeError(f"precision {precision!r} does not work here ({reason}): set precision: 'no'.") from None
+
+
+def mean_over_processes(values: dict[str, float], accelerator: Accelerator) -> dict[str, float]:
+    """Each value averaged over all processes, which must call this together."""
+    if accelerator.num_processes == 1:
+        return values
+    mean = accelerator.reduce(torch.tensor(list(values.values()), device=accelerator.device), "mean")
+    return dict(zip(values, mean.tolist(), strict=True))

@@ -1,0 +1,76 @@
+"""The house stands in floors: a room imports from the floors below its own, never from beside or above it."""
+
+import ast
+import subprocess
+import sys
+from pathlib import Path
+
+import resight
+
+HOUSE = Path(resight.__file__).parent
+FLOORS = (
+    {"records", "errors", "files"},
+    {"datasets", "models", "retrieval"},
+    {"images"},
+    {"embedding"},
+    {"training"},
+    {"report"},
+    {"gallery"},
+    {"server"},
+    {"demo"},
+    {"cli"},
+    {"__main__"},
+)
+GROUND = {"errors": 0, "files": 1, "records": 1}  # the ground floor has a step of its own
+FLOOR = {room: number for number, rooms in enumerate(FLOORS) for room in rooms}
+
+
+def imports(file: Path) -> set[str]:
+    """Full names of everything a file imports, also within functions; type-checking imports count too."""
+    found: set[str] = set()
+    for node in ast.walk(ast.parse(file.read_text(encoding="utf-8"))):
+        if isinstance(node, ast.Import):
+            found |= {alias.name for alias in node.names}
+        elif isinstance(node, ast.ImportFrom):
+            assert node.level == 0, f"{file} imports relatively"
+            found |= {f"{node.module}.{alias.name}" for alias in node.names}
+    return found
+
+
+def files() -> dict[Path, str]:
+    """Every file but the public face, with the room it stands in."""
+    everything = {file: file.relative_to(HOUSE).parts[0].removesuffix(".py") for file in HOUSE.rglob("*.py")}
+    return {file: room for file, room in everything.items() if room != "__init__"}
+
+
+def test_nothing_imports_upwards_or_sideways() -> None:
+    wrong = []
+    for file, room in files().items():
+        assert room in FLOOR, f"{room} is on no floor: add it to FLOORS"
+        for name in imports(file):
+            package, _, rest = name.partition(".")
+            other = rest.split(".")[0]
+            if package != "resight" or other == room or other == "__version__":
+                continue
+            below = GROUND[other] < GROUND[room] if {room, other} <= GROUND.keys() else FLOOR[other] < FLOOR[room]
+            if not below:
+                wrong.append(f"{file.relative_to(HOUSE)} imports {name}")
+    assert not wrong, "\n".join(wrong)
+
+
+def test_datasets_and_retrieval_do_not_know_torch() -> None:
+    for file, room in files().items():
+        if room in ("datasets", "retrieval", *FLOORS[0]):
+            assert not [name for name in imports(file) if name.split(".")[0] == "torch"], file
+
+
+def test_the_public_face_imports_nothing_heavy() -> None:
+    script = (
+        "import resight, sys; heavy = {'torch', 'cv2', 'accelerate', 'matplotlib'}; "
+        "assert not heavy & sys.modules.keys(), 'import resight'; "
+        "assert 'market1501' in resight.datasets.names(); assert 'torch' not in sys.modules, 'resight.datasets'; "
+        "resight.evaluate; assert 'torch' not in sys.modules, 'resight.evaluate'; "
+        "missing = [name for name in resight.__all__ if not hasattr(resight, name)]; assert not missing, missing"
+    )
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
