@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable
 from pathlib import Path
 
 import cv2
 import numpy as np
 import pytest
+
+os.environ.setdefault("OMP_NUM_THREADS", "1")  # before torch is imported; the nets of the tests are tiny
 
 SHARED = Path(__file__).parents[2] / "shared"
 TinyMarket = Callable[..., Path]

@@ -77,6 +77,8 @@ def test_embeddings_become_float32_rows() -> None:
     made = Embeddings(np.arange(6, dtype=np.float64).reshape(2, 3)[:, ::-1], identities=[1, 2])  # type: ignore[arg-type]
     assert made.vectors.dtype == np.float32 and made.vectors.flags.c_contiguous
     assert made.vectors.tolist() == [[2, 1, 0], [5, 4, 3]]
+    with pytest.raises(ValueError, match="read-only"):
+        made.vectors[0, 0] = 7
     assert made.identities is not None and made.identities.dtype == np.int64
     assert made.cameras is None and made.paths is None and made.fingerprint == ""
 
@@ -97,7 +99,7 @@ def test_embeddings_refuse(vectors: Any, message: str) -> None:
 
 
 def test_embeddings_refuse_columns_of_another_length() -> None:
-    with pytest.raises(DataError, match="Embeddings.cameras has 3 values for 2 images"):
+    with pytest.raises(DataError, match=r"Embeddings\.cameras has 3 values for 2 images"):
         Embeddings(np.zeros((2, 4), np.float32), cameras=np.array([1, 2, 3]))
 
 

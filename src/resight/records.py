@@ -95,6 +95,9 @@ class Split:
     def __len__(self) -> int:
         return len(self.paths)
 
+    def __reduce__(self) -> tuple[Any, ...]:
+        return Split, (self.paths, self.identities, self.cameras, dict(self.columns), self.name)
+
     def take(self, which: ArrayLike, name: str | None = None) -> Split:
         """The images at ``which`` (indices or a boolean mask), in that order."""
         index = np.asarray(which)
@@ -143,7 +146,9 @@ class Embeddings:
                 f"Embeddings.vectors must hold floats (float32) but holds {vectors.dtype}: "
                 "convert with .astype(numpy.float32)."
             )
-        vectors = np.ascontiguousarray(vectors, dtype=np.float32)
+        with np.errstate(over="ignore"):  # found just below
+            vectors = np.ascontiguousarray(vectors, dtype=np.float32).view()
+        vectors.flags.writeable = False
         finite = np.isfinite(vectors).all(axis=1)
         if not finite.all():
             raise DataError(
@@ -160,6 +165,10 @@ class Embeddings:
 
     def __len__(self) -> int:
         return len(self.vectors)
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        columns = dict(self.columns)
+        return Embeddings, (self.vectors, self.identities, self.cameras, self.paths, columns, self.fingerprint)
 
     @classmethod
     def of(cls, split: Split, vectors: NDArray[np.float32], fingerprint: str = "") -> Embeddings:

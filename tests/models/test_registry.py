@@ -1,0 +1,111 @@
+"""Every registered architecture: what holds for one holds for all, and sizes are those of the papers."""
+
+import pytest
+import torch
+from torch import nn
+from torch.utils.flop_counter import FlopCounterMode
+
+import resight
+from resight.errors import ModelError
+from resight.models import Output
+
+NAMES = resight.models.list()
+SIZES = {  # parameters without classifier, multiply-adds of one 256x128 image in millions (OSNet, Table 6)
+    "osnet_x1_0": (2_169_508, 978.88),
+    "osnet_x0_75": (1_285_754, 571.75),
+    "osnet_x0_5": (630_034, 272.90),
+    "osnet_x0_25": (201_864, 82.31),
+    "osnet_ibn_x1_0": (2_170_532, 978.88),
+    "osnet_ain_x1_0": (2_169_508, 978.88),
+}
+
+
+def parameters(network: nn.Module) -> int:
+    return sum(p.numel() for p in network.parameters())
+
+
+def test_all_sizes_are_known() -> None:
+    assert set(NAMES) >= set(SIZES)
+    assert resight.models.list("osnet_x0_*") == ["osnet_x0_25", "osnet_x0_5", "osnet_x0_75"]
+
+
+@pytest.mark.parametrize("name", SIZES)
+def test_parameters_and_multiply_adds(name: str) -> None:
+    count, millions = SIZES[name]
+    network = resight.models.create(name).eval()
+    assert parameters(network) == count
+    with torch.inference_mode(), FlopCounterMode(display=False) as flops:
+        network(torch.zeros(1, 3, 256, 128))
+    assert round(flops.get_total_flops() / 2e6, 2) == millions
+
+
+def test_a_classifier_counts_as_published() -> None:
+    assert parameters(resight.models.create("osnet_x1_0", num_identities=1000)) == 2_682_508
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_the_same_output_in_training_and_evaluation(name: str) -> None:
+    x = torch.rand(2, 3, 64, 32)
+    for head, width in (("plain", 0), ("plain", 7), ("bnneck", 7)):
+        network = resight.models.create(name, num_identities=width, head=head)
+        for training in (True, False):
+            out = network.train(training)(x)
+            assert isinstance(out, Output)
+            assert out.embedding.shape == (2, 512) and out.embedding.dtype == torch.float32
+            assert [tuple(f.shape) for f in out.features] == [(2, 512)]
+            assert [tuple(logits.shape) for logits in out.logits] == ([(2, width)] if width else [])
+            assert out.attributes is None and out.reconstruction is None
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_every_parameter_is_learnt_from(name: str) -> None:
+    torch.manual_seed(0)
+    network = resight.models.create(name, num_identities=5, head="bnneck")
+    out = network(torch.rand(4, 3, 64, 32))
+    (out.logits[0].square().sum() + out.features[0].square().sum()).backward()
+    silent = [key for key, p in network.named_parameters() if p.requires_grad and (p.grad is None or not p.grad.any())]
+    assert not [key for key in silent if ".gate.fc" not in key]  # a narrow gate may have no unit awake
+    assert len(silent) < 12
+    assert [key for key, p in network.named_parameters() if not p.requires_grad] == ["bottleneck.bias"]
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_an_image_does_not_depend_on_its_batch(name: str) -> None:
+    torch.manual_seed(0)
+    network = resight.models.create(name).eval()
+    x = torch.rand(3, 3, 64, 32)
+    with torch.inference_mode():
+        together, alone = network(x).embedding, network(x[1:2]).embedding
+    torch.testing.assert_close(together[1:2], alone, rtol=1e-5, atol=1e-6)
+
+
+def test_bnneck_against_plain() -> None:
+    torch.manual_seed(0)
+    plain = resight.models.create("osnet_x0_25", num_identities=4).eval()
+    necked = resight.models.create("osnet_x0_25", num_identities=4, head="bnneck")
+    keys = set(necked.state_dict()) ^ set(plain.state_dict())
+    expected = {"weight", "bias", "running_mean", "running_var", "num_batches_tracked"}
+    assert keys == {"classifier.bias"} | {f"bottleneck.{key}" for key in expected}
+    shared = {key: value for key, value in plain.state_dict().items() if not key.startswith("classifier")}
+    necked.load_state_dict(shared, strict=False)
+    x = torch.rand(8, 3, 64, 32)
+    with torch.no_grad():
+        ours, theirs = necked.eval()(x), plain(x)
+        assert torch.equal(ours.features[0], theirs.features[0]) and theirs.embedding is theirs.features[0]
+        assert torch.equal(theirs.logits[0], theirs.embedding @ plain.classifier.weight.T + plain.classifier.bias)
+        trained = necked.train()(x)
+    v = trained.features[0].double()
+    by_hand = (v - v.mean(0)) / (v.var(0, unbiased=False) + 1e-5).sqrt()
+    torch.testing.assert_close(trained.embedding.double(), by_hand, rtol=1e-4, atol=1e-4)
+    torch.testing.assert_close(trained.logits[0], trained.embedding @ necked.classifier.weight.T)
+
+
+def test_a_wrong_name_or_argument() -> None:
+    with pytest.raises(ModelError, match="no model named 'osnet_x1': did you mean 'osnet_x1_0'"):
+        resight.models.create("osnet_x1")
+    with pytest.raises(ModelError, match=r"no model named 'zebra': known: .*osnet_x0_25"):
+        resight.models.create("zebra")
+    with pytest.raises(ModelError, match=r"'osnet_x0_25' cannot be built with .*depth"):
+        resight.models.create("osnet_x0_25", depth=3)
+    with pytest.raises(ModelError, match=r"head 'neck' does not exist: choose 'plain' or 'bnneck'"):
+        resight.models.create("osnet_x0_25", head="neck")
