@@ -1,0 +1,1 @@
+"""What a person looks at: one HTML file with numbers, curves and ranked lists."""
