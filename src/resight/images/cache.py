@@ -100,7 +100,7 @@ class Images:
         total, step = len(self.paths), 512
         with atomic_path(path) as temporary, temporary.open("wb") as file:
             for start in range(0, total, step):
-                self.read(np.arange(start, min(start + step, total))).tofile(file)
+                file.write(self.read(np.arange(start, min(start + step, total))).data)
                 if progress:
                     progress(min(start + step, total), total)
 

@@ -16,6 +16,8 @@ from resight.files import read_bytes
 
 Pixels = NDArray[np.uint8]
 
+LARGEST = 89_478_485  # pixels, as in Pillow: a damaged header may claim any size
+
 cv2.setNumThreads(1)  # batches are decoded in threads already
 
 
@@ -30,17 +32,25 @@ def decode_bytes(data: bytes, name: str) -> Pixels:
     try:
         if data[:2] == b"\xff\xd8":
             try:
+                height, width = simplejpeg.decode_jpeg_header(data)[:2]
+                _check_size(int(height), int(width))
                 return np.asarray(simplejpeg.decode_jpeg(data, "RGB"), np.uint8)
             except ValueError as error:
                 if not any(word in str(error) for word in ("color", "subsampling")):  # rare kinds: Pillow knows more
                     raise
         with Image.open(io.BytesIO(data)) as image:
+            _check_size(image.height, image.width)
             return np.array(image.convert("RGB"))
     except UnidentifiedImageError:
         raise DataError(f"{name} is not an image of a known format: copy it again or remove it.") from None
     except (ValueError, OSError, SyntaxError, Image.DecompressionBombError) as error:
-        reason = str(error).splitlines()[0] if str(error) else type(error).__name__
+        reason = str(error).splitlines()[0].rstrip(".") if str(error) else type(error).__name__
         raise DataError(f"{name} is not a whole image ({reason}): copy it again or remove it.") from None
+
+
+def _check_size(height: int, width: int) -> None:
+    if height * width > LARGEST:
+        raise ValueError(f"it claims to be {height} x {width} pixels large")
 
 
 def decode(path: str | os.PathLike[str]) -> Pixels:

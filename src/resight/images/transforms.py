@@ -112,7 +112,7 @@ def erase(x: Tensor, u: Tensor, how: Augmentation) -> Tensor:
     inside_rows = (rows >= top[:, None]) & (rows < (top + height)[:, None])  # (B, H)
     inside_columns = (columns >= left[:, None]) & (columns < (left + width)[:, None])  # (B, W)
     box = inside_rows[:, :, None] & inside_columns[:, None, :] & (u[:, 0] < how.erase)[:, None, None]
-    return x.masked_fill(box[:, None], 0.0)
+    return torch.where(box[:, None], 0.0, x)  # unlike masked_fill, keeps channels last
 
 
 def normalise(x: Tensor, to: Preprocessing) -> Tensor:
