@@ -10,6 +10,7 @@ import tempfile
 import threading
 import zipfile
 import zlib
+import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager
 from functools import lru_cache

@@ -15,7 +15,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 out = Console(soft_wrap=True, highlight=False)
 err = Console(file=sys.stderr, soft_wrap=True, highlight=False)
 
-Json = typer.Option(False, "--json", help="Print the result as JSON on standard output.")
+Json = typer.Option("--json", help="Print the result as JSON on standard output.")
 
 
 def print_json(result: Any) -> None:

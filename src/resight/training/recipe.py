@@ -123,7 +123,7 @@ class Phase(_Part):
 
 
 class Averaging(_Part):
-    """Exponential moving average of the weights, one step of ``decay`` per training step; it is what is kept."""
+    """Exponential moving average of the weights, ``decay`` per step (less at first); it is what is kept."""
 
     decay: float = Field(0.999, gt=0, lt=1)
 

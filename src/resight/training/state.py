@@ -9,10 +9,11 @@ import numpy as np
 import torch
 from accelerate import Accelerator
 from torch import Tensor, nn
-from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
+from torch.optim.swa_utils import AveragedModel
 
 from resight.models import registry, weights
 from resight.models.output import Output
+from resight.training.averaging import moving_average
 from resight.training.checkpoint import Checkpoint
 from resight.training.optim import optimizer, trained
 from resight.training.recipe import Phase, Recipe
@@ -73,7 +74,7 @@ class State:
         averaged = None
         if recipe.averaging:
             averaged = AveragedModel(
-                network, multi_avg_fn=get_ema_multi_avg_fn(recipe.averaging.decay), use_buffers=True
+                network, multi_avg_fn=moving_average(recipe.averaging.decay), use_buffers=True
             )
         return cls(network, network, averaged, trainable, loaded)
 
