@@ -13,9 +13,10 @@ import torch
 import yaml
 
 from resight import datasets
+from resight.embedding.measure import measure
 from resight.models import load
 from resight.report import html
-from resight.report.run import measure
+from resight.retrieval import protocols
 from resight.retrieval.rank import topk
 from resight.training import recipe as recipes
 from resight.training.loop import train
@@ -41,9 +42,7 @@ def run(output: Path, *, seed: int = 0, say: Callable[[str], None] = print) -> d
     shutil.rmtree(folder.folder, ignore_errors=True)
     say(f"2. Training {recipe.model.name} on the CPU or GPU at hand, {recipe.epochs} epochs.")
     torch.manual_seed(recipe.seed)
-    untrained = load(
-        recipe.model.name, head=recipe.model.head, height=recipe.images.height, width=recipe.images.width
-    )
+    untrained = load(recipe.model.name, head=recipe.model.head, height=recipe.images.height, width=recipe.images.width)
     _, _, before = measure(untrained, data)
     train(recipe, folder.folder, data=data)
     trained = load(folder.model)
@@ -51,7 +50,7 @@ def run(output: Path, *, seed: int = 0, say: Callable[[str], None] = print) -> d
     say(f"3. Before training: {before}")
     say(f"   After training:  {after}")
 
-    first = topk(query, gallery, 5, metric=trained.card.metric, protocol=data.protocol)
+    first = topk(query, gallery, 5, metric=trained.card.metric, protocol=protocols.get(data.protocol))
     hits = ", ".join(
         f"person {gallery.identities[i]} in camera {gallery.cameras[i]} ({d:.2f})"
         for i, d in zip(first.indices[0], first.distances[0], strict=True)

@@ -10,7 +10,6 @@ import tempfile
 import threading
 import zipfile
 import zlib
-import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager
 from functools import lru_cache

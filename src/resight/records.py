@@ -27,9 +27,7 @@ def _vector(owner: str, name: str, values: ArrayLike, length: int | None, kind: 
     """A read-only 1-d array of integers (``kind="int"``) or text (``"str"``) with ``length`` entries, or an error."""
     array = np.asarray(values)
     if array.ndim != 1:
-        raise DataError(
-            f"{owner}.{name} must have shape (N,) but has shape {array.shape}: pass one value per image."
-        )
+        raise DataError(f"{owner}.{name} must have shape (N,) but has shape {array.shape}: pass one value per image.")
     if length is not None and len(array) != length:
         raise DataError(
             f"{owner}.{name} has {len(array)} values for {length} images: pass exactly one value per image."

@@ -1,4 +1,4 @@
-"""What all commands share: where things are printed. Results go to standard output, everything else to standard error."""
+"""What all commands share: results go to standard output, everything else to standard error."""
 
 from __future__ import annotations
 

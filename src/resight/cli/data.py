@@ -53,7 +53,9 @@ def stats(path: Where, name: Named = "", json: Annotated[bool, Json] = False) ->
 
     found = datasets.load(name or datasets.detect(path), path)
     if json:
-        print_json({"name": found.name, "fingerprint": found.fingerprint(), "splits": found.facts(), "notes": found.notes})
+        print_json(
+            {"name": found.name, "fingerprint": found.fingerprint(), "splits": found.facts(), "notes": found.notes}
+        )
         return
     facts = found.facts()
     table = Table(title=found.name)

@@ -16,7 +16,9 @@ def add(app: typer.Typer) -> None:
 
 
 def demo(
-    output: Annotated[Path, typer.Option("--output", "-o", help="Folder for pictures, model and report.")] = Path("demo"),
+    output: Annotated[Path, typer.Option("--output", "-o", help="Folder for pictures, model and report.")] = Path(
+        "demo"
+    ),
     seed: Annotated[int, typer.Option(help="Another seed, other people.")] = 0,
     json: Annotated[bool, Json] = False,
 ) -> None:

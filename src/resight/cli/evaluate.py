@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from pathlib import Path
 from typing import Annotated
 
@@ -26,32 +25,28 @@ def evaluate(
     ] = None,
     height: Annotated[int, typer.Option(min=16, help="Input height, for a model without a card.")] = 256,
     width: Annotated[int, typer.Option(min=16, help="Input width, for a model without a card.")] = 128,
-    flip: Annotated[bool, typer.Option("--flip", help="Average each embedding with that of the mirrored image.")] = False,
+    flip: Annotated[
+        bool, typer.Option("--flip", help="Average each embedding with that of the mirrored image.")
+    ] = False,
     batch_size: Annotated[int, typer.Option(min=1)] = 64,
     json: Annotated[bool, Json] = False,
 ) -> None:
     """Embed query and gallery and measure CMC, mAP and mINP by the data set's own protocol."""
     from resight import datasets
-    from resight.embedding.embedder import Embedder
+    from resight.embedding.measure import measure
     from resight.models.load import load_any
-    from resight.retrieval.evaluate import evaluate as measure
+    from resight.retrieval.evaluate import evaluate as rank
 
     found = datasets.load(name or datasets.detect(data), data)
     loaded = load_any(model, weights, height=height, width=width)
-    embedder = Embedder(loaded, batch_size=batch_size, flip=flip)
-    began = time.perf_counter()
-    with bar("embedding queries", json) as progress:
-        query = embedder(found.query, progress=progress)
-    with bar("embedding gallery", json) as progress:
-        gallery = embedder(found.gallery, progress=progress)
-    seconds = time.perf_counter() - began
+    with bar("embedding", json) as progress:
+        query, gallery, report = measure(loaded, found, batch_size=batch_size, flip=flip, progress=progress)
     reports = [
-        measure(query, gallery, protocol=found.protocol, metric=wanted) for wanted in metric or [loaded.card.metric]
+        report if wanted == report.metric else rank(query, gallery, protocol=found.protocol, metric=wanted)
+        for wanted in metric or [report.metric]
     ]
     if json:
-        print_json([report.numbers() | {"data": found.name, "embedding_seconds": seconds} for report in reports])
+        print_json([one.numbers() | {"data": found.name} for one in reports])
         return
-    count = len(query) + len(gallery)
-    out.print(f"{found.name}: {count:,} images embedded in {seconds:.0f} s ({count / seconds:,.0f} images/s)")
-    for report in reports:
-        out.print(str(report), markup=False)
+    for one in reports:
+        out.print(f"{found.name}: {one}", markup=False)

@@ -17,7 +17,9 @@ def add(app: typer.Typer) -> None:
 
 def report(
     run: Annotated[Path, typer.Argument(help="A run folder of `resight train`.")],
-    output: Annotated[Path | None, typer.Option("--output", "-o", help="The HTML file; RUN/report.html when not given.")] = None,
+    output: Annotated[
+        Path | None, typer.Option("--output", "-o", help="The HTML file; RUN/report.html when not given.")
+    ] = None,
     data: Annotated[Path | None, typer.Option(help="The data set, if it is elsewhere now.")] = None,
     pictures: Annotated[bool, typer.Option("--pictures/--no-pictures", help="Put pictures into the file.")] = True,
     json: Annotated[bool, Json] = False,

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +19,7 @@ class Model:
 
     network: nn.Module
     card: Card
-    loading: weights.LoadReport
+    loading: weights.LoadReport = field(default_factory=weights.LoadReport)
 
     def save(self, path: str | Path) -> None:
         """Write weights (``path``, safetensors) and card (beside it)."""

@@ -6,31 +6,13 @@ from collections.abc import Callable
 from pathlib import Path
 
 from resight import datasets
-from resight.datasets import Dataset
-from resight.embedding.embedder import Embedder
-from resight.errors import DataError
+from resight.embedding.measure import measure
 from resight.images.cache import cache_folder
-from resight.models.load import Model, load_any
-from resight.records import Embeddings, Report
+from resight.models.load import load_any
+from resight.records import Report
 from resight.report import html
-from resight.retrieval.evaluate import evaluate
 from resight.training import recipe as recipes
 from resight.training.run import Run
-
-Progress = Callable[[int, int], None]
-
-
-def measure(model: Model, data: Dataset, progress: Progress | None = None) -> tuple[Embeddings, Embeddings, Report]:
-    """Embeddings of query and gallery, and what the data's protocol makes of them.
-
-    Raises:
-        DataError: the data has no queries.
-    """
-    if not len(data.query):
-        raise DataError(f"{data.name} has no queries: nothing can be measured on it.")
-    embedder = Embedder(model, cache=cache_folder())
-    query, gallery = embedder(data.query, progress=progress), embedder(data.gallery, progress=progress)
-    return query, gallery, evaluate(query, gallery, protocol=data.protocol, metric=model.card.metric)
 
 
 def report_run(
@@ -39,7 +21,7 @@ def report_run(
     *,
     root: str | Path | None = None,
     pictures: bool = True,
-    progress: Progress | None = None,
+    progress: Callable[[int, int], None] | None = None,
 ) -> tuple[Path, Report]:
     """Write the HTML report of a run folder (``report.html`` in it, unless ``output``).
 
@@ -54,7 +36,7 @@ def report_run(
     model = load_any(run.folder)
     recipe = recipes.read(run.recipe)
     data = datasets.load(recipe.data.name, root or recipe.data.root or None, **recipe.data.options)
-    query, gallery, report = measure(model, data, progress)
+    query, gallery, report = measure(model, data, cache=cache_folder(), progress=progress)
     path = html.write(
         Path(output) if output else run.folder / "report.html",
         title=f"{recipe.name} on {data.name}",

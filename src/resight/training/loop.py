@@ -13,15 +13,14 @@ from torch import nn
 
 from resight import datasets
 from resight.datasets import Dataset
-from resight.embedding.compute import embed
+from resight.embedding.measure import measure
 from resight.errors import DataError, TrainingError
 from resight.images.batches import prefetch
 from resight.images.cache import Images, cache_folder
 from resight.images.transforms import Augmentation, augment, draw, resize
 from resight.models import weights
 from resight.models.card import Card, Preprocessing
-from resight.records import Embeddings, Report, Split
-from resight.retrieval.evaluate import evaluate
+from resight.models.load import Model
 from resight.training import checkpoint
 from resight.training import recipe as recipes
 from resight.training.devices import accelerator as prepare_devices
@@ -91,12 +90,13 @@ def train(
     if main:
         run.begin(recipe, {"name": data.name, "fingerprint": fingerprint, **data.facts()}, resume=resume)
 
-    spec = recipe.images
-    to = Preprocessing(height=spec.height, width=spec.width, resize=spec.resize)
+    spec, card = recipe.images, _card(state.network, recipe, data)
+    to, folder = card.preprocessing, cache_folder() if spec.cache else None
     how = Augmentation(**recipe.augmentation.model_dump())
     with accelerator.main_process_first(), Live(recipe.epochs, state.epoch, show=progress and main) as live:
         live.note(state.loaded or f"{recipe.model.name} from random weights, {len(people):,} images, on {device}")
-        images = _images(people, recipe, live)
+        letterbox = to.resize == "letterbox"
+        images = Images(people, to.height, to.width, letterbox=letterbox, folder=folder, progress=live.decoding)
     with Live(recipe.epochs, state.epoch, show=progress and main) as live, tensorboard(run.folder, main) as record:
         for epoch in range(state.epoch, recipe.epochs):
             began = time.perf_counter()
@@ -139,7 +139,7 @@ def train(
             if main:
                 every = recipe.evaluation.every
                 if every and (epoch + 1) % every == 0 and epoch + 1 < recipe.epochs and len(data.query):
-                    found = measure(state.kept, data, to, recipe)
+                    _, _, found = measure(Model(state.kept, card), data, device=str(device), cache=folder)
                     entry |= {"mAP": found.mAP, "R1": found.cmc[1]}
                 state.history.append(entry)
                 state.checkpoint(resolved, fingerprint, accelerator).save(run.checkpoint)
@@ -151,33 +151,17 @@ def train(
         result: dict[str, Any] = {"history": state.history, "seconds": state.seconds}
         if main:
             if len(data.query):
-                report = measure(state.kept, data, to, recipe)
+                _, _, report = measure(Model(state.kept, card), data, device=str(device), cache=folder)
                 result["report"] = report.numbers()
                 live.note(f"{data.name}: {report}")
-            _keep(state.kept, recipe, to, data, result.get("report"), run)
+                command = f"resight train {run.recipe}"
+                card = card.model_copy(
+                    update={"metrics": ({"data": data.name, "command": command, **result["report"]},)}
+                )
+            _keep(Model(state.kept, card), run)
             run.write_metrics(result)
         accelerator.wait_for_everyone()
     return result
-
-
-def measure(network: nn.Module, data: Dataset, to: Preprocessing, recipe: Recipe) -> Report:
-    """Rank the data's queries against its gallery with ``network`` as it is."""
-    folder = cache_folder() if recipe.images.cache else None
-    query, gallery = (
-        Embeddings.of(
-            split,
-            embed(network, Images(split, to.height, to.width, letterbox=to.resize == "letterbox", folder=folder), to),
-        )
-        for split in (data.query, data.gallery)
-    )
-    return evaluate(query, gallery, protocol=data.protocol, metric=recipe.evaluation.metric)
-
-
-def _images(split: Split, recipe: Recipe, live: Live) -> Images:
-    spec = recipe.images
-    folder = cache_folder() if spec.cache else None
-    letterbox = spec.resize == "letterbox"
-    return Images(split, spec.height, spec.width, letterbox=letterbox, folder=folder, progress=live.decoding)
 
 
 def _diverged(values: dict[str, float], rate: float, epoch: int, step: int) -> str:
@@ -188,22 +172,25 @@ def _diverged(values: dict[str, float], rate: float, epoch: int, step: int) -> s
     )
 
 
-def _keep(
-    network: nn.Module, recipe: Recipe, to: Preprocessing, data: Dataset, report: dict[str, Any] | None, run: Run
-) -> None:
-    """Write the model and its card; the classifier has done its work and is left out."""
-    tensors = {key: value for key, value in network.state_dict().items() if not key.startswith("classifier.")}
-    weights.save(tensors, run.model)
+def _card(network: nn.Module, recipe: Recipe, data: Dataset) -> Card:
+    """What is known of the model before it is trained."""
+    spec = recipe.images
+    device = next(network.parameters()).device
     with torch.inference_mode():
-        device = next(network.parameters()).device
-        dim = network.eval()(torch.zeros(1, 3, to.height, to.width, device=device)).embedding.shape[1]
-    Card(
+        dim = network.eval()(torch.zeros(1, 3, spec.height, spec.width, device=device)).embedding.shape[1]
+    return Card(
         architecture=recipe.model.name,
         arguments={**recipe.model.arguments, "head": recipe.model.head},
-        preprocessing=to,
+        preprocessing=Preprocessing(height=spec.height, width=spec.width, resize=spec.resize),
         dim=dim,
         metric=recipe.evaluation.metric,
         trained_on=f"{data.name} ({data.fingerprint()})",
-        metrics=({"data": data.name, "command": f"resight train {run.recipe}", **report},) if report else (),
-        fingerprint=weights.fingerprint(network, to.model_dump_json()),
-    ).save(run.model)
+    )
+
+
+def _keep(model: Model, run: Run) -> None:
+    """Write the model and its card; the classifier has done its work and is left out."""
+    tensors = {key: value for key, value in model.network.state_dict().items() if not key.startswith("classifier.")}
+    weights.save(tensors, run.model)
+    found = weights.fingerprint(model.network, model.card.preprocessing.model_dump_json())
+    model.card.model_copy(update={"fingerprint": found}).save(run.model)

@@ -73,9 +73,7 @@ class State:
         network.to(accelerator.device, memory_format=torch.channels_last)  # type: ignore[call-overload]
         averaged = None
         if recipe.averaging:
-            averaged = AveragedModel(
-                network, multi_avg_fn=moving_average(recipe.averaging.decay), use_buffers=True
-            )
+            averaged = AveragedModel(network, multi_avg_fn=moving_average(recipe.averaging.decay), use_buffers=True)
         return cls(network, network, averaged, trainable, loaded)
 
     @property
