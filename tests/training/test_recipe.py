@@ -1,0 +1,130 @@
+"""A recipe is refused when anything in it is unknown or out of range, with the cure in one sentence."""
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from resight.errors import RecipeError
+from resight.training import recipe
+from resight.training.recipe import Recipe
+
+TEXT = """
+name: tiny
+data: {name: market1501, root: somewhere}
+model: {name: osnet_x0_25}
+images: {height: 32, width: 16, progressive: [{until: 2, height: 16, width: 8}]}
+losses: [{name: cross_entropy, smoothing: 0.1}, {name: triplet, margin: null}]
+phases: [{epochs: 1, only: [classifier]}, {epochs: 3, lr: 1e-3, milestones: [1, 2]}]
+averaging: {decay: 0.9}
+"""
+
+
+@pytest.fixture
+def file(tmp_path: Path) -> Path:
+    (tmp_path / "tiny.yaml").write_text(TEXT)
+    return tmp_path / "tiny.yaml"
+
+
+def test_defaults_are_filled_in(file: Path) -> None:
+    found = recipe.read(file)
+    assert (found.epochs, found.sampler.batch_size, found.seed, found.precision) == (4, 64, 1, "no")
+    assert found.losses[1].margin is None and found.losses[0].margin == 0.3
+    assert found.phases[1].lr == 1e-3 and found.phases[0].only == ("classifier",)
+    assert found.images.progressive[0].until == 2 and found.averaging is not None
+
+
+def test_the_resolved_recipe_reads_back_the_same(file: Path, tmp_path: Path) -> None:
+    found = recipe.read(file)
+    (tmp_path / "resolved.yaml").write_text(found.yaml())
+    again = recipe.read(tmp_path / "resolved.yaml")
+    assert again == found and again.yaml() == found.yaml()
+    assert yaml.safe_load(found.yaml())["augmentation"]["erase_area"] == [0.02, 0.4]
+
+
+def test_overrides(file: Path) -> None:
+    changes = (
+        "phases.1.lr=1e-2",
+        "phases.1.milestones=[2]",
+        "data.root=/a=b.zip",
+        "data.options.fold=validation",
+        "seed=7",
+        "averaging=null",
+        "images.progressive.0.until=3",
+        "augmentation.flip=0",
+        "losses.1.margin=0.2",
+    )
+    found = recipe.read(file, changes)
+    assert found.phases[1].lr == 0.01 and found.phases[1].milestones == (2,) and found.phases[0].lr == 3.5e-4
+    assert found.data.root == "/a=b.zip" and found.data.options == {"fold": "validation"}
+    assert (found.seed, found.averaging, found.augmentation.flip) == (7, None, 0.0)
+    assert found.images.progressive[0].until == 3 and found.losses[1].margin == 0.2
+
+
+@pytest.mark.parametrize(
+    ("override", "message"),
+    [
+        ("seed", "is not of the form key=value"),
+        ("=3", "is not of the form key=value"),
+        ("phases.7.lr=1", r"no place 'phases\.7\.lr'"),
+        ("phases.first.lr=1", r"no place 'phases\.first\.lr'"),
+        ("name.lr=1", r"no place 'name\.lr'"),
+        ("seed=[1", "not a YAML value"),
+        ("sede=3", "unknown key 'sede': did you mean 'seed'"),
+        ("phases.0.learning_rate=3", r"unknown key 'phases\.0\.learning_rate'"),
+        ("sampler.batchsize=3", r"unknown key 'sampler\.batchsize': did you mean 'batch_size'"),
+        ("images.progressive.0.heigth=3", r"unknown key 'images\.progressive\.0\.heigth': did you mean 'height'"),
+        ("averaging.decya=0.5", r"unknown key 'averaging\.decya': did you mean 'decay'"),
+        ("model.zzz=1", r"unknown key 'model\.zzz': known: name, head, weights"),
+        ("seed=-1", "seed: .*greater than or equal to 0, found -1"),
+        ("seed=4294967296", "seed: .*less than 4294967296"),
+        ("phases.0.lr=0", r"phases\.0\.lr: .*greater than 0, found 0"),
+        ("phases.0.epochs=1.5", r"phases\.0\.epochs: .*integer"),
+        ("phases.0.only=classifier", r"phases\.0\.only: .*tuple"),
+        ("phases=[]", "phases: .*at least 1 item"),
+        ("losses=[]", "losses: .*at least 1 item"),
+        ("losses.0.name=center", r"losses\.0\.name: .*'cross_entropy' or 'triplet', found 'center'"),
+        ("augmentation.flip=1.5", r"augmentation\.flip: .*less than or equal to 1"),
+        ("augmentation.erase_area=[0.4, 0.02]", r"erase_area \(0\.4, 0\.02\) must rise"),
+        ("augmentation.erase_area=[0.4, 1.2]", "erase_area .* must rise within"),
+        ("augmentation.erase_ratio=[0, 3]", r"erase_ratio \(0\.0, 3\.0\) must be positive"),
+        ("sampler.batch_size=30", "batch_size 30 is not a multiple of images_per_identity 4"),
+        ("averaging.decay=1", "averaging.decay: .*less than 1"),
+        ("precision=fp8", "precision: .*found 'fp8'"),
+    ],
+)
+def test_what_is_refused(file: Path, override: str, message: str) -> None:
+    with pytest.raises(RecipeError, match=message) as refused:
+        recipe.read(file, [override])
+    assert "\n" not in str(refused.value) and str(refused.value).endswith((".", "?"))
+
+
+def test_files_that_are_no_recipes(tmp_path: Path, file: Path) -> None:
+    def refused(content: str | None, message: str) -> None:
+        path = tmp_path / "a.yaml"
+        path.unlink(missing_ok=True)
+        if content is not None:
+            path.write_text(content)
+        with pytest.raises(RecipeError, match=message) as error:
+            recipe.read(path)
+        assert "\n" not in str(error.value)
+
+    refused(None, "a.yaml does not exist")
+    refused("a: [1", "not a readable YAML file")
+    refused("- 1\n", "must be a YAML mapping")
+    refused("", "must be a YAML mapping")
+    refused(TEXT.replace("name: tiny\n", ""), "'name' is missing")
+    refused(TEXT.replace("{name: osnet_x0_25}", "{}"), r"'model\.name' is missing")
+    (tmp_path / "b.yaml").write_bytes(b"\xff\xfe\x00")
+    with pytest.raises(RecipeError, match="not a readable YAML file"):
+        recipe.read(tmp_path / "b.yaml")
+    with pytest.raises(RecipeError, match="not a readable YAML file"):
+        recipe.read(tmp_path)
+
+
+def test_a_recipe_cannot_be_changed(file: Path) -> None:
+    found: Any = recipe.read(file)
+    with pytest.raises(ValueError, match="frozen"):
+        found.seed = 3
+    assert isinstance(found, Recipe)
