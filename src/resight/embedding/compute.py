@@ -15,7 +15,6 @@ from resight.images.transforms import prepare
 from resight.models.card import Preprocessing
 
 
-@torch.inference_mode()
 def embed(
     network: nn.Module,
     images: Images,
@@ -37,15 +36,18 @@ def embed(
     starts = range(0, total, batch_size)
     vectors: NDArray[np.float32] | None = None
     read = (images.read(np.arange(start, min(start + batch_size, total))) for start in starts)
-    for start, pixels in zip(starts, prefetch(read), strict=True):
-        x = prepare(torch.from_numpy(pixels).to(device, non_blocking=True), preprocessing)
-        found = network(x).embedding.float()
-        if flip:
-            found = (found + network(x.flip(3)).embedding.float()) / 2
-        if vectors is None:
-            vectors = np.empty((total, found.shape[1]), np.float32)
-        vectors[start : start + len(pixels)] = found.cpu().numpy()
-        if progress:
-            progress(start + len(pixels), total)
-    network.train(was_training)
+    try:
+        with torch.inference_mode():  # not above: weights that are converted in it could not be trained any more
+            for start, pixels in zip(starts, prefetch(read), strict=True):
+                x = prepare(torch.from_numpy(pixels).to(device, non_blocking=True), preprocessing)
+                found = network(x).embedding.float()
+                if flip:
+                    found = (found + network(x.flip(3)).embedding.float()) / 2
+                if vectors is None:
+                    vectors = np.empty((total, found.shape[1]), np.float32)
+                vectors[start : start + len(pixels)] = found.cpu().numpy()
+                if progress:
+                    progress(start + len(pixels), total)
+    finally:
+        network.train(was_training)
     return vectors if vectors is not None else np.empty((0, 1), np.float32)
