@@ -60,7 +60,9 @@ def test_triplet(margin: float | None, spread: float) -> None:
     x = torch.tensor(features, dtype=torch.float32, requires_grad=True)
     loss = batch_hard_triplet(x, torch.tensor(LABELS), margin)
     loss.backward()
-    assert float(loss.detach()) == pytest.approx(reference.batch_hard_triplet(features, LABELS, margin), rel=1e-4, abs=1e-5)
+    assert float(loss.detach()) == pytest.approx(
+        reference.batch_hard_triplet(features, LABELS, margin), rel=1e-4, abs=1e-5
+    )
     expected = slope(lambda z: reference.batch_hard_triplet(z, LABELS, margin), features)
     np.testing.assert_allclose(x.grad, expected, rtol=1e-3, atol=2e-4)
     assert np.abs(expected).max() > 0.01

@@ -1,0 +1,39 @@
+"""The smallest run there is: six people, 24 pictures of noise, OSNet x0.25 at 32x16."""
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from conftest import TinyMarket
+from resight.training import recipe as recipes
+from resight.training.recipe import Recipe
+
+TinyRecipe = Callable[..., Recipe]
+
+
+@pytest.fixture
+def tiny_recipe(tiny_market: TinyMarket) -> TinyRecipe:
+    """A factory of recipes: ``tiny_recipe(seed=3, ...)`` replaces top-level entries. Two or three steps per epoch."""
+    root = tiny_market(train=6)
+
+    def make(**changes: Any) -> Recipe:
+        content: dict[str, Any] = {
+            "name": "tiny",
+            "data": {"name": "market_layout", "root": str(root)},
+            "model": {"name": "osnet_x0_25", "head": "bnneck"},
+            "images": {"height": 32, "width": 16, "cache": False},
+            "augmentation": {"flip": 0.5, "pad_crop": 2, "erase": 0.5},
+            "sampler": {"batch_size": 8, "images_per_identity": 2},
+            "losses": [{"name": "cross_entropy", "smoothing": 0.1}, {"name": "triplet"}],
+            "phases": [{"epochs": 2, "optimizer": "adamw", "lr": 1e-3}],
+        }
+        return recipes.parse(content | changes)
+
+    return make
+
+
+def weights_of(folder: Path) -> bytes:
+    """The trained weights of a run, bit by bit."""
+    return (folder / "model.safetensors").read_bytes()

@@ -1,0 +1,138 @@
+"""Killed anywhere, a run goes on to the very same weights."""
+
+import signal
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+
+from resight.errors import TrainingError
+from resight.training.loop import train
+from resight.training.recipe import Recipe
+from resight.training.state import State
+
+from .conftest import TinyRecipe, weights_of
+
+EVERYTHING: dict[str, Any] = {
+    "phases": [
+        {"epochs": 1, "only": ["classifier"]},
+        {"epochs": 2, "optimizer": "amsgrad", "lr": 1e-3, "schedule": "cosine", "warmup": 1},
+        {"epochs": 2, "optimizer": "sgd", "lr": 1e-2},
+    ],
+    "averaging": {"decay": 0.9},
+    "augmentation": {"flip": 0.5, "pad_crop": 2, "brightness": 0.2, "erase": 0.5},
+    "evaluation": {"every": 2},
+}
+
+
+def run(recipe: Recipe, output: Path, **options: Any) -> dict[str, Any]:
+    return train(recipe, output, cpu=True, progress=False, **options)
+
+
+def without_times(result: dict[str, Any]) -> dict[str, Any]:
+    times = ("seconds", "images_per_second")
+    history = [{key: value for key, value in entry.items() if key not in times} for entry in result["history"]]
+    return {"history": history, "report": result["report"]}
+
+
+class Interrupted(BaseException):
+    """As if the power failed, but within this process."""
+
+
+def interrupt_after(monkeypatch: pytest.MonkeyPatch, count: int) -> None:
+    step, left = State.step, [count]
+
+    def limited(self: State, *args: Any) -> None:
+        if not left[0]:
+            raise Interrupted
+        left[0] -= 1
+        step(self, *args)
+
+    monkeypatch.setattr(State, "step", limited)
+
+
+@pytest.mark.parametrize("counts", [(1,), (4, 1, 4), (7, 2)], ids=str)
+def test_an_interrupted_run_reaches_the_same_numbers(
+    tiny_recipe: TinyRecipe, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, counts: tuple[int, ...]
+) -> None:
+    """Interrupted after so many steps, gone on with, interrupted again: in the first, middle and last phase."""
+    recipe = tiny_recipe(**EVERYTHING)
+    whole = run(recipe, tmp_path / "whole")
+    for count in counts:
+        with monkeypatch.context() as patched, pytest.raises(Interrupted):
+            interrupt_after(patched, count)
+            run(recipe, tmp_path / "parts", resume=True)
+    parts = run(recipe, tmp_path / "parts", resume=True)
+    assert weights_of(tmp_path / "parts") == weights_of(tmp_path / "whole")
+    assert without_times(parts) == without_times(whole)
+
+
+def test_a_killed_process(tiny_recipe: TinyRecipe, tmp_path: Path) -> None:
+    """SIGKILL in the middle of the third epoch."""
+    recipe = tiny_recipe(**EVERYTHING)
+    (tmp_path / "recipe.yaml").write_text(recipe.yaml())
+    script = (
+        "import os, resight, resight.training.state as state\n"
+        "step = state.State.step\n"
+        "def deadly(self, *args):\n"
+        "    step(self, *args)\n"
+        "    if self.epoch == 2: os.kill(os.getpid(), 9)\n"
+        "state.State.step = deadly\n"
+        f"resight.train({str(tmp_path / 'recipe.yaml')!r}, {str(tmp_path / 'run')!r}, cpu=True, progress=False)\n"
+    )
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True)
+    assert done.returncode == -signal.SIGKILL, done.stderr
+    assert torch.load(tmp_path / "run" / "checkpoint.pt", weights_only=True)["epoch"] == 2
+    resumed = run(recipe, tmp_path / "run", resume=True)
+    whole = run(recipe, tmp_path / "whole")
+    assert weights_of(tmp_path / "run") == weights_of(tmp_path / "whole")
+    assert without_times(resumed) == without_times(whole)
+
+
+def test_a_finished_run_stays_what_it_is(tiny_recipe: TinyRecipe, tmp_path: Path) -> None:
+    recipe = tiny_recipe()
+    first = run(recipe, tmp_path / "run")
+    before = weights_of(tmp_path / "run")
+    assert run(recipe, tmp_path / "run", resume=True) == first and weights_of(tmp_path / "run") == before
+
+
+def test_nothing_to_resume_is_a_beginning(tiny_recipe: TinyRecipe, tmp_path: Path) -> None:
+    run(tiny_recipe(), tmp_path / "a", resume=True)
+    run(tiny_recipe(), tmp_path / "b")
+    assert weights_of(tmp_path / "a") == weights_of(tmp_path / "b")
+
+
+def test_another_recipe_or_other_data_are_refused(tiny_recipe: TinyRecipe, tmp_path: Path) -> None:
+    recipe = tiny_recipe()
+    run(recipe, tmp_path / "run")
+    before = {path.name: path.read_bytes() for path in (tmp_path / "run").iterdir() if path.is_file()}
+    with pytest.raises(TrainingError, match=r"made with another recipe \('seed: 1' there, 'seed: 2' now\): use that"):
+        run(tiny_recipe(seed=2), tmp_path / "run", resume=True)
+    more = tiny_recipe(phases=[{"epochs": 2, "optimizer": "adamw", "lr": 1e-3}, {"epochs": 1}])
+    with pytest.raises(TrainingError, match="made with another recipe"):
+        run(more, tmp_path / "run", resume=True)
+    next((Path(recipe.data.root) / "bounding_box_train").iterdir()).unlink()
+    with pytest.raises(TrainingError, match="made with other data") as refused:
+        run(recipe, tmp_path / "run", resume=True)
+    assert "\n" not in str(refused.value)
+    assert before == {path.name: path.read_bytes() for path in (tmp_path / "run").iterdir() if path.is_file()}
+
+
+@pytest.mark.parametrize("damage", ["cut", "empty", "text", "foreign"])
+def test_a_damaged_checkpoint_is_refused(tiny_recipe: TinyRecipe, tmp_path: Path, damage: str) -> None:
+    recipe = tiny_recipe(phases=[{"epochs": 1}])
+    run(recipe, tmp_path / "run")
+    file = tmp_path / "run" / "checkpoint.pt"
+    data = file.read_bytes()
+    if damage == "foreign":
+        torch.save({"epoch": 3}, file)
+    else:
+        file.write_bytes({"cut": data[: len(data) // 2], "empty": b"", "text": b"not a checkpoint\n"}[damage])
+    with pytest.raises(
+        TrainingError, match=r"checkpoint\.pt is not a whole checkpoint \(it is .*\): start again"
+    ) as refused:
+        run(recipe, tmp_path / "run", resume=True)
+    assert "\n" not in str(refused.value) and "\x1b" not in str(refused.value)
