@@ -23,7 +23,7 @@ from resight.training.loop import train
 from resight.training.run import Run
 
 
-def run(output: Path, *, seed: int = 0, say: Callable[[str], None] = print) -> dict[str, Any]:
+def run(output: Path, *, seed: int = 0, epochs: int = 40, say: Callable[[str], None] = print) -> dict[str, Any]:
     """Draw a multi-camera set in ``output``, train OSNet x0.25 on it, compare before and after, write the report.
 
     Returns:
@@ -37,6 +37,7 @@ def run(output: Path, *, seed: int = 0, say: Callable[[str], None] = print) -> d
         f"train on and {facts['query']['identities']} others to test with, under {facts['train']['cameras']} cameras."
     )
     content = yaml.safe_load(files("resight").joinpath("demo.yaml").read_text(encoding="utf-8"))
+    content["phases"][0]["epochs"] = epochs
     recipe = recipes.parse(content | {"seed": seed + 1}, "demo.yaml")
     folder = Run(output / "run")
     shutil.rmtree(folder.folder, ignore_errors=True)

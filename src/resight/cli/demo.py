@@ -20,6 +20,7 @@ def demo(
         "demo"
     ),
     seed: Annotated[int, typer.Option(help="Another seed, other people.")] = 0,
+    epochs: Annotated[int, typer.Option(min=1, help="Fewer is faster and worse.")] = 40,
     json: Annotated[bool, Json] = False,
 ) -> None:
     """Make a small synthetic multi-camera set, train OSNet x0.25 on it, and show what was gained.
@@ -28,6 +29,6 @@ def demo(
     """
     from resight.demo import run
 
-    result = run(output, seed=seed, say=err.print)
+    result = run(output, seed=seed, epochs=epochs, say=err.print)
     if json:
         print_json(result)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 import time
 from types import TracebackType
 from typing import Any
@@ -15,7 +14,7 @@ class Live:
     """Progress on standard error; silent where ``show`` is off."""
 
     def __init__(self, epochs: int, done: int, *, show: bool) -> None:
-        self.console = Console(file=sys.stderr, quiet=not show)
+        self.console = Console(stderr=True, quiet=not show)
         self.bar = Progress(
             TextColumn("{task.description}"),
             BarColumn(),

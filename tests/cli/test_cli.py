@@ -1,0 +1,145 @@
+"""The command line as people and scripts meet it: results, exit codes, one sentence per error."""
+
+import json
+import zipfile
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from resight.cli.main import main
+
+SMALL = [
+    *("--set", "data.name=market_layout", "--set", "images.height=32", "--set", "images.width=16"),
+    *("--set", "sampler.batch_size=8", "--set", "phases.0.epochs=1", "--set", "phases.0.warmup=0"),
+]
+RECIPE = str(Path(__file__).parents[2] / "recipes" / "osnet_x0_25_market1501_cpu.yaml")
+
+Result = tuple[int, str, str]
+Shell = Callable[..., Result]
+
+
+@pytest.fixture
+def shell(monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str], tmp_path: Path) -> Callable[..., Result]:
+    """Run ``resight ARGUMENTS`` in an empty folder: (exit code, standard output, standard error)."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("RESIGHT_CACHE", str(tmp_path / "cache"))
+
+    def run(*arguments: object) -> Result:
+        monkeypatch.setattr("sys.argv", ["resight", *map(str, arguments)])
+        code = 0
+        try:
+            main()
+        except SystemExit as stop:
+            code = stop.code if isinstance(stop.code, int) else 0 if stop.code is None else 1
+        out, err = capfd.readouterr()
+        return code, out, err
+
+    return run
+
+
+def one_sentence(err: str) -> str:
+    """The error message; fails where there is a traceback or more than a line."""
+    lines = [line for line in err.splitlines() if line.startswith("Error:")]
+    assert len(lines) == 1 and "Traceback" not in err, err
+    assert lines[0].rstrip().endswith((".", "?")), err
+    return lines[0]
+
+
+@pytest.mark.parametrize(
+    "command",
+    [[], ["demo"], ["data"], ["data", "check"], ["data", "stats"], ["models"], ["models", "list"], ["models", "show"],
+     ["train"], ["evaluate"], ["report"]],
+)  # fmt: skip
+def test_help_says_what_it_does(shell: Shell, command: list[str]) -> None:
+    code, out, _ = shell(*command, "--help")
+    assert code == 0 and "Usage" in out and len(out.split()) > 20
+
+
+def test_models_as_json(shell: Shell) -> None:
+    code, out, _ = shell("models", "list", "osnet_x0*", "--json")
+    assert code == 0
+    assert {m["name"]: m["parameters"] for m in json.loads(out)} == {
+        "osnet_x0_25": 201_864, "osnet_x0_5": 630_034, "osnet_x0_75": 1_285_754,
+    }  # fmt: skip
+
+
+def test_models_show_adds_up(shell: Shell) -> None:
+    code, out, _ = shell("models", "show", "osnet_x1_0", "--json")
+    shown = json.loads(out)
+    assert code == 0 and sum(stage["parameters"] for stage in shown["stages"]) == shown["parameters"] == 2_169_508
+
+
+def test_stats_count_what_is_there(shell: Shell, tiny_market: Callable[..., Path]) -> None:
+    code, out, _ = shell("data", "stats", tiny_market(), "--json")
+    facts = json.loads(out)["splits"]
+    assert code == 0 and facts["train"]["images"] == 16 and facts["query"]["images"] == 6
+    assert facts["gallery"]["junk"] == 1 and facts["gallery"]["distractors"] == 1
+
+
+def test_check_finds_a_broken_picture(shell: Shell, tiny_market: Callable[..., Path]) -> None:
+    root = tiny_market()
+    assert shell("data", "check", root)[0] in (0, 1)
+    broken = next((root / "query").glob("*.jpg"))
+    broken.write_bytes(broken.read_bytes()[:300])
+    code, out, _ = shell("data", "check", root)
+    assert code == 1 and broken.name in out
+
+
+def test_train_then_report_then_evaluate(shell: Shell, tiny_market: Callable[..., Path]) -> None:
+    root = tiny_market()
+    code, out, err = shell("train", RECIPE, "--set", f"data.root={root}", *SMALL, "--cpu", "-o", "run", "--json")
+    assert code == 0, err
+    assert json.loads(out)["report"]["evaluated"] == 6
+    for name in ("recipe.yaml", "environment.json", "metrics.json", "model.safetensors", "model.card.json"):
+        assert (Path("run") / name).stat().st_size > 0, name
+    assert list(Path("run/tensorboard").iterdir())
+    environment = json.loads(Path("run/environment.json").read_text())
+    assert environment["packages"]["torch"] and len(environment["data"]["fingerprint"]) == 64
+
+    again = shell("train", RECIPE, "--set", f"data.root={root}", *SMALL, "--cpu", "-o", "run")
+    assert again[0] == 2 and "--resume" in one_sentence(again[2])
+
+    code, reported, _ = shell("report", "run", "--json")
+    assert code == 0 and json.loads(reported)["mAP"] == pytest.approx(json.loads(out)["report"]["mAP"], abs=1e-6)
+    assert "<html" in Path("run/report.html").read_text()
+
+    code, out, _ = shell("evaluate", "run", root, "--metric", "euclidean", "--metric", "cosine", "--json")
+    euclidean, cosine = json.loads(out)
+    assert code == 0 and (euclidean["metric"], cosine["metric"]) == ("euclidean", "cosine")
+    assert cosine["mAP"] == pytest.approx(json.loads(reported)["mAP"], abs=1e-6)
+
+
+def test_bad_input_is_one_sentence_and_exit_code_2(shell: Shell, tiny_market: Callable[..., Path]) -> None:
+    root = tiny_market()
+    Path("empty").mkdir()
+    with zipfile.ZipFile("wrong.zip", "w") as archive:
+        archive.writestr("notes.txt", "not images")
+    Path("text.zip").write_text("not a zip")
+    Path("typo.yaml").write_text(Path(RECIPE).read_text().replace("sampler:", "smapler:"))
+    Path("weights.pth").write_text("not weights")
+    for arguments, clue in [
+        (["train", "nowhere.yaml"], "nowhere.yaml"),
+        (["train", "typo.yaml"], "sampler"),
+        (["train", RECIPE, "--set", "phases.0.lr"], "key=value"),
+        (["train", RECIPE, "--set", "data.root=empty", "-o", "run"], "empty"),
+        (["train", RECIPE, "--set", "data.root=wrong.zip", "-o", "run"], "wrong.zip"),
+        (["train", RECIPE, "--set", "data.root=text.zip", "-o", "run"], "text.zip"),
+        (["data", "stats", "nowhere"], "nowhere"),
+        (["data", "stats", "empty"], "empty"),
+        (["models", "show", "osnet_x025"], "osnet_x0_25"),
+        (["evaluate", "osnet_x0_25", root, "--weights", "weights.pth"], "weights.pth"),
+        (["evaluate", "weights.pth", root], "card"),
+        (["report", "empty"], "empty"),
+    ]:
+        code, _, err = shell(*arguments)
+        assert code == 2 and clue in one_sentence(err), (arguments, code, err)
+    assert not Path("run").exists()
+
+
+def test_demo_gains(shell: Shell) -> None:
+    code, out, err = shell("demo", "--epochs", "6", "--json")
+    result = json.loads(out)
+    assert code == 0, err
+    assert result["after"]["mAP"] > 1.5 * result["before"]["mAP"]
+    assert Path(result["report"]).stat().st_size > 100_000
