@@ -1,15 +1,17 @@
-"""The README's examples run as they stand."""
+"""The examples of the README and the docs run as they stand."""
 
 import re
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+import yaml
 
 from resight.cli.main import main
+from resight.training import recipe as recipes
 
 README = (Path(__file__).parents[1] / "README.md").read_text(encoding="utf-8")
-PYTHON = re.findall(r"```python\n(.*?)```", README, re.DOTALL)
+PAGES = [Path(__file__).parents[1] / "README.md", *sorted((Path(__file__).parents[1] / "docs").glob("*.md"))]
 SHELL = [
     line.split("#")[0].split()
     for block in re.findall(r"```sh\n(.*?)```", README, re.DOTALL)
@@ -18,10 +20,14 @@ SHELL = [
 ]
 
 
-@pytest.mark.parametrize("example", PYTHON)
-def test_python_examples(example: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+def test_python_examples(page: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Those of one page, one after the other, in an empty folder."""
     monkeypatch.chdir(tmp_path)
-    exec(compile(example, "README.md", "exec"), {})
+    examples = re.findall(r"```python\n(.*?)```", page.read_text(encoding="utf-8"), re.DOTALL)
+    assert examples
+    for number, example in enumerate(examples, 1):
+        exec(compile(example, f"{page.name} example {number}", "exec"), {})
 
 
 def test_shell_examples(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, tiny_market: Callable[..., Path]) -> None:
@@ -56,3 +62,17 @@ def test_shell_examples(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, tiny_ma
         assert stop.value.code == 0 or arguments[:2] == ["data", "check"], words
         ran.append(arguments[0])
     assert {"demo", "data", "models", "train", "report", "evaluate"} <= set(ran)
+
+
+def test_the_recipe_of_the_docs_is_one() -> None:
+    page = (Path(__file__).parents[1] / "docs" / "training.md").read_text(encoding="utf-8")
+    (content,) = re.findall(r"```yaml\n(.*?)```", page, re.DOTALL)
+    recipe = recipes.parse({"name": "docs", **yaml.safe_load(content)})
+    assert recipe.epochs == 60 and recipe.phases[0].only == ("classifier",)
+
+
+@pytest.mark.parametrize("path", sorted((Path(__file__).parents[1] / "recipes").glob("*.yaml")), ids=lambda p: p.stem)
+def test_every_recipe_reads_and_bears_its_file_name(path: Path) -> None:
+    recipe = recipes.read(path)
+    assert recipe.name == path.stem and recipe.about and recipe.source
+    assert recipes.parse(yaml.safe_load(recipe.yaml())) == recipe

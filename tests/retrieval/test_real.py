@@ -1,0 +1,44 @@
+"""Real embeddings of real images: resight and torchreid's own evaluator agree."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+import resight
+from peers import load_file
+from resight.embedding.measure import measure
+from resight.records import Embeddings
+
+WEIGHTS = Path(__file__).parents[3] / "shared" / "weights" / "osnet_x0_25_msmt17.pth"
+
+
+@pytest.fixture(scope="module")
+def embedded(request: pytest.FixtureRequest) -> tuple[Embeddings, Embeddings]:
+    """The validation fold of Market-1501 through the MSMT17 weights, at 64x32 to be quick."""
+    market: Path = request.getfixturevalue("market_zip")
+    if not WEIGHTS.is_file():
+        pytest.skip(f"needs the OSNet weights at {WEIGHTS}, which may not be passed on")
+    data = resight.datasets.load("market1501", market, fold="validation")
+    query, gallery, _ = measure(resight.load("osnet_x0_25", weights=WEIGHTS, height=64, width=32), data)
+    return query, gallery
+
+
+@pytest.mark.parametrize("metric", ["euclidean", "cosine"])
+def test_equals_torchreid_on_real_embeddings(embedded: tuple[Embeddings, Embeddings], metric: str) -> None:
+    rank = load_file("torchreid", "reid/metrics/rank.py")
+    query, gallery = embedded
+    q, g = query.vectors.astype(np.float64), gallery.vectors.astype(np.float64)
+    if metric == "cosine":
+        q, g = (v / np.linalg.norm(v, axis=1, keepdims=True) for v in (q, g))
+        distances = 1 - q @ g.T
+    else:
+        distances = np.sqrt(np.maximum((q**2).sum(1)[:, None] + (g**2).sum(1) - 2 * q @ g.T, 0))
+    cmc, mean = rank.evaluate_rank(
+        distances, query.identities, gallery.identities, query.cameras, gallery.cameras, use_cython=False
+    )
+    report = resight.evaluate(query, gallery, metric=metric)
+    assert report.evaluated == len(query) == 665
+    assert report.mAP == pytest.approx(float(mean), abs=1e-6)
+    assert [report.cmc[k] for k in range(1, 51)] == pytest.approx(cmc.tolist(), abs=1e-6)
+    assert report.cmc[1] > 0.1  # weights that were trained on people see people
