@@ -9,6 +9,8 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
+import resight
+from resight.models import weights
 from resight.training.loop import train
 
 from .conftest import TinyRecipe
@@ -30,11 +32,19 @@ def in_processes(count: int, recipe: Path, output: Path, *more: str) -> subproce
 
 
 def test_two_processes_equal_one(tiny_recipe: TinyRecipe, tmp_path: Path) -> None:
-    """Both losses, a batch-normalised neck, a frozen phase, an average, an evaluation; plain SGD amplifies nothing."""
+    """Both losses, a batch-normalised neck, a frozen phase, an average, an evaluation; tiny plain steps.
+
+    What is compared is how far the weights moved. A random network this deep makes a per cent of a rounding error,
+    so the tolerance is a few; a loss or statistic of half the batch would be off by tens of per cent.
+    """
+    torch.manual_seed(0)
+    start = resight.models.create("osnet_x0_25", num_identities=6, head="bnneck").state_dict()
+    weights.save(start, tmp_path / "start.safetensors")
     recipe = tiny_recipe(
+        model={"name": "osnet_x0_25", "head": "bnneck", "weights": str(tmp_path / "start.safetensors")},
         phases=[
             {"epochs": 1, "optimizer": "sgd", "lr": 1e-2, "momentum": 0.0, "only": ["classifier"]},
-            {"epochs": 1, "optimizer": "sgd", "lr": 1e-2, "momentum": 0.0},
+            {"epochs": 1, "optimizer": "sgd", "lr": 1e-6, "momentum": 0.0},
         ],
         averaging={"decay": 0.5},
         evaluation={"every": 1},
@@ -47,15 +57,30 @@ def test_two_processes_equal_one(tiny_recipe: TinyRecipe, tmp_path: Path) -> Non
     assert len(one["history"]) == len(two["history"]) == 2
     for mine, theirs in zip(one["history"], two["history"], strict=True):
         for name in ("loss", "cross_entropy", "triplet", "lr"):
-            assert theirs[name] == pytest.approx(mine[name], rel=1e-3), name
-    ours, theirs = load_file(tmp_path / "one" / "model.safetensors"), load_file(tmp_path / "two" / "model.safetensors")
-    torch.manual_seed(0)
-    assert set(ours) == set(theirs)
-    for key, value in ours.items():
-        torch.testing.assert_close(theirs[key], value, rtol=2e-3, atol=2e-4, msg=lambda text, key=key: f"{key}: {text}")
-    checkpoints = [torch.load(tmp_path / name / "checkpoint.pt", weights_only=True) for name in ("one", "two")]
-    for key, value in checkpoints[0]["network"].items():
-        torch.testing.assert_close(checkpoints[1]["network"][key], value, rtol=2e-3, atol=2e-4)
+            assert theirs[name] == pytest.approx(mine[name], rel=1e-2), name
+    first, second = (
+        torch.load(tmp_path / name / "checkpoint.pt", weights_only=True)["network"] for name in ("one", "two")
+    )
+
+    def off(keys: list[str]) -> float:
+        """How far the two ended up from each other, as a share of how far they went."""
+        moved, apart = (
+            torch.cat([(a[key].double() - b[key].double()).flatten() for key in keys]).norm()
+            for a, b in ((first, start), (first, second))
+        )
+        assert moved > 0
+        return float(apart / moved)
+
+    statistics = [key for key in start if key.endswith(("running_mean", "running_var"))]
+    counters = [key for key in start if key.endswith("num_batches_tracked")]
+    body = [key for key in start if key.startswith(("conv", "fc")) and key not in {*statistics, *counters}]
+    assert off(["classifier.weight"]) < 0.01
+    assert off(body) < 0.05
+    assert off(statistics) < 0.01
+    assert all(torch.equal(first[key], second[key]) for key in counters)
+    kept_one, kept_two = (load_file(tmp_path / name / "model.safetensors") for name in ("one", "two"))
+    for key, value in kept_one.items():
+        torch.testing.assert_close(kept_two[key], value, rtol=1e-3, atol=1e-4)
 
 
 def test_a_batch_that_two_cannot_share(tiny_recipe: TinyRecipe, tmp_path: Path) -> None:

@@ -18,10 +18,13 @@ def accelerator(precision: str, *, cpu: bool) -> Accelerator:
     """
     AcceleratorState._reset_state(reset_partial_state=not dist.is_initialized())
     try:
-        return Accelerator(cpu=cpu, mixed_precision=precision)
+        made = Accelerator(cpu=cpu, mixed_precision=precision)
     except ValueError as error:
         reason = str(error).splitlines()[0].rstrip(".")
         raise RecipeError(f"precision {precision!r} does not work here ({reason}): set precision: 'no'.") from None
+    if precision == "fp16" and made.device.type == "cpu":  # which Accelerate would pass over in silence
+        raise RecipeError("precision 'fp16' does not work here (it needs a GPU): set precision: 'no' or 'bf16'.")
+    return made
 
 
 def mean_over_processes(values: dict[str, float], accelerator: Accelerator) -> dict[str, float]:
