@@ -32,10 +32,11 @@ def in_processes(count: int, recipe: Path, output: Path, *more: str) -> subproce
 
 
 def test_two_processes_equal_one(tiny_recipe: TinyRecipe, tmp_path: Path) -> None:
-    """Both losses, a batch-normalised neck, a frozen phase, an average, an evaluation; tiny plain steps.
+    """Both losses, a batch-normalised neck, a frozen phase, an average, an evaluation.
 
-    What is compared is how far the weights moved. A random network this deep makes a per cent of a rounding error,
-    so the tolerance is a few; a loss or statistic of half the batch would be off by tens of per cent.
+    What is compared is how far the weights moved, in one plain step of each phase: a random network this deep makes
+    1e-4 of a rounding error in the first step and far more in the next, while a loss or a statistic of half the
+    batch would be off by tens of per cent in the first.
     """
     torch.manual_seed(0)
     start = resight.models.create("osnet_x0_25", num_identities=6, head="bnneck").state_dict()
@@ -46,6 +47,8 @@ def test_two_processes_equal_one(tiny_recipe: TinyRecipe, tmp_path: Path) -> Non
             {"epochs": 1, "optimizer": "sgd", "lr": 1e-2, "momentum": 0.0, "only": ["classifier"]},
             {"epochs": 1, "optimizer": "sgd", "lr": 1e-6, "momentum": 0.0},
         ],
+        sampler={"batch_size": 24, "images_per_identity": 4},
+        losses=[{"name": "cross_entropy", "smoothing": 0.1}, {"name": "triplet", "margin": None}],
         averaging={"decay": 0.5},
         evaluation={"every": 1},
     )
@@ -57,7 +60,7 @@ def test_two_processes_equal_one(tiny_recipe: TinyRecipe, tmp_path: Path) -> Non
     assert len(one["history"]) == len(two["history"]) == 2
     for mine, theirs in zip(one["history"], two["history"], strict=True):
         for name in ("loss", "cross_entropy", "triplet", "lr"):
-            assert theirs[name] == pytest.approx(mine[name], rel=1e-2), name
+            assert theirs[name] == pytest.approx(mine[name], rel=1e-3), name
     first, second = (
         torch.load(tmp_path / name / "checkpoint.pt", weights_only=True)["network"] for name in ("one", "two")
     )
