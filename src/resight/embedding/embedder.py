@@ -52,6 +52,8 @@ class Embedder:
         self.model = model
         self.batch_size, self.flip, self.cache = batch_size, flip, cache
         self.device = torch.device(device or ("cuda" if torch.cuda.is_available() else "cpu"))
+        if self.device.type == "cuda" and not torch.cuda.is_available():
+            raise RecipeError(f"device {device!r} was asked for, but there is no GPU here: use device='cpu'.")
 
     def __call__(
         self,

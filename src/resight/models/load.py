@@ -67,6 +67,9 @@ def load(
         )
     elif weights is not None and card.architecture != str(name):
         raise ModelError(f"{file} holds {card.architecture}, not {name}: load it under its own name.")
+    elif arguments:
+        given = ", ".join(arguments)
+        raise ModelError(f"{file} has a card that says how the model is built: leave out {given}.")
     return from_card(card, file, partial=partial)
 
 

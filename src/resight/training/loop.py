@@ -66,7 +66,7 @@ def train(
     """
     recipe = recipe if isinstance(recipe, Recipe) else recipes.read(recipe)
     data = data or datasets.load(recipe.data.name, recipe.data.root or None, **recipe.data.options)
-    fingerprint, resolved = data.fingerprint(), recipe.yaml()
+    fingerprint, resolved = data.fingerprint(), recipe.without_prose().yaml()
     people = data.train.take(data.train.identities > 0)
     if not len(people):
         raise DataError(

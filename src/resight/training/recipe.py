@@ -165,6 +165,10 @@ class Recipe(_Part):
         """Epochs of all phases together."""
         return sum(phase.epochs for phase in self.phases)
 
+    def without_prose(self) -> Recipe:
+        """The recipe without what is only for people: two recipes equal in this give the same run."""
+        return self.model_copy(update=dict.fromkeys(("name", "about", "source", "published", "measured"), ""))
+
     def yaml(self) -> str:
         """The resolved recipe, with every default written out."""
         return yaml.safe_dump(self.model_dump(mode="json"), sort_keys=False, allow_unicode=True)

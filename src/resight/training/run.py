@@ -32,12 +32,12 @@ class Run:
         self.model = self.folder / "model.safetensors"
 
     def begin(self, recipe: Recipe, data: dict[str, Any], *, resume: bool) -> None:
-        """Claim the folder for this run.
+        """Claim the folder for this run; one that failed before its first epoch ended leaves nothing to protect.
 
         Raises:
             TrainingError: it holds a run already and ``resume`` is off.
         """
-        if self.recipe.exists() and not resume:
+        if (self.checkpoint.exists() or self.model.exists()) and not resume:
             raise TrainingError(
                 f"{self.folder} already holds a run: pass --resume to go on with it, or another --output."
             )
