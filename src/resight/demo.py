@@ -5,6 +5,7 @@ from __future__ import annotations
 import shutil
 import time
 from collections.abc import Callable
+from dataclasses import replace
 from importlib.resources import files
 from pathlib import Path
 from typing import Any
@@ -44,6 +45,8 @@ def run(output: Path, *, seed: int = 0, epochs: int = 40, say: Callable[[str], N
     say(f"2. Training {recipe.model.name} on the CPU or GPU at hand, {recipe.epochs} epochs.")
     torch.manual_seed(recipe.seed)
     untrained = load(recipe.model.name, head=recipe.model.head, height=recipe.images.height, width=recipe.images.width)
+    metric = recipe.evaluation.metric
+    untrained = replace(untrained, card=untrained.card.model_copy(update={"metric": metric}))
     _, _, before = measure(untrained, data)
     train(recipe, folder.folder, data=data)
     trained = load(folder.model)
