@@ -85,7 +85,7 @@ def run(kind: str, gradients: list[float], start: float = 2.0, lr: float = 0.1, 
     for gradient in gradients:
         module.p.grad = torch.tensor(gradient, dtype=torch.float64)  # type: ignore[union-attr]
         steps.step()
-    return float(module.p)  # type: ignore[arg-type]
+    return module.p.item()
 
 
 GRADIENTS = [1.0, -0.5, 0.1, 0.05]
