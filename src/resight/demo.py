@@ -16,7 +16,7 @@ import yaml
 from resight import datasets
 from resight.embedding.measure import measure
 from resight.models import load
-from resight.report import html
+from resight.report.run import report_run
 from resight.retrieval import protocols
 from resight.retrieval.rank import topk
 from resight.training import recipe as recipes
@@ -24,22 +24,24 @@ from resight.training.loop import train
 from resight.training.run import Run
 
 
-def run(output: Path, *, seed: int = 0, epochs: int = 40, say: Callable[[str], None] = print) -> dict[str, Any]:
+def run(output: Path, *, seed: int = 0, epochs: int = 24, say: Callable[[str], None] = print) -> dict[str, Any]:
     """Draw a multi-camera set in ``output``, train OSNet x0.25 on it, compare before and after, write the report.
 
     Returns:
         ``before`` and ``after`` (numbers of the two evaluations), ``seconds`` and the path of the ``report``.
     """
     began = time.perf_counter()
-    data = datasets.load("synthetic", output / "people", identities=160, cameras=4, images_per_camera=3, seed=seed)
+    content = yaml.safe_load(files("resight").joinpath("demo.yaml").read_text(encoding="utf-8"))
+    content["phases"][0]["epochs"] = epochs
+    content["data"]["root"] = str((output / "people").resolve())
+    content["data"]["options"]["seed"] = seed
+    recipe = recipes.parse(content | {"seed": seed + 1}, "demo.yaml")
+    data = datasets.load(recipe.data.name, recipe.data.root, **recipe.data.options)
     facts = data.facts()
     say(
         f"1. Drew {sum(f['images'] for f in facts.values()):,} pictures of {facts['train']['identities']} people to "
         f"train on and {facts['query']['identities']} others to test with, under {facts['train']['cameras']} cameras."
     )
-    content = yaml.safe_load(files("resight").joinpath("demo.yaml").read_text(encoding="utf-8"))
-    content["phases"][0]["epochs"] = epochs
-    recipe = recipes.parse(content | {"seed": seed + 1}, "demo.yaml")
     folder = Run(output / "run")
     shutil.rmtree(folder.folder, ignore_errors=True)
     say(f"2. Training {recipe.model.name} on the CPU or GPU at hand, {recipe.epochs} epochs.")
@@ -61,18 +63,12 @@ def run(output: Path, *, seed: int = 0, epochs: int = 40, say: Callable[[str], N
         if gallery.identities is not None and gallery.cameras is not None
     )
     say(f"4. Who looks most like person {data.query.identities[0]} in camera {data.query.cameras[0]}? {hits}")
-    path = html.write(
+    path, _ = report_run(
+        folder.folder,
         output / "report.html",
         title="resight demo: drawn people, before and after training",
-        report=after,
+        measured=(query, gallery, after),
         baseline=before,
-        query=query,
-        gallery=gallery,
-        protocol=data.protocol,
-        metric=trained.card.metric,
-        history=folder.history(),
-        recipe=folder.recipe.read_text(encoding="utf-8"),
-        card=trained.card.model_dump(mode="json"),
     )
     seconds = time.perf_counter() - began
     say(f"5. Report with ranked lists: {path}   ({seconds:.0f} s in all)")

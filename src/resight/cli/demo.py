@@ -20,7 +20,7 @@ def demo(
         "demo"
     ),
     seed: Annotated[int, typer.Option(help="Another seed, other people.")] = 0,
-    epochs: Annotated[int, typer.Option(min=1, help="Fewer is faster and worse.")] = 40,
+    epochs: Annotated[int, typer.Option(min=1, help="Fewer is faster and worse.")] = 24,
     json: Annotated[bool, Json] = False,
 ) -> None:
     """Make a small synthetic multi-camera set, train OSNet x0.25 on it, and show what was gained.

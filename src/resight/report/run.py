@@ -9,7 +9,7 @@ from resight import datasets
 from resight.embedding.measure import measure
 from resight.images.cache import cache_folder
 from resight.models.load import load_any
-from resight.records import Report
+from resight.records import Embeddings, Report
 from resight.report import html
 from resight.training import recipe as recipes
 from resight.training.run import Run
@@ -20,6 +20,9 @@ def report_run(
     output: str | Path | None = None,
     *,
     root: str | Path | None = None,
+    title: str | None = None,
+    measured: tuple[Embeddings, Embeddings, Report] | None = None,
+    baseline: Report | None = None,
     pictures: bool = True,
     progress: Callable[[int, int], None] | None = None,
 ) -> tuple[Path, Report]:
@@ -27,6 +30,9 @@ def report_run(
 
     Args:
         root: where the data set is now, if not where the recipe says.
+        title: the page's, unless recipe and data name it well enough.
+        measured: query, gallery and report where they are at hand already; else the model is measured again.
+        baseline: another evaluation of the same queries, shown beside.
         pictures: whether the file may hold pictures.
 
     Raises:
@@ -36,11 +42,12 @@ def report_run(
     model = load_any(run.folder)
     recipe = recipes.read(run.recipe)
     data = datasets.load(recipe.data.name, root or recipe.data.root or None, **recipe.data.options)
-    query, gallery, report = measure(model, data, cache=cache_folder(), progress=progress)
+    query, gallery, report = measured or measure(model, data, cache=cache_folder(), progress=progress)
     path = html.write(
         Path(output) if output else run.folder / "report.html",
-        title=f"{recipe.name} on {data.name}",
+        title=title or f"{recipe.name} on {data.name}",
         report=report,
+        baseline=baseline,
         query=query,
         gallery=gallery,
         protocol=data.protocol,

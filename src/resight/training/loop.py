@@ -90,7 +90,7 @@ def train(
     if main:
         run.begin(recipe, {"name": data.name, "fingerprint": fingerprint, **data.facts()}, resume=resume)
 
-    spec, card = recipe.images, _card(state.network, recipe, data)
+    spec, card = recipe.images, _card(state.network, recipe, f"{data.name} ({fingerprint})")
     to, folder = card.preprocessing, cache_folder() if spec.cache else None
     how = Augmentation(**recipe.augmentation.model_dump())
     with accelerator.main_process_first(), Live(recipe.epochs, state.epoch, show=progress and main) as live:
@@ -172,7 +172,7 @@ def _diverged(values: dict[str, float], rate: float, epoch: int, step: int) -> s
     )
 
 
-def _card(network: nn.Module, recipe: Recipe, data: Dataset) -> Card:
+def _card(network: nn.Module, recipe: Recipe, trained_on: str) -> Card:
     """What is known of the model before it is trained."""
     spec = recipe.images
     device = next(network.parameters()).device
@@ -184,7 +184,7 @@ def _card(network: nn.Module, recipe: Recipe, data: Dataset) -> Card:
         preprocessing=Preprocessing(height=spec.height, width=spec.width, resize=spec.resize),
         dim=dim,
         metric=recipe.evaluation.metric,
-        trained_on=f"{data.name} ({data.fingerprint()})",
+        trained_on=trained_on,
     )
 
 
