@@ -104,7 +104,7 @@ def train_resight(recipe: recipes.Recipe, data: Dataset, folder: Path) -> Points
         people,
         spec.height,
         spec.width,
-        letterbox=spec.resize == "letterbox",
+        how=spec.resize,
         folder=cache_folder() if spec.cache else None,
     )
     decoding = time.perf_counter() - began

@@ -46,7 +46,8 @@ def run(output: Path, *, seed: int = 0, epochs: int = 24, say: Callable[[str], N
     shutil.rmtree(folder.folder, ignore_errors=True)
     say(f"2. Training {recipe.model.name} on the CPU or GPU at hand, {recipe.epochs} epochs.")
     torch.manual_seed(recipe.seed)
-    untrained = load(recipe.model.name, head=recipe.model.head, height=recipe.images.height, width=recipe.images.width)
+    height, width = recipe.images.height, recipe.images.width
+    untrained = load(recipe.model.name, height=height, width=width, **recipe.model.builds_with)
     metric = recipe.evaluation.metric
     untrained = replace(untrained, card=untrained.card.model_copy(update={"metric": metric}))
     _, _, before = measure(untrained, data)

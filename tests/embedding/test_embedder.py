@@ -122,7 +122,7 @@ def test_the_card_decides_on_the_preprocessing(model: Model, paths: list[str]) -
     same = Embedder(changed(mean=(0.406, 0.456, 0.485), std=(0.225, 0.224, 0.229)), device="cpu")
     np.testing.assert_allclose(bgr(pixels).vectors, same(swapped).vectors, rtol=1e-4, atol=1e-5)
     boxed = Embedder(changed(resize="letterbox"), device="cpu")
-    expected = Embedder(model, device="cpu")([fit(p, 32, 16, letterbox=True) for p in pixels])
+    expected = Embedder(model, device="cpu")([fit(p, 32, 16, how="letterbox") for p in pixels])
     for images in (paths, pixels):
         np.testing.assert_allclose(boxed(images).vectors, expected.vectors, rtol=1e-4, atol=1e-5)
 

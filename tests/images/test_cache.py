@@ -50,15 +50,15 @@ def names(folder: Path) -> list[str]:
 
 def test_cached_and_read_through_pixels_are_the_same(folder: Path, tmp_path: Path) -> None:
     images = split(folder)
-    for letterbox in (False, True):
-        through = Images(images, 16, 8, letterbox=letterbox)
-        kept = Images(images, 16, 8, letterbox=letterbox, folder=tmp_path / "cache")
+    for how in ("stretch", "letterbox", "letterbox_corner"):
+        through = Images(images, 16, 8, how=how)
+        kept = Images(images, 16, 8, how=how, folder=tmp_path / "cache")
         assert kept.cached and not through.cached and len(kept) == len(through) == 7
         which = np.array([3, 0, 3, 6])
         for found in (through.read(which), kept.read(which)):
             assert found.shape == (4, 16, 8, 3) and found.dtype == np.uint8
             for row, at in zip(found, which, strict=True):
-                np.testing.assert_array_equal(row, fit(decode(str(images.paths[at])), 16, 8, letterbox=letterbox))
+                np.testing.assert_array_equal(row, fit(decode(str(images.paths[at])), 16, 8, how=how))
     assert len(names(tmp_path / "cache")) == 2  # one for each way of resizing
 
 

@@ -120,7 +120,7 @@ def test_growing_is_linear() -> None:
 
 @pytest.mark.parametrize("size", [(40, 24), (30, 80), (100, 10), (1, 50), (64, 32)])
 def test_letterbox_keeps_proportions_centred_on_black(size: tuple[int, int]) -> None:
-    out = fit(np.full((*size, 3), 255, np.uint8), 64, 32, letterbox=True)
+    out = fit(np.full((*size, 3), 255, np.uint8), 64, 32, how="letterbox")
     assert out.shape == (64, 32, 3)
     rows, columns = np.flatnonzero(out.any((1, 2))), np.flatnonzero(out.any((0, 2)))
     factor = min(64 / size[0], 32 / size[1])

@@ -190,13 +190,23 @@ def test_erasing_fills_with_the_mean_colour() -> None:
     torch.testing.assert_close(undone, torch.tensor(TO.mean)[:, None, None].expand_as(undone))
 
 
-def test_resize_and_letterbox() -> None:
+def test_resize() -> None:
     x = torch.rand(2, 3, 16, 8)
     assert resize(x, 16, 8) is x
     halved = resize(torch.full((1, 3, 16, 8), 7.0), 8, 4)
     torch.testing.assert_close(halved, torch.full((1, 3, 8, 4), 7.0))
     ramp = torch.arange(16.0)[None, None, :, None].expand(1, 3, 16, 8)
     assert (resize(ramp, 8, 4).diff(dim=2) > 0).all()
-    boxed = letterbox(torch.ones(1, 3, 16, 8), 20, 20, fill=-1.0)
-    assert boxed.shape == (1, 3, 20, 20)
-    assert torch.equal(boxed[0, 0], torch.tensor([-1.0] * 5 + [1.0] * 10 + [-1.0] * 5).expand(20, 20))
+
+
+@pytest.mark.parametrize("shape", [(16, 8), (8, 16), (40, 9), (3, 50), (20, 20)])
+def test_letterbox_keeps_proportions_at_the_centre_or_in_the_corner(shape: tuple[int, int]) -> None:
+    for anchor in ("centre", "corner"):
+        boxed = letterbox(torch.ones(2, 3, *shape), 20, 24, anchor=anchor)
+        factor = min(20 / shape[0], 24 / shape[1])
+        height, width = (max(1, round(side * factor)) for side in shape)
+        top, left = ((20 - height) // 2, (24 - width) // 2) if anchor == "centre" else (0, 0)
+        expected = torch.zeros(2, 3, 20, 24)
+        expected[:, :, top : top + height, left : left + width] = 1
+        torch.testing.assert_close(boxed, expected)
+        assert torch.equal(boxed == 0, expected == 0)

@@ -1,5 +1,8 @@
 """Every registered architecture: what holds for one holds for all, and sizes are those of the papers."""
 
+from pathlib import Path
+from typing import Any
+
 import pytest
 import torch
 from torch import nn
@@ -7,7 +10,7 @@ from torch.utils.flop_counter import FlopCounterMode
 
 import resight
 from resight.errors import ModelError
-from resight.models import Output
+from resight.models import Output, registry
 
 NAMES = resight.models.list()
 SIZES = {  # parameters without classifier, multiply-adds of one 256x128 image in millions (OSNet, Table 6)
@@ -43,40 +46,88 @@ def test_a_classifier_counts_as_published() -> None:
     assert parameters(resight.models.create("osnet_x1_0", num_identities=1000)) == 2_682_508
 
 
+def images(name: str, count: int = 2) -> torch.Tensor:
+    """Small images of the shape that the network was made for."""
+    made_for = registry.preprocessing(name)
+    return torch.rand(count, 3, *((64, 64) if made_for.height == made_for.width else (96, 32)))
+
+
 @pytest.mark.parametrize("name", NAMES)
 def test_the_same_output_in_training_and_evaluation(name: str) -> None:
-    x = torch.rand(2, 3, 64, 32)
-    for head, width in (("plain", 0), ("plain", 7), ("bnneck", 7)):
-        network = resight.models.create(name, num_identities=width, head=head)
+    x = images(name)
+    for width in (0, 7):
+        network = resight.models.create(name, num_identities=width)
+        dims = set()
         for training in (True, False):
             out = network.train(training)(x)
             assert isinstance(out, Output)
-            assert out.embedding.shape == (2, 512) and out.embedding.dtype == torch.float32
-            assert [tuple(f.shape) for f in out.features] == [(2, 512)]
-            assert [tuple(logits.shape) for logits in out.logits] == ([(2, width)] if width else [])
-            assert out.attributes is None and out.reconstruction is None
+            assert out.embedding.ndim == 2 and len(out.embedding) == 2 and out.embedding.dtype == torch.float32
+            dims.add(out.embedding.shape[1])
+            assert out.features and all(f.ndim == 2 and len(f) == 2 for f in out.features)
+            assert bool(out.logits) == bool(width) and all(logits.shape == (2, width) for logits in out.logits)
+            assert len(out.logits) in (0, len(out.features))
+            assert (out.attributes is not None) == name.startswith("attributes_")
+            assert (out.reconstruction is not None) == (out.latent is not None) == name.startswith("saver_")
+            assert out.reconstruction is None or out.reconstruction.shape == x.shape
+        assert len(dims) == 1
 
 
 @pytest.mark.parametrize("name", NAMES)
 def test_every_parameter_is_learnt_from(name: str) -> None:
     torch.manual_seed(0)
-    network = resight.models.create(name, num_identities=5, head="bnneck")
-    out = network(torch.rand(4, 3, 64, 32))
-    (out.logits[0].square().sum() + out.features[0].square().sum()).backward()
+    network = resight.models.create(name, num_identities=5)
+    out = network(images(name, 4))
+    told = (*out.logits, *out.features, *(out.latent or ()))
+    told += tuple(x for x in (out.attributes, out.reconstruction) if x is not None)
+    sum((x * torch.randn_like(x)).sum() for x in told).backward()  # type: ignore[union-attr]
     silent = [key for key, p in network.named_parameters() if p.requires_grad and (p.grad is None or not p.grad.any())]
-    assert not [key for key in silent if ".gate.fc" not in key]  # a narrow gate may have no unit awake
-    assert len(silent) < 12
-    assert [key for key, p in network.named_parameters() if not p.requires_grad] == ["bottleneck.bias"]
+    # a narrow gate may have no unit awake; a non-local block begins as the identity
+    assert not [key for key in silent if not any(part in key for part in (".gate.fc", ".attention.channel", ".after."))]
+    assert len([key for key in silent if ".after." not in key]) < 12
+    frozen = {key for key, p in network.named_parameters() if not p.requires_grad}
+    assert frozen <= {"bottleneck.bias"}
 
 
 @pytest.mark.parametrize("name", NAMES)
 def test_an_image_does_not_depend_on_its_batch(name: str) -> None:
     torch.manual_seed(0)
     network = resight.models.create(name).eval()
-    x = torch.rand(3, 3, 64, 32)
+    x = images(name, 3)
     with torch.inference_mode():
         together, alone = network(x).embedding, network(x[1:2]).embedding
-    torch.testing.assert_close(together[1:2], alone, rtol=1e-5, atol=1e-6)
+    assert (together[1:2] - alone).norm() < 1e-4 * alone.norm()
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_a_reloaded_model_is_the_same_and_half_precision_is_near(name: str, tmp_path: Path) -> None:
+    torch.manual_seed(0)
+    model = resight.load(name)
+    made_for = model.card.preprocessing
+    assert (made_for.height, made_for.width) == (
+        registry.preprocessing(name).height,
+        registry.preprocessing(name).width,
+    )
+    model.save(tmp_path / "a.safetensors")
+    again = resight.load(tmp_path / "a.safetensors")
+    x = images(name)
+    with torch.inference_mode():
+        first, second = model.network(x).embedding, again.network(x).embedding
+        with torch.autocast("cpu", torch.bfloat16):
+            half = model.network(x).embedding.float()
+    assert torch.equal(first, second) and again.card.fingerprint == model.card.fingerprint
+    assert torch.isfinite(half).all() and (half - first).norm() < 0.1 * first.norm()
+
+
+@pytest.mark.parametrize("name", ["osnet_x0_25", "osnet_ain_x1_0", "resnet18", "bot_resnet18"])
+@pytest.mark.parametrize("head", ["plain", "bnneck"])
+def test_either_end(name: str, head: str) -> None:
+    network = resight.models.create(name, num_identities=7, head=head)
+    out = network(images(name))
+    assert out.embedding.shape == (2, 512) and [tuple(f.shape) for f in out.features] == [(2, 512)]
+    assert torch.equal(out.embedding, out.features[0]) == (head == "plain")
+    bare: Any = resight.models.create(name, head=None)
+    assert bare.maps(images(name)).shape[1] == bare.channels
+    assert not hasattr(bare, "classifier")
 
 
 def test_bnneck_against_plain() -> None:

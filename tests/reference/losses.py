@@ -30,3 +30,56 @@ def batch_hard_triplet(features: Array, labels: NDArray[np.int64], margin: float
             gap = max(positives) - min(negatives)
             terms.append(math.log1p(math.exp(gap)) if margin is None else max(0.0, gap + margin))
     return sum(terms) / len(terms) if terms else 0.0
+
+
+def _distance(a: Array, b: Array) -> float:
+    return math.sqrt(sum((x - y) ** 2 for x, y in zip(a, b, strict=True)))
+
+
+def center(features: Array, labels: NDArray[np.int64], centers: Array) -> float:
+    """Squared distance of each vector to its identity's centre, summed, over the batch size."""
+    return sum(_distance(x, centers[y]) ** 2 for x, y in zip(features, labels, strict=True)) / len(features)
+
+
+def weighted_triplet(features: Array, labels: NDArray[np.int64]) -> float:
+    """Softmax-weighted positives against softmax-weighted negatives, every anchor."""
+    terms = []
+    for a, anchor in enumerate(features):
+        pairs = [(_distance(anchor, other), label == labels[a]) for other, label in zip(features, labels, strict=True)]
+        positives, negatives = [d for d, same in pairs if same], [d for d, same in pairs if not same]
+        if negatives:
+            near = sum(math.exp(d) * d for d in positives) / sum(math.exp(d) for d in positives)
+            far = sum(math.exp(-d) * d for d in negatives) / sum(math.exp(-d) for d in negatives)
+            terms.append(math.log1p(math.exp(near - far)))
+    return sum(terms) / len(terms) if terms else 0.0
+
+
+def elastic(features: Array, labels: NDArray[np.int64], margin: float, squared: bool) -> float:
+    """The hinge of the hardest triplet, times its own sigmoid."""
+    terms = []
+    for a, anchor in enumerate(features):
+        pairs = [(_distance(anchor, other), label == labels[a]) for other, label in zip(features, labels, strict=True)]
+        pairs = [(d * d if squared else d, same) for d, same in pairs]
+        negatives = [d for d, same in pairs if not same]
+        if negatives:
+            excess = max(0.0, margin + max(d for d, same in pairs if same) - min(negatives))
+            terms.append(excess / (1 + math.exp(-excess)))
+    return sum(terms) / len(terms) if terms else 0.0
+
+
+def weighted_bce(logits: Array, truth: NDArray[np.uint8], positive: Array, negative: Array) -> float:
+    """Every known answer's negative log likelihood times its weight, averaged over the known answers."""
+    total, known = 0.0, 0
+    for row, answers in zip(logits, truth, strict=True):
+        for at, (logit, answer) in enumerate(zip(row, answers, strict=True)):
+            if answer != 255:
+                p = 1 / (1 + math.exp(-logit))
+                total -= positive[at] * math.log(p) if answer else negative[at] * math.log(1 - p)
+                known += 1
+    return total / known
+
+
+def kl_to_normal(mean: Array, log_variance: Array) -> float:
+    """Divergence of N(mean, exp(log_variance)) from N(0, 1), averaged over entries."""
+    pairs = zip(mean.ravel(), log_variance.ravel(), strict=True)
+    return sum(-0.5 * (1 + v - m * m - math.exp(v)) for m, v in pairs) / mean.size

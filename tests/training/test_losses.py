@@ -8,14 +8,25 @@ import torch
 from numpy.typing import NDArray
 
 from reference import losses as reference
+from resight.errors import DataError, ModelError
 from resight.models.output import Output
+from resight.training.losses import LOSSES, CrossEntropy, Facts, Target, Triplet
+from resight.training.losses.attributes import Attributes, positive_ratios, weighted_bce
+from resight.training.losses.center import Center, center_loss
 from resight.training.losses.cross_entropy import cross_entropy
+from resight.training.losses.elastic import Elastic, elastic, elastic_weight
+from resight.training.losses.given_triplets import GivenTriplets
 from resight.training.losses.triplet import batch_hard_triplet, distances
+from resight.training.losses.vae import VAE, kl_to_normal
+from resight.training.losses.weighted_triplet import weighted_triplet
 from resight.training.objective import objective
-from resight.training.recipe import Loss
 
 Array = NDArray[np.float64]
 LABELS = np.array([0, 0, 0, 1, 1, 2, 2, 2])
+
+
+def target(**more: torch.Tensor) -> Target:
+    return Target(torch.tensor(LABELS), torch.zeros(8, 3, 4, 4))._replace(**more)
 
 
 def slope(f: Callable[[Array], float], x: Array, step: float = 1e-6) -> Array:
@@ -101,10 +112,150 @@ def test_distances() -> None:
 def test_the_objective_is_the_weighted_sum() -> None:
     features, logits, more = (torch.tensor(points(columns=n), dtype=torch.float32) for n in (6, 3, 3))
     output = Output(features, (features,), (logits, more * 2))
-    losses = (Loss(name="cross_entropy", weight=0.5, smoothing=0.1), Loss(name="triplet", weight=2.0, margin=0.3))
-    total, parts = objective(output, torch.tensor(LABELS), losses)
+    losses = (CrossEntropy(weight=0.5, smoothing=0.1), Triplet(weight=2.0, margin=0.3))
+    total, parts = objective(output, target(), losses, ({}, {}))
     identity = np.mean([reference.cross_entropy(z.double().numpy(), LABELS, 0.1) for z in output.logits])
     metric = reference.batch_hard_triplet(features.double().numpy(), LABELS, 0.3)
     assert float(parts["cross_entropy"]) == pytest.approx(identity, rel=1e-5)
     assert float(parts["triplet"]) == pytest.approx(metric, rel=1e-4)
     assert float(total) == pytest.approx(0.5 * identity + 2 * metric, rel=1e-4)
+
+
+@pytest.mark.parametrize("spread", [0.1, 1.0, 5.0])
+def test_weighted_triplet(spread: float) -> None:
+    features = points(spread=spread)
+    x = torch.tensor(features, dtype=torch.float32, requires_grad=True)
+    loss = weighted_triplet(x, torch.tensor(LABELS))
+    loss.backward()
+    assert float(loss.detach()) == pytest.approx(reference.weighted_triplet(features, LABELS), rel=1e-4)
+    expected = slope(lambda z: reference.weighted_triplet(z, LABELS), features)
+    np.testing.assert_allclose(x.grad, expected, rtol=2e-3, atol=2e-4)
+
+
+def test_weighted_triplet_where_nobody_has_a_negative() -> None:
+    x = torch.tensor(points(), dtype=torch.float32, requires_grad=True)
+    loss = weighted_triplet(x, torch.zeros(8, dtype=torch.int64))
+    loss.backward()
+    assert float(loss.detach()) == 0.0 and x.grad is not None and not x.grad.any()
+
+
+@pytest.mark.parametrize("squared", [True, False])
+@pytest.mark.parametrize("margin", [0.3, 2.0])
+def test_elastic(squared: bool, margin: float) -> None:
+    features = points()
+    x = torch.tensor(features, dtype=torch.float32, requires_grad=True)
+    loss = elastic(x, torch.tensor(LABELS), margin, squared=squared)
+    loss.backward()
+    assert float(loss.detach()) == pytest.approx(reference.elastic(features, LABELS, margin, squared), rel=1e-4)
+    expected = slope(lambda z: reference.elastic(z, LABELS, margin, squared), features)
+    np.testing.assert_allclose(x.grad, expected, rtol=1e-3, atol=1e-3)
+
+
+def test_elastic_by_hand() -> None:
+    """Four points on a line: 0 and 1 are one person, 3 and 5 another; plain distances, margin 2.
+
+    Anchor 0: 2 + 1 - 3 = 0. Anchor 1: 2 + 1 - 2 = 1. Anchor 3: 2 + 2 - 2 = 2. Anchor 5: 2 + 2 - 4 = 0.
+    """
+    x = torch.tensor([[0.0], [1.0], [3.0], [5.0]], requires_grad=True)
+    labels = torch.tensor([0, 0, 1, 1])
+    s1, s2 = 1 / (1 + np.exp(-1)), 1 / (1 + np.exp(-2))
+    loss = elastic(x, labels, 2.0, squared=False)
+    assert float(loss.detach()) == pytest.approx((1 * s1 + 2 * s2) / 4, abs=1e-5)
+    loss.backward()
+    whole = x.grad.clone()  # type: ignore[union-attr]
+    x.grad = None
+    detached = elastic(x, labels, 2.0, squared=False, detach=True)
+    assert float(detached.detach()) == pytest.approx(float(loss.detach()))
+    detached.backward()
+    # the gap of anchor 3 is d(3, 5) - d(3, 1), which falls by 0 with x_3 and grows with x_5: only that anchor moves x_5
+    slope_of = s2 + 2 * s2 * (1 - s2)
+    assert float(whole[3]) == pytest.approx(slope_of / 4, abs=1e-4)
+    assert x.grad is not None and float(x.grad[3]) == pytest.approx(s2 / 4, abs=1e-4)
+    weights = elastic_weight(torch.tensor([0.0, 1.0, 50.0]))
+    assert weights.tolist() == pytest.approx([0.5, s1, 1.0])
+
+
+def test_center_and_the_way_its_centres_move() -> None:
+    features, centers = points(columns=5), points(rows=3, columns=5) / 2
+    x = torch.tensor(features, dtype=torch.float32, requires_grad=True)
+    loss = center_loss(x, torch.tensor(LABELS), torch.tensor(centers, dtype=torch.float32))
+    loss.backward()
+    assert float(loss.detach()) == pytest.approx(reference.center(features, LABELS, centers), rel=1e-5)
+    expected = slope(lambda z: reference.center(z, LABELS, centers), features)
+    np.testing.assert_allclose(x.grad, expected, rtol=1e-3, atol=1e-4)
+    spec = Center(rate=0.5)
+    memory = spec.state(Facts(LABELS, None, (5,)))
+    assert memory["centers0"].shape == (3, 5)
+    memory["centers0"].copy_(torch.tensor(centers, dtype=torch.float32))
+    value = spec(Output(x, (x,)), target(), memory)
+    assert float(value.detach()) == pytest.approx(float(loss.detach()))
+    down = slope(lambda c: reference.center(features, LABELS, c), centers)
+    np.testing.assert_allclose(memory["centers0"], centers - 0.5 * down, rtol=1e-3, atol=1e-4)
+
+
+@pytest.mark.parametrize("mode", ["acpr", "pos_neg", "none"])
+def test_weighted_bce_of_attributes(mode: str) -> None:
+    logits = points(columns=3, spread=2.0)
+    truth = (np.random.default_rng(0).random((8, 3)) < 0.4).astype(np.uint8)
+    truth[2] = 255
+    known = [row for row, label in enumerate(LABELS) if row != 2]
+    people = [next(row for row in known if LABELS[row] == label) for label in (0, 1, 2)]
+    p = truth[people].mean(0)
+    np.testing.assert_allclose(positive_ratios(truth, LABELS, per="identity"), p)
+    np.testing.assert_allclose(positive_ratios(truth, LABELS, per="image"), truth[known].mean(0))
+    yes = {"acpr": np.exp(-p), "pos_neg": np.exp(1 - p), "none": np.ones(3)}[mode]
+    no = {"acpr": np.exp(-p), "pos_neg": np.exp(p), "none": np.ones(3)}[mode]
+    spec = Attributes(mode=mode)  # type: ignore[arg-type]
+    memory = spec.state(Facts(LABELS, truth, ()))
+    x = torch.tensor(logits, dtype=torch.float32, requires_grad=True)
+    loss = spec(Output(x, attributes=x), target(attributes=torch.tensor(truth)), memory)
+    loss.backward()
+    assert float(loss.detach()) == pytest.approx(reference.weighted_bce(logits, truth, yes, no), rel=1e-5)
+    expected = slope(lambda z: reference.weighted_bce(z, truth, yes, no), logits)
+    np.testing.assert_allclose(x.grad, expected, rtol=1e-3, atol=1e-6)
+    same = weighted_bce(x, torch.tensor(truth), memory["positive"], memory["negative"])
+    assert torch.equal(same, loss)
+
+
+def test_what_the_attribute_loss_needs() -> None:
+    with pytest.raises(DataError, match=r"needs data with attributes: use data\.name market1501_attributes"):
+        Attributes().state(Facts(LABELS, None, ()))
+    with pytest.raises(DataError, match="needs a model with attributes"):
+        Attributes()(Output(torch.zeros(8, 2)), target(), {})
+
+
+def test_the_terms_of_an_autoencoder() -> None:
+    mean, log_variance = points(columns=4), points(columns=4, spread=0.5)
+    ours = kl_to_normal(torch.tensor(mean), torch.tensor(log_variance))
+    assert float(ours) == pytest.approx(reference.kl_to_normal(mean, log_variance), rel=1e-5)
+    assert float(kl_to_normal(torch.zeros(2, 3), torch.zeros(2, 3))) == 0.0
+    image = torch.tensor(points(8, 48), dtype=torch.float32).view(8, 3, 4, 4)
+    output = Output(image, reconstruction=image + 0.5, latent=(torch.tensor(mean), torch.tensor(log_variance)))
+    found = VAE(kl=0.1)(output, target(images=image), {})
+    assert float(found) == pytest.approx(0.25 + 0.1 * reference.kl_to_normal(mean, log_variance), rel=1e-5)
+    with pytest.raises(ModelError, match="needs a model that reconstructs its input"):
+        VAE()(Output(image), target(), {})
+
+
+def test_given_triplets_by_hand() -> None:
+    """Distances 1 and 3, then 2 and 2.5, with margin 1: (0 + 0.5) / 2."""
+    x = torch.tensor([[0.0], [1.0], [3.0], [0.0], [2.0], [-2.5]])
+    found = GivenTriplets(margin=1.0)(Output(x, (x,)), target(), {})
+    assert float(found) == pytest.approx(0.25, abs=1e-5)
+
+
+def test_descriptors_are_averaged() -> None:
+    """A loss on several features is the mean of the losses on each."""
+    parts = tuple(torch.tensor(points(columns=4) * s, dtype=torch.float32) for s in (0.5, 1.0, 2.0))
+    output = Output(parts[0], parts)
+    found = Elastic(margin=0.5)(output, target(), {})
+    each = [reference.elastic(x.double().numpy(), LABELS, 0.5, True) for x in parts]
+    assert float(found) == pytest.approx(np.mean(each), rel=1e-4)
+    on_the_sphere = Elastic(margin=0.5, normalise=True)(output, target(), {})
+    unit = parts[0].double().numpy() / np.linalg.norm(parts[0].double().numpy(), axis=1, keepdims=True)
+    assert float(on_the_sphere) == pytest.approx(reference.elastic(unit, LABELS, 0.5, True), rel=1e-4)
+
+
+def test_every_loss_has_a_name_and_words() -> None:
+    for name, loss in LOSSES.items():
+        assert loss(name=name).name == name and loss.__doc__

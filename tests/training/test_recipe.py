@@ -30,7 +30,7 @@ def file(tmp_path: Path) -> Path:
 def test_defaults_are_filled_in(file: Path) -> None:
     found = recipe.read(file)
     assert (found.epochs, found.sampler.batch_size, found.seed, found.precision) == (4, 64, 1, "no")
-    assert found.losses[1].margin is None and found.losses[0].margin == 0.3
+    assert found.losses[1].margin is None and found.losses[0].weight == 1.0  # type: ignore[union-attr]
     assert found.phases[1].lr == 1e-3 and found.phases[0].only == ("classifier",)
     assert found.images.progressive[0].until == 2 and found.averaging is not None
 
@@ -84,7 +84,9 @@ def test_overrides(file: Path) -> None:
         ("phases.0.only=classifier", r"phases\.0\.only: .*tuple"),
         ("phases=[]", "phases: .*at least 1 item"),
         ("losses=[]", "losses: .*at least 1 item"),
-        ("losses.0.name=center", r"losses\.0\.name: .*'cross_entropy' or 'triplet', found 'center'"),
+        ("losses.0.name=centre", r"losses\.0: .*'centre' .*expected tags: .*'center', 'cross_entropy'"),
+        ("losses.0.smoothin=0.2", r"unknown key 'losses\.0\.smoothin': did you mean 'smoothing'"),
+        ("losses.0.name=center", r"unknown key 'losses\.0\.smoothing': known: name, weight, rate"),
         ("augmentation.flip=1.5", r"augmentation\.flip: .*less than or equal to 1"),
         ("augmentation.erase_area=[0.4, 0.02]", r"erase_area \(0\.4, 0\.02\) must rise"),
         ("augmentation.erase_area=[0.4, 1.2]", "erase_area .* must rise within"),

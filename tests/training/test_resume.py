@@ -20,7 +20,14 @@ EVERYTHING: dict[str, Any] = {
     "phases": [
         {"epochs": 1, "only": ["classifier"]},
         {"epochs": 2, "optimizer": "amsgrad", "lr": 1e-3, "schedule": "cosine", "warmup": 1},
-        {"epochs": 2, "optimizer": "sgd", "lr": 1e-2},
+        {
+            "epochs": 2,
+            "optimizer": "sgd",
+            "lr": 1e-2,
+            "rates": {"conv": 0.1, "conv5": 0.5},
+            "sampler": {"kind": "random", "batch_size": 8},
+            "losses": [{"name": "cross_entropy"}, {"name": "center", "weight": 0.1}],
+        },
     ],
     "averaging": {"decay": 0.9},
     "augmentation": {"flip": 0.5, "pad_crop": 2, "brightness": 0.2, "erase": 0.5},

@@ -23,8 +23,8 @@ def evaluate(
     metric: Annotated[
         list[str] | None, typer.Option(help="euclidean or cosine, can be repeated; the card's when not given.")
     ] = None,
-    height: Annotated[int, typer.Option(min=16, help="Input height, for a model without a card.")] = 256,
-    width: Annotated[int, typer.Option(min=16, help="Input width, for a model without a card.")] = 128,
+    height: Annotated[int | None, typer.Option(min=16, help="Input height, for a model without a card.")] = None,
+    width: Annotated[int | None, typer.Option(min=16, help="Input width, for a model without a card.")] = None,
     flip: Annotated[
         bool, typer.Option("--flip", help="Average each embedding with that of the mirrored image.")
     ] = False,

@@ -39,29 +39,31 @@ def list_(
 @models.command()
 def show(
     name: Annotated[str, typer.Argument(help="An architecture, or a weight file with its card.")],
-    height: Annotated[int, typer.Option(min=16, help="Input height in pixels.")] = 256,
-    width: Annotated[int, typer.Option(min=16, help="Input width in pixels.")] = 128,
+    height: Annotated[int | None, typer.Option(min=16, help="Input height, if not what it was made for.")] = None,
+    width: Annotated[int | None, typer.Option(min=16, help="Input width, if not what it was made for.")] = None,
     json: Annotated[bool, Json] = False,
 ) -> None:
-    """Show an architecture stage by stage: output shapes, parameters, multiply-adds; or a model's card."""
+    """Show an architecture step by step: kernels, output shapes, parameters, multiply-adds; or a model's card."""
     from pathlib import Path
 
     from resight.models import load
     from resight.models.summary import summarise
 
-    card = None
+    card, arguments = None, {}
     if Path(name).exists():
         card = load(name).card
         name, height, width = card.architecture, card.preprocessing.height, card.preprocessing.width
-    summary = summarise(name, height, width)
+        arguments = card.arguments
+    summary = summarise(name, height, width, arguments)
     if json:
         print_json(summary.as_dict() | {"card": card.model_dump(mode="json") if card else None})
         return
-    table = Table("stage", "output", "parameters", title=f"{name} at {height}x{width}: {summary.about}")
+    size = f"{summary.height}x{summary.width}"
+    table = Table("step", "what", "output", "parameters", title=f"{name} at {size}: {summary.about}")
     for stage in summary.stages:
-        table.add_row(stage.name, "x".join(map(str, stage.output)), f"{stage.parameters:,}")
+        table.add_row(stage.name, stage.detail, "x".join(map(str, stage.output)), f"{stage.parameters:,}")
     table.add_section()
-    table.add_row("all", str(summary.dim), f"{summary.parameters:,}")
+    table.add_row("all", "", str(summary.dim), f"{summary.parameters:,}")
     out.print(table)
     out.print(f"{summary.multiply_adds / 1e6:,.2f} M multiply-adds per image, without a classifier")
     if card:

@@ -22,6 +22,7 @@ from pathlib import Path
 from typing import TypeVar
 
 import numpy as np
+from numpy.typing import NDArray
 
 from resight.errors import DataError, RecipeError
 from resight.records import DISTRACTOR, JUNK, Split
@@ -37,6 +38,9 @@ class Dataset:
         protocol: the rules of evaluation: ``"market1501"`` (same identity in the same camera does not count)
             or ``"single_camera"`` (it counts).
         notes: what a reader of its numbers should know, one sentence each.
+        attributes: names of the binary attributes in ``split.columns["attributes"]``, (N, A) uint8 of 0 and 1.
+        triplets: (T, 3) int64 indices into ``train``, each an anchor, a positive and a negative, where the data
+            comes with triplets of its own.
     """
 
     name: str
@@ -45,6 +49,8 @@ class Dataset:
     gallery: Split
     protocol: str = "market1501"
     notes: tuple[str, ...] = ()
+    attributes: tuple[str, ...] = ()
+    triplets: NDArray[np.int64] | None = None
 
     @property
     def splits(self) -> dict[str, Split]:

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import os
+from collections import Counter
 from collections.abc import Iterable
 from pathlib import Path
 
+from resight.datasets import two_camera_vehicles, veri776
 from resight.datasets.market1501 import FOLDERS, OFFICIAL
 from resight.files import is_image_name, list_files
 
@@ -14,7 +16,8 @@ def detect(root: str | Path) -> str:
     """The catalog's name for what lies at ``root``.
 
     In the layout of Market-1501 it is ``"market1501"`` where at least half of its images are there, whose numbers are
-    then checked when it is loaded, and ``"market_layout"`` where there are fewer; all else is ``"folder"``.
+    then checked when it is loaded, and ``"market_layout"`` where there are fewer. ``"veri776"``, ``"vehicleid"``,
+    ``"veriwild"`` and ``"two_camera_vehicles"`` are known by their folders and lists; all else is ``"folder"``.
 
     Raises:
         DataError: there is nothing at ``root``, or it is neither a folder nor a zip archive.
@@ -25,9 +28,20 @@ def detect(root: str | Path) -> str:
 def detect_in(root: str, paths: Iterable[str]) -> str:
     """As :func:`detect`, where ``paths`` is every file below ``root``."""
     start = len(root.rstrip("/"))
-    folders = [path[start:].split("/")[-2] for path in paths if is_image_name(path)]
-    if FOLDERS["train"] not in folders:
-        return "folder"
-    images = sum(folder in FOLDERS.values() for folder in folders)
-    whole = sum(counts["images"] for counts in OFFICIAL.values())
-    return "market1501" if 2 * images >= whole else "market_layout"
+    folders: Counter[str] = Counter()
+    lists, pairs = False, 0
+    for path in paths:
+        *_, above, folder, name = ["", "", *path[start:].split("/")]
+        if is_image_name(name):
+            folders[folder] += 1
+            pairs += above == "images" and two_camera_vehicles.NAME.fullmatch(name) is not None
+        lists |= folder == "train_test_split" and name.startswith("train_list")
+    if folders[FOLDERS["train"]]:
+        images = sum(folders[folder] for folder in FOLDERS.values())
+        whole = sum(counts["images"] for counts in OFFICIAL.values())
+        return "market1501" if 2 * images >= whole else "market_layout"
+    if all(folders[folder] for folder in veri776.FOLDERS.values()):
+        return "veri776"
+    if lists:
+        return "vehicleid" if folders["image"] else "veriwild"
+    return "two_camera_vehicles" if pairs and pairs == folders["train"] + folders["test"] else "folder"

@@ -7,12 +7,17 @@ from collections.abc import Callable
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from torch import nn
+from torch import Tensor, nn
 
 from resight.images.batches import prefetch
 from resight.images.cache import Images
 from resight.images.transforms import prepare
 from resight.models.card import Preprocessing
+from resight.models.output import Output
+
+
+def _embedding(output: Output) -> Tensor:
+    return output.embedding
 
 
 def embed(
@@ -22,12 +27,13 @@ def embed(
     *,
     batch_size: int = 64,
     flip: bool = False,
+    pick: Callable[[Output], Tensor] = _embedding,
     progress: Callable[[int, int], None] | None = None,
 ) -> NDArray[np.float32]:
     """The embeddings (N, D) of all ``images``, computed where the network's weights are.
 
     ``flip`` adds the embedding of the mirrored image to that of the image (the mean of both). The network is put in
-    evaluation mode for the time being.
+    evaluation mode for the time being. ``pick`` takes something else from the output, (B, D) as well: attributes.
     """
     device = next(network.parameters()).device
     was_training = network.training
@@ -40,9 +46,9 @@ def embed(
         with torch.inference_mode():  # not above: weights that are converted in it could not be trained any more
             for start, pixels in zip(starts, prefetch(read), strict=True):
                 x = prepare(torch.from_numpy(pixels).to(device, non_blocking=True), preprocessing)
-                found = network(x).embedding.float()
+                found = pick(network(x)).float()
                 if flip:
-                    found = (found + network(x.flip(3)).embedding.float()) / 2
+                    found = (found + pick(network(x.flip(3))).float()) / 2
                 if vectors is None:
                     vectors = np.empty((total, found.shape[1]), np.float32)
                 vectors[start : start + len(pixels)] = found.cpu().numpy()

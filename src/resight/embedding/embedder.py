@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import warnings
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Literal
@@ -17,6 +18,7 @@ from resight.errors import DataError, RecipeError
 from resight.files import is_image_name, list_files
 from resight.images.cache import Images
 from resight.images.decode import Pixels, fit
+from resight.models.card import IMAGENET_ONLY
 from resight.models.load import Model
 from resight.records import Embeddings, Split
 
@@ -49,6 +51,12 @@ class Embedder:
             raise RecipeError(f"engine {engine!r} is not available: choose 'auto' or 'torch'.")
         if batch_size < 1:
             raise RecipeError(f"batch_size is {batch_size}: it must be at least 1.")
+        if model.card.trained_on == IMAGENET_ONLY:
+            warnings.warn(
+                f"{model.card.architecture} has seen nothing but ImageNet: it is no re-ID model until it is trained "
+                "on identities.",
+                stacklevel=2,
+            )
         self.model = model
         self.batch_size, self.flip, self.cache = batch_size, flip, cache
         self.device = torch.device(device or ("cuda" if torch.cuda.is_available() else "cpu"))
@@ -70,14 +78,11 @@ class Embedder:
         """
         split, pixels = self._split(images)
         to = self.model.card.preprocessing
-        letterbox = to.resize == "letterbox"
         source: Images
         if pixels is not None:
-            source = _Loaded(split, np.stack([fit(p, to.height, to.width, letterbox=letterbox) for p in pixels]))
+            source = _Loaded(split, np.stack([fit(p, to.height, to.width, how=to.resize) for p in pixels]))
         else:
-            source = Images(
-                split, to.height, to.width, letterbox=letterbox, folder=self.cache if len(split) > 1 else None
-            )
+            source = Images(split, to.height, to.width, how=to.resize, folder=self.cache if len(split) > 1 else None)
         network = self.model.network.to(self.device)
         vectors = embed(network, source, to, batch_size=self.batch_size, flip=self.flip, progress=progress)
         if isinstance(images, Split):

@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from resight.errors import DataError
 from resight.files import atomic_path, split_archive
 from resight.images.decode import Pixels, decode, fit
+from resight.models.card import Resize
 from resight.records import Split
 
 Progress = Callable[[int, int], None]  # (done, total)
@@ -38,12 +39,12 @@ class Images:
         height: int,
         width: int,
         *,
-        letterbox: bool = False,
+        how: Resize = "stretch",
         folder: str | Path | None = None,
         progress: Progress | None = None,
     ) -> None:
         self.paths = split.paths
-        self.height, self.width, self.letterbox = height, width, letterbox
+        self.height, self.width, self.how = height, width, how
         self._pixels: NDArray[np.uint8] | None = None
         self._pool = ThreadPoolExecutor(WORKERS)
         needed = len(split) * height * width * 3
@@ -71,10 +72,10 @@ class Images:
         return out
 
     def _decode_into(self, out: Pixels, at: int, index: int) -> None:
-        out[at] = fit(decode(str(self.paths[index])), self.height, self.width, letterbox=self.letterbox)
+        out[at] = fit(decode(str(self.paths[index])), self.height, self.width, how=self.how)
 
     def _key(self) -> str:
-        digest = hashlib.sha256(f"1 {self.height} {self.width} {self.letterbox}".encode())
+        digest = hashlib.sha256(f"1 {self.height} {self.width} {self.how}".encode())
         archives: dict[str, str] = {}
         for path in self.paths:
             archive, member = split_archive(str(path))

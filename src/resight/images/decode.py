@@ -13,10 +13,13 @@ from PIL import Image, UnidentifiedImageError
 
 from resight.errors import DataError
 from resight.files import read_bytes
+from resight.models.card import IMAGENET_MEAN, Resize
 
 Pixels = NDArray[np.uint8]
 
 LARGEST = 89_478_485  # pixels, as in Pillow: a damaged header may claim any size
+
+MEAN_COLOUR = np.array([round(255 * mean) for mean in IMAGENET_MEAN], np.uint8)
 
 cv2.setNumThreads(1)  # batches are decoded in threads already
 
@@ -63,21 +66,26 @@ def decode(path: str | os.PathLike[str]) -> Pixels:
     return decode_bytes(read_bytes(name), name)
 
 
-def fit(pixels: Pixels, height: int, width: int, *, letterbox: bool = False) -> Pixels:
+def fit(pixels: Pixels, height: int, width: int, *, how: Resize = "stretch") -> Pixels:
     """Resize (H, W, 3) to (height, width, 3): by area where it shrinks, linearly where it grows.
 
     ``letterbox`` keeps the proportions: the image fits inside, centred, the rest is zero (black).
+    ``letterbox_corner`` has the image at the top left and the rest in ImageNet's mean colour, which normalisation
+    makes zero.
     """
     rows, columns = pixels.shape[:2]
     if (rows, columns) == (height, width):
         return pixels
-    if letterbox:
+    if how != "stretch":
         factor = min(height / rows, width / columns)
         inner = fit(pixels, min(height, max(1, round(rows * factor))), min(width, max(1, round(columns * factor))))
-        out = np.zeros((height, width, 3), np.uint8)
+        out = np.empty((height, width, 3), np.uint8)
+        out[:] = 0 if how == "letterbox" else MEAN_COLOUR
         top, left = (height - inner.shape[0]) // 2, (width - inner.shape[1]) // 2
+        if how == "letterbox_corner":
+            top, left = 0, 0
         out[top : top + inner.shape[0], left : left + inner.shape[1]] = inner
         return out
     shrinks = rows >= height and columns >= width
-    how = cv2.INTER_AREA if shrinks else cv2.INTER_LINEAR
-    return np.asarray(cv2.resize(pixels, (width, height), interpolation=how), np.uint8)
+    kernel = cv2.INTER_AREA if shrinks else cv2.INTER_LINEAR
+    return np.asarray(cv2.resize(pixels, (width, height), interpolation=kernel), np.uint8)

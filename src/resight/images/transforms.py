@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from typing import Literal
 
 import torch
 from torch import Tensor
@@ -137,10 +138,15 @@ def resize(x: Tensor, height: int, width: int) -> Tensor:
     return out.contiguous(memory_format=torch.channels_last)
 
 
-def letterbox(x: Tensor, height: int, width: int, fill: float = 0.0) -> Tensor:
-    """(B, 3, H, W) to (B, 3, height, width) in its proportions, centred, the rest filled."""
+def letterbox(x: Tensor, height: int, width: int, *, anchor: Literal["corner", "centre"] = "centre") -> Tensor:
+    """(B, 3, H, W) floats to (B, 3, height, width) in its proportions, the rest zero.
+
+    ``centre``: padded alike on both sides (one pixel more at the bottom and right where odd); ``corner``: the image is
+    at the top left.
+    """
     H, W = x.shape[2:]
     factor = min(height / H, width / W)
     inner = resize(x, min(height, max(1, round(H * factor))), min(width, max(1, round(W * factor))))
     down, right = height - inner.shape[2], width - inner.shape[3]
-    return F.pad(inner, (right // 2, right - right // 2, down // 2, down - down // 2), value=fill)
+    top, left = (down // 2, right // 2) if anchor == "centre" else (0, 0)
+    return F.pad(inner, (left, right - left, top, down - top))

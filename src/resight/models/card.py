@@ -14,11 +14,15 @@ IMAGENET_MEAN = (0.485, 0.456, 0.406)
 IMAGENET_STD = (0.229, 0.224, 0.225)
 
 
+Resize = Literal["stretch", "letterbox", "letterbox_corner"]
+
+
 class Preprocessing(BaseModel):
     """From a decoded image to the network's input. Normalisation is never inside the network.
 
-    The image is resized to ``height`` x ``width`` (``stretch``, or ``letterbox``: longer side fits, the rest is zero),
-    put in ``colour`` order, divided by ``scale``, then ``mean`` is subtracted and the result divided by ``std``.
+    The image is resized to ``height`` x ``width``: ``stretch``; ``letterbox``, the longer side fits, black around it;
+    ``letterbox_corner``, the same at the top left of ImageNet's mean colour, which normalisation makes zero. It is put
+    in ``colour`` order, divided by ``scale``, then ``mean`` is subtracted and the result divided by ``std``.
     ``interpolation``: ``area`` where the image shrinks and ``linear`` where it grows (OpenCV).
     """
 
@@ -26,7 +30,7 @@ class Preprocessing(BaseModel):
 
     height: int = Field(256, gt=0)
     width: int = Field(128, gt=0)
-    resize: Literal["stretch", "letterbox"] = "stretch"
+    resize: Resize = "stretch"
     interpolation: Literal["linear-area"] = "linear-area"
     colour: Literal["RGB", "BGR"] = "RGB"
     scale: float = Field(255.0, gt=0)
@@ -42,6 +46,10 @@ class Licences(BaseModel):
     code: str = "Apache-2.0"
     weights: str = "unknown"
     data: str = "unknown"
+
+
+UNTRAINED = "nothing: random weights"
+IMAGENET_ONLY = "ImageNet classification only"
 
 
 class Card(BaseModel):

@@ -1,6 +1,6 @@
-"""The two ends a re-ID network can have: a plain classifier, or BNNeck.
+"""The ends a re-ID network can have: a plain classifier or BNNeck, and the reduction before them.
 
-Both keep the published key name ``classifier``; BNNeck adds ``bottleneck``, as in the authors' code.
+The published key names are kept: ``classifier``, and ``bottleneck`` for BNNeck, as in the authors' code.
 """
 
 from __future__ import annotations
@@ -13,6 +13,23 @@ from resight.errors import ModelError
 from resight.models.output import Output
 
 Head = Literal["plain", "bnneck"]
+
+
+def reduction(inputs: int, outputs: int = 512) -> nn.Sequential:
+    """Linear, batch norm, ReLU: from a pooled map to a shorter vector. Weights from N(0, 0.01)."""
+    linear = nn.Linear(inputs, outputs)
+    nn.init.normal_(linear.weight, 0, 0.01)
+    nn.init.zeros_(linear.bias)
+    return nn.Sequential(linear, nn.BatchNorm1d(outputs), nn.ReLU(inplace=True))
+
+
+def classifier(dim: int, num_identities: int, *, bias: bool = True, deviation: float = 0.01) -> nn.Linear:
+    """A classifier with weights from N(0, ``deviation``)."""
+    linear = nn.Linear(dim, num_identities, bias=bias)
+    nn.init.normal_(linear.weight, 0, deviation)
+    if bias:
+        nn.init.zeros_(linear.bias)
+    return linear
 
 
 def build(kind: Head, dim: int, num_identities: int) -> tuple[nn.Module, nn.Linear | None]:
@@ -30,11 +47,8 @@ def build(kind: Head, dim: int, num_identities: int) -> tuple[nn.Module, nn.Line
         neck.bias.requires_grad_(False)
     if num_identities == 0:
         return neck, None
-    classifier = nn.Linear(dim, num_identities, bias=kind == "plain")
-    nn.init.normal_(classifier.weight, 0, 0.01 if kind == "plain" else 0.001)
-    if kind == "plain":
-        nn.init.zeros_(classifier.bias)
-    return neck, classifier
+    plain = kind == "plain"
+    return neck, classifier(dim, num_identities, bias=plain, deviation=0.01 if plain else 0.001)
 
 
 def output(vector: Tensor, neck: nn.Module, classifier: nn.Linear | None) -> Output:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -9,8 +10,9 @@ from typing import Any
 from torch import nn
 
 from resight.errors import ModelError
-from resight.models import registry, weights
-from resight.models.card import Card, Preprocessing, read_card
+from resight.models import imagenet, registry, weights
+from resight.models.card import IMAGENET_ONLY, UNTRAINED, Card, Preprocessing, read_card
+from resight.models.imagenet import IMAGENET
 
 
 @dataclass(frozen=True)
@@ -31,8 +33,8 @@ def load(
     name: str | Path,
     weights: str | Path | None = None,
     *,
-    height: int = 256,
-    width: int = 128,
+    height: int | None = None,
+    width: int | None = None,
     partial: bool = False,
     **arguments: Any,
 ) -> Model:
@@ -40,18 +42,18 @@ def load(
 
     Args:
         name: a registered architecture (``"osnet_x0_25"``) or a weight file with a card.
-        weights: a weight file for a registered architecture (safetensors, or torch with torchreid's key names).
-            Without it the weights are random.
+        weights: a weight file for a registered architecture (safetensors, or torch with torchreid's or torchvision's
+            key names), or ``"imagenet"`` for torchvision's weights of a ResNet. Without it the weights are random.
         partial: load whatever matches instead of refusing a file that does not match wholly.
-        height, width: input size of a model that has no card.
+        height, width: input size of a model that has no card, if not the one it was made for.
         arguments: for an architecture that has no card.
 
     Raises:
         ModelError: unknown name, unreadable or unfitting weights, or a checkpoint without a card.
     """
     known = str(name) in registry.list_models()
-    file = Path(weights) if weights is not None else None if known else Path(name)
-    card = read_card(file) if file is not None and file.name else None
+    file = weights if weights is not None else None if known else Path(name)
+    card = None if file is None or file == IMAGENET or not Path(file).name else read_card(file)
     if card is None:
         if not known:
             if weights is None and Path(name).is_file():
@@ -62,8 +64,13 @@ def load(
             if weights is None and Path(name).suffix in (".safetensors", ".pth", ".pt"):
                 raise ModelError(f"{name} does not exist: check the path of the checkpoint.")
             registry.builder(str(name))  # raises, with the nearest name
+        made_for = registry.preprocessing(str(name))
+        size = {"height": height or made_for.height, "width": width or made_for.width}
         card = Card(
-            architecture=str(name), arguments=arguments, preprocessing=Preprocessing(height=height, width=width)
+            architecture=str(name),
+            arguments=arguments,
+            preprocessing=Preprocessing(**made_for.model_dump() | size),
+            trained_on=IMAGENET_ONLY if file == IMAGENET else "unknown" if file else UNTRAINED,
         )
     elif weights is not None and card.architecture != str(name):
         raise ModelError(f"{file} holds {card.architecture}, not {name}: load it under its own name.")
@@ -74,7 +81,12 @@ def load(
 
 
 def load_any(
-    source: str | Path, weights: str | Path | None = None, *, height: int = 256, width: int = 128, partial: bool = False
+    source: str | Path,
+    weights: str | Path | None = None,
+    *,
+    height: int | None = None,
+    width: int | None = None,
+    partial: bool = False,
 ) -> Model:
     """As :func:`load`, but ``source`` may also be the folder of a training run, whose model it is then.
 
@@ -87,11 +99,40 @@ def load_any(
     return load(source, weights, partial=partial, height=height, width=width)
 
 
-def from_card(card: Card, file: Path | None, *, partial: bool = False) -> Model:
+def fill(network: nn.Module, source: str | Mapping[str, str], *, partial: bool = False) -> str:
+    """Put weights into a network and say what was used: a file, ``imagenet``, or one of these for each of its parts.
+
+    Raises:
+        ModelError: unreadable or unfitting weights, or no such part.
+    """
+    if not isinstance(source, str):
+        return "; ".join(f"{part}: {_fill_part(network, part, file)}" for part, file in source.items())
+    if source == IMAGENET:
+        return f"{source}: {imagenet.fill(network)}"
+    return f"{source}: {weights.fit(network, weights.read(source), source=source, partial=partial)}"
+
+
+def _fill_part(network: nn.Module, part: str, source: str) -> str:
+    """A part of a network from a file of the part alone, or of a network that has a part of that name."""
+    if not hasattr(network, part):
+        known = ", ".join(name for name, _ in network.named_children())
+        raise ModelError(f"{type(network).__name__} has no part {part!r} for {source}: it has {known}.")
+    inner = getattr(network, part)
+    if source == IMAGENET:
+        return f"{source}: {imagenet.fill(inner)}"
+    tensors = weights.read(source)
+    own = {key.removeprefix(f"{part}."): t for key, t in tensors.items() if key.startswith(f"{part}.")}
+    return f"{source}: {weights.fit(inner, own or tensors, source=source)}"
+
+
+def from_card(card: Card, file: str | Path | None, *, partial: bool = False) -> Model:
     """Build the network that a card describes and fill it from ``file`` (random weights if None)."""
-    tensors = weights.read(file) if file is not None else {}
     network = registry.create(card.architecture, **card.arguments).eval()
-    report = weights.fit(network, tensors, source=str(file), partial=partial) if tensors else weights.LoadReport()
+    report = weights.LoadReport()
+    if file == IMAGENET:
+        report = imagenet.fill(network)
+    elif file is not None:
+        report = weights.fit(network, weights.read(file), source=str(file), partial=partial)
     found = weights.fingerprint(network, card.preprocessing.model_dump_json())
     if card.fingerprint and card.fingerprint != found:
         raise ModelError(

@@ -5,13 +5,11 @@ State-dict keys equal torchreid's ``osnet_ain``, which differ from plain OSNet's
 
 from __future__ import annotations
 
-from typing import Any
-
 from torch import Tensor, nn
 from torch.nn import functional as F
 
 from resight.models import heads
-from resight.models.osnet import EMBEDDING, WIDTHS, ChannelGate, ConvNorm, LightConv3x3, embedding_layer, initialise
+from resight.models.osnet import WIDTHS, ChannelGate, ConvNorm, LightConv3x3, initialise
 from resight.models.output import Output
 from resight.models.registry import register
 
@@ -54,10 +52,10 @@ class AINBlock(nn.Module):
         return F.relu((x if self.IN is None else self.IN(x)) + identity)
 
 
-class OSNetAIN(nn.Module):
-    """The searched network; widths and shapes as in :class:`~resight.models.osnet.OSNet`."""
+class OSNetAINMaps(nn.Module):
+    """The searched network without its end: ``maps`` gives (B, ``channels``, H/16, W/16)."""
 
-    def __init__(self, widths: tuple[int, ...], num_identities: int = 0, head: heads.Head = "plain") -> None:
+    def __init__(self, widths: tuple[int, ...]) -> None:
         super().__init__()
         self.conv1 = ConvNorm(3, widths[0], 7, 2, instance=True)
         self.conv2, self.conv3, self.conv4 = (
@@ -71,21 +69,29 @@ class OSNetAIN(nn.Module):
             nn.Sequential(ConvNorm(width, width), nn.AvgPool2d(2)) for width in (widths[1], widths[2])
         )
         self.conv5 = ConvNorm(widths[3], widths[3])
-        self.fc = embedding_layer(widths[3])
+        self.channels = widths[3]
         initialise(self)
-        self.bottleneck, self.classifier = heads.build(head, EMBEDDING, num_identities)
 
     def maps(self, x: Tensor) -> Tensor:
-        """(B, 3, H, W) images to the last feature map (B, C, H/16, W/16)."""
+        """(B, 3, H, W) images to the last feature map."""
         x = self.pool2(self.conv2(F.max_pool2d(self.conv1(x), 3, 2, 1)))
         out: Tensor = self.conv5(self.conv4(self.pool3(self.conv3(x))))
         return out
+
+
+class OSNetAIN(OSNetAINMaps):
+    """The searched network; widths and shapes as in :class:`~resight.models.osnet.OSNet`."""
+
+    def __init__(self, widths: tuple[int, ...], num_identities: int = 0, head: heads.Head = "plain") -> None:
+        super().__init__(widths)
+        self.fc = heads.reduction(self.channels)
+        self.bottleneck, self.classifier = heads.build(head, 512, num_identities)
 
     def forward(self, x: Tensor) -> Output:
         return heads.output(self.fc(self.maps(x).mean((2, 3))), self.bottleneck, self.classifier)
 
 
 @register
-def osnet_ain_x1_0(**arguments: Any) -> OSNetAIN:
+def osnet_ain_x1_0(head: heads.Head | None = "plain", num_identities: int = 0) -> OSNetAINMaps:
     """OSNet-AIN, full width, for domains other than the one trained on; compare its embeddings by cosine."""
-    return OSNetAIN(WIDTHS["1_0"], **arguments)
+    return OSNetAINMaps(WIDTHS["1_0"]) if head is None else OSNetAIN(WIDTHS["1_0"], num_identities, head)

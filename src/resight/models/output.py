@@ -16,7 +16,8 @@ class Output(NamedTuple):
         logits: tensors (B, number of training identities), what identity losses are applied to; empty without
             a classifier.
         attributes: (B, A) attribute logits, where a model has them.
-        reconstruction: (B, 3, H, W), where a model has one.
+        reconstruction: (B, 3, H, W), the input as the model saw it again, where it has a decoder.
+        latent: mean and logarithm of the variance, both (B, ...), of the code it was decoded from.
     """
 
     embedding: Tensor
@@ -24,3 +25,4 @@ class Output(NamedTuple):
     logits: tuple[Tensor, ...] = ()
     attributes: Tensor | None = None
     reconstruction: Tensor | None = None
+    latent: tuple[Tensor, Tensor] | None = None

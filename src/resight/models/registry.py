@@ -5,20 +5,45 @@ from __future__ import annotations
 from collections.abc import Callable
 from difflib import get_close_matches
 from fnmatch import fnmatch
-from typing import Any, TypeVar
+from typing import Any, TypeVar, overload
 
 from torch import nn
 
 from resight.errors import ModelError
+from resight.models.card import Preprocessing
 
 Builder = TypeVar("Builder", bound=Callable[..., nn.Module])
 _BUILDERS: dict[str, Callable[..., nn.Module]] = {}
+_INPUTS: dict[str, Preprocessing] = {}
 
 
-def register(builder: Builder) -> Builder:
-    """Make ``builder`` known under its own name: ``builder(num_identities=0, head="plain", **arguments)``."""
-    _BUILDERS[builder.__name__] = builder
-    return builder
+@overload
+def register(builder: Builder) -> Builder: ...
+@overload
+def register(**preprocessing: Any) -> Callable[[Builder], Builder]: ...
+def register(builder: Builder | None = None, **preprocessing: Any) -> Builder | Callable[[Builder], Builder]:
+    """Make ``builder`` known under its own name: ``builder(num_identities=0, **arguments)``.
+
+    ``@register`` is for 256x128 images; ``@register(height=256, width=256)`` says what else the network was made for,
+    in the words of :class:`~resight.models.card.Preprocessing`.
+    """
+
+    def add(builder: Builder) -> Builder:
+        _BUILDERS[builder.__name__] = builder
+        _INPUTS[builder.__name__] = Preprocessing(**preprocessing)
+        return builder
+
+    return add if builder is None else add(builder)
+
+
+def preprocessing(name: str) -> Preprocessing:
+    """What the architecture was made for: input size, colours, resizing.
+
+    Raises:
+        ModelError: an unknown name; the nearest one is suggested.
+    """
+    builder(name)
+    return _INPUTS[name]
 
 
 def list_models(pattern: str = "*") -> list[str]:
@@ -37,6 +62,15 @@ def builder(name: str) -> Callable[..., nn.Module]:
         hint = f"did you mean {near[0]!r}?" if near else f"known: {', '.join(list_models())}."
         raise ModelError(f"there is no model named {name!r}: {hint}")
     return _BUILDERS[name]
+
+
+def carrier(name: str, **arguments: Any) -> Any:
+    """The network ``name`` without its end, to carry another system: ``maps(x)`` and ``channels``.
+
+    Raises:
+        ModelError: as :func:`create`; also for an architecture that cannot do without its end.
+    """
+    return create(name, head=None, **arguments)
 
 
 def create(name: str, num_identities: int = 0, **arguments: Any) -> nn.Module:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import inspect
+from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass
 from typing import Any
 
@@ -15,9 +16,10 @@ from resight.models import registry
 
 @dataclass(frozen=True)
 class Stage:
-    """One child of the network: ``output`` is its shape without the batch axis."""
+    """One step of the network: ``output`` is its shape without the batch axis, ``detail`` its kernel if it has one."""
 
     name: str
+    detail: str
     output: tuple[int, ...]
     parameters: int
 
@@ -40,21 +42,51 @@ class Summary:
         return asdict(self)
 
 
-def summarise(name: str, height: int = 256, width: int = 128) -> Summary:
-    """Build ``name`` and pass one image of the given size through it."""
-    network = registry.create(name).eval()
+def summarise(
+    name: str, height: int | None = None, width: int | None = None, arguments: Mapping[str, Any] | None = None
+) -> Summary:
+    """Build ``name`` without memory for its weights and pass an image through it, of the size it was made for."""
+    made_for = registry.preprocessing(name)
+    height, width = height or made_for.height, width or made_for.width
     stages: list[Stage] = []
 
-    def record(child: str) -> Any:
-        def hook(module: nn.Module, inputs: object, output: Tensor) -> None:
-            stages.append(Stage(child, tuple(output.shape[1:]), sum(p.numel() for p in module.parameters())))
+    def record(stage: str) -> Any:
+        def hook(module: nn.Module, inputs: object, output: Any) -> None:
+            first = output if isinstance(output, Tensor) else output[0]
+            stages.append(Stage(stage, _detail(module), tuple(first.shape[1:]), _count(module)))
 
         return hook
 
-    for child, module in network.named_children():
-        module.register_forward_hook(record(child))
-    with torch.inference_mode(), FlopCounterMode(display=False) as flops:
-        embedding = network(torch.zeros(1, 3, height, width)).embedding
+    with torch.device("meta"):
+        network = registry.create(name, **arguments or {}).eval()
+        for stage, module in _steps(network):
+            module.register_forward_hook(record(stage))
+        with torch.inference_mode(), FlopCounterMode(display=False) as flops:
+            embedding = network(torch.zeros(1, 3, height, width)).embedding
     about = (inspect.getdoc(registry.builder(name)) or "").splitlines()[0]
-    total = sum(p.numel() for p in network.parameters())
-    return Summary(name, about, height, width, embedding.shape[1], total, flops.get_total_flops() // 2, tuple(stages))
+    multiply_adds = flops.get_total_flops() // 2
+    return Summary(name, about, height, width, embedding.shape[1], _count(network), multiply_adds, tuple(stages))
+
+
+def _steps(network: nn.Module, prefix: str = "") -> Iterator[tuple[str, nn.Module]]:
+    """The parts worth a line: children, and instead of a sequence or a carried backbone their children."""
+    for name, child in network.named_children():
+        if isinstance(child, nn.Sequential) or hasattr(child, "maps"):
+            yield from _steps(child, f"{prefix}{name}.")
+        else:
+            yield prefix + name, child
+
+
+def _detail(module: nn.Module) -> str:
+    if not isinstance(module, (nn.Conv2d, nn.MaxPool2d)):
+        return type(module).__name__
+    kernel, stride, padding = (v if isinstance(v, int) else v[0] for v in _geometry(module))
+    return f"{type(module).__name__} {kernel}x{kernel}, stride {stride}, padding {padding}"
+
+
+def _geometry(module: nn.Conv2d | nn.MaxPool2d) -> tuple[Any, Any, Any]:
+    return module.kernel_size, module.stride, module.padding
+
+
+def _count(module: nn.Module) -> int:
+    return sum(p.numel() for p in module.parameters())

@@ -108,10 +108,11 @@ def fit(network: nn.Module, tensors: Mapping[str, Tensor], *, source: str, parti
             if k in own and own[k].shape != tensors[k].shape
         ),
     )
+    classifiers = ("classifier.",) if any(k.startswith("fc.") for k in own) else ("classifier.", "fc.")  # torchvision's
     serious = [
         key
         for key in (*report.dropped, *report.missing, *report.mismatched)
-        if not key.startswith("classifier.") and not key.endswith("num_batches_tracked")
+        if not key.startswith(classifiers) and not key.endswith("num_batches_tracked")
     ]
     if not used or (serious and not partial):
         raise ModelError(

@@ -13,11 +13,13 @@ import jinja2
 import numpy as np
 
 import resight
+from resight.embedding.attributes import Recognition
 from resight.errors import DataError
 from resight.files import write_text
 from resight.images.decode import decode
 from resight.records import Embeddings, Report
 from resight.report import facts, plots
+from resight.report.inside import Inside
 from resight.report.pictures import Decode, Pictures
 from resight.retrieval import protocols
 from resight.retrieval.protocols import Protocol
@@ -44,6 +46,8 @@ def write(
     history: Sequence[Mapping[str, Any]] | None = None,
     recipe: str | None = None,
     card: Mapping[str, Any] | None = None,
+    attributes: Recognition | None = None,
+    inside: Inside | None = None,
     ranked: int = 10,
     queries_shown: int = 24,
     pictures: bool = True,
@@ -63,6 +67,8 @@ def write(
         history: the training history, one mapping per epoch with "epoch" and numbers (losses, "lr", "mAP", "R1").
         recipe: the text of the recipe.
         card: the model's card as plain data; its "threshold" is marked among the distances.
+        attributes: how right the model's attributes are, where it predicts any.
+        inside: what can be seen inside the model, if anything.
         ranked: how many gallery images to show per query.
         queries_shown: how many queries to show: half of them the worst, a quarter random ones, a quarter the best.
         pictures: False leaves out all pictures, for a file that may be passed on.
@@ -103,6 +109,8 @@ def write(
             precision=_precision(report),
             pairs=pairs,
             tint=_tint(pairs),
+            attributes=attributes,
+            inside=inside,
             groups=groups,
             group_notes=_GROUPS,
             pictures=shown,
@@ -128,6 +136,7 @@ def _environment() -> jinja2.Environment:
         lstrip_blocks=True,
     )
     environment.filters["percent"] = lambda value: f"{value:.1%}"
+    environment.filters["rate"] = lambda value: "\u2013" if value is None or value != value else f"{value:.1%}"
     environment.filters["signed"] = lambda value: f"{100 * value:+.1f}"
     environment.filters["distance"] = lambda value: f"{value:.{3 if value < 2 else 2 if value < 10 else 1}f}"
     environment.filters["trend"] = lambda value: "up" if value > 0.0005 else "down" if value < -0.0005 else ""

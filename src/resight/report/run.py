@@ -6,11 +6,13 @@ from collections.abc import Callable
 from pathlib import Path
 
 from resight import datasets
+from resight.embedding.attributes import Recognition, attribute_count, attribute_outputs, recognise
 from resight.embedding.measure import measure
 from resight.images.cache import cache_folder
-from resight.models.load import load_any
+from resight.models.load import Model, load_any
 from resight.records import Embeddings, Report
 from resight.report import html
+from resight.report.inside import look_inside
 from resight.training import recipe as recipes
 from resight.training.run import Run
 
@@ -55,6 +57,16 @@ def report_run(
         history=run.history(),
         recipe=run.recipe.read_text(encoding="utf-8"),
         card=model.card.model_dump(mode="json"),
+        attributes=_attributes(model, data),
+        inside=look_inside(model, data.query, pictures=pictures),
         pictures=pictures,
     )
     return path, report
+
+
+def _attributes(model: Model, data: datasets.Dataset) -> Recognition | None:
+    """How right the attributes of the gallery are, where the data has the attributes that the model predicts."""
+    if not data.attributes or attribute_count(model) != len(data.attributes):
+        return None
+    (outputs,) = attribute_outputs(model, [data.gallery], cache=cache_folder())
+    return recognise(outputs, data)

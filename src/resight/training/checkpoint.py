@@ -21,6 +21,7 @@ class Checkpoint:
         epoch: epochs that are done.
         network, averaged, optimizer, scaler: state dicts (``averaged`` is None without weight averaging, ``scaler``,
             that of the loss, is None but for fp16).
+        memories: what the losses remember.
         history: one entry per epoch.
         recipe: the resolved recipe, as YAML; ``data``: the fingerprint of the data.
         seconds: wall time of training so far.
@@ -31,6 +32,7 @@ class Checkpoint:
     averaged: dict[str, Any] | None
     optimizer: dict[str, Any]
     scaler: dict[str, Any] | None
+    memories: list[list[dict[str, Any]]]
     history: list[dict[str, Any]]
     recipe: str
     data: str

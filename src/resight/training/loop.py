@@ -25,6 +25,7 @@ from resight.training import checkpoint
 from resight.training import recipe as recipes
 from resight.training.devices import accelerator as prepare_devices
 from resight.training.devices import mean_over_processes
+from resight.training.losses import Target
 from resight.training.memory import keep_freed_memory
 from resight.training.objective import objective
 from resight.training.optim import learning_rate
@@ -68,21 +69,25 @@ def train(
     data = data or datasets.load(recipe.data.name, recipe.data.root or None, **recipe.data.options)
     fingerprint, resolved = data.fingerprint(), recipe.without_prose().yaml()
     people = data.train.take(data.train.identities > 0)
+    triplets = data.triplets
+    if triplets is not None:  # these count among all of train's images
+        triplets = np.cumsum(data.train.identities > 0)[triplets] - 1
     if not len(people):
         raise DataError(
             f"{data.name} has no images of known identities to train on: check its folder of training images."
         )
-    identities, labels = np.unique(people.identities, return_inverse=True)
-    target = torch.from_numpy(labels.astype(np.int64))
+    labels = np.unique(people.identities, return_inverse=True)[1].astype(np.int64)
+    attributes = people.columns.get("attributes")
 
     accelerator = prepare_devices(recipe.precision, cpu=cpu)
     device, main = accelerator.device, accelerator.is_main_process
-    first = epoch_batches(labels, recipe.sampler, recipe.seed, 0)
-    mine = share(first, recipe.sampler, accelerator.process_index, accelerator.num_processes)
+    for sampler in {recipe.sampler_of(phase) for phase in recipe.phases}:  # raises now what would stop a later phase
+        first = epoch_batches(labels, sampler, recipe.seed, 0, triplets)
+        share(first, sampler, accelerator.process_index, accelerator.num_processes)
     if device.type == "cpu":
         keep_freed_memory()
     set_seed(recipe.seed)
-    state = State.create(recipe, len(identities), accelerator)
+    state = State.create(recipe, labels, attributes, accelerator)
     run, previous = Run(output), None
     if resume and run.checkpoint.exists():
         previous = checkpoint.read(run.checkpoint, resolved, fingerprint)
@@ -95,8 +100,7 @@ def train(
     how = Augmentation(**recipe.augmentation.model_dump())
     with accelerator.main_process_first(), Live(recipe.epochs, state.epoch, show=progress and main) as live:
         live.note(state.loaded or f"{recipe.model.name} from random weights, {len(people):,} images, on {device}")
-        letterbox = to.resize == "letterbox"
-        images = Images(people, to.height, to.width, letterbox=letterbox, folder=folder, progress=live.decoding)
+        images = Images(people, to.height, to.width, how=to.resize, folder=folder, progress=live.decoding)
     with Live(recipe.epochs, state.epoch, show=progress and main) as live, tensorboard(run.folder, main) as record:
         for epoch in range(state.epoch, recipe.epochs):
             began = time.perf_counter()
@@ -108,15 +112,20 @@ def train(
             set_seed((recipe.seed * 1_000_003 + epoch * 1_009 + accelerator.process_index) % 2**32)
             sizes = ((stage.height, stage.width) for stage in spec.progressive if epoch < stage.until)
             height, width = next(sizes, (spec.height, spec.width))
-            batches = epoch_batches(labels, recipe.sampler, recipe.seed, epoch)
+            sampler, losses = recipe.sampler_of(phase), recipe.losses_of(phase)
+            batches = epoch_batches(labels, sampler, recipe.seed, epoch, triplets)
+            mine = share(batches, sampler, accelerator.process_index, accelerator.num_processes)
 
             live.epoch_begins(epoch)
             sums: dict[str, float] = {}
             for step, pixels in enumerate(prefetch(images.read(batch[mine]) for batch in batches)):
                 table = draw(batches.shape[1], (recipe.seed, epoch, step))[mine]
                 x = augment(torch.from_numpy(pixels).to(device, non_blocking=True), table, how, to)
-                output_ = state.wrapped(resize(x, height, width))
-                loss, parts = objective(output_, target[batches[step, mine]].to(device), recipe.losses)
+                x = resize(x, height, width)
+                output_, batch = state.wrapped(x), batches[step, mine]
+                answers = None if attributes is None else torch.from_numpy(attributes[batch]).to(device)
+                target = Target(torch.from_numpy(labels[batch]).to(device), x, answers)
+                loss, parts = objective(output_, target, losses, state.memories[index])
                 values = {"loss": float(loss.detach())} | {name: float(value) for name, value in parts.items()}
                 rate = learning_rate(phase, into + step / len(batches))
                 if not np.isfinite(values["loss"]):
@@ -180,7 +189,7 @@ def _card(network: nn.Module, recipe: Recipe, trained_on: str) -> Card:
         dim = network.eval()(torch.zeros(1, 3, spec.height, spec.width, device=device)).embedding.shape[1]
     return Card(
         architecture=recipe.model.name,
-        arguments={**recipe.model.arguments, "head": recipe.model.head},
+        arguments=recipe.model.builds_with,
         preprocessing=Preprocessing(height=spec.height, width=spec.width, resize=spec.resize),
         dim=dim,
         metric=recipe.evaluation.metric,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from typing import Any
 
 import torch
 from torch import nn
@@ -35,12 +36,26 @@ def optimizer(network: nn.Module, phase: Phase, trainable: frozenset[str]) -> to
         p.requires_grad_(False)
     for p in chosen:
         p.requires_grad_(True)
+    groups = _groups(network, phase, chosen)
     lr, decay = phase.lr, phase.weight_decay
     if phase.optimizer == "sgd":
-        return torch.optim.SGD(chosen, lr, phase.momentum, weight_decay=decay, nesterov=phase.momentum > 0)
+        return torch.optim.SGD(groups, lr, phase.momentum, weight_decay=decay, nesterov=phase.momentum > 0)
     if phase.optimizer == "adamw":
-        return torch.optim.AdamW(chosen, lr, weight_decay=decay, fused=True)
-    return torch.optim.Adam(chosen, lr, weight_decay=decay, amsgrad=phase.optimizer == "amsgrad", fused=True)
+        return torch.optim.AdamW(groups, lr, weight_decay=decay, fused=True)
+    return torch.optim.Adam(groups, lr, weight_decay=decay, amsgrad=phase.optimizer == "amsgrad", fused=True)
+
+
+def _groups(network: nn.Module, phase: Phase, chosen: list[nn.Parameter]) -> list[dict[str, Any]]:
+    """The chosen parameters by the factor of their learning rate."""
+    names = {id(p): name for name, p in network.named_parameters()}
+    groups: dict[float, list[nn.Parameter]] = {}
+    for p in chosen:
+        prefix = max((prefix for prefix in phase.rates if names[id(p)].startswith(prefix)), key=len, default=None)
+        groups.setdefault(1.0 if prefix is None else phase.rates[prefix], []).append(p)
+    for prefix in phase.rates:
+        if not any(name.startswith(prefix) for name in names.values()):
+            raise RecipeError(f"phase.rates names {prefix!r}, which no parameter begins with.")
+    return [{"params": params, "factor": factor} for factor, params in groups.items()]
 
 
 def learning_rate(phase: Phase, epoch: float) -> float:

@@ -12,6 +12,8 @@ import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from resight.errors import RecipeError
+from resight.models.card import Resize
+from resight.training.losses import LOSSES, AnyLoss, CrossEntropy, Loss
 
 
 class _Part(BaseModel):
@@ -27,13 +29,22 @@ class Data(_Part):
 
 
 class ModelSpec(_Part):
-    """Which network, with which end, from which weights (random if empty)."""
+    """Which network, with which end (its own if not said), from which weights (random if empty).
+
+    ``weights`` is a file, ``imagenet`` (torchvision's, for a ResNet or what it carries), or several by the part of the
+    network they fill: ``{vae: runs/saver_vae/model.safetensors, backbone: imagenet}``.
+    """
 
     name: str
-    head: Literal["plain", "bnneck"] = "plain"
-    weights: str = ""
+    head: Literal["plain", "bnneck"] | None = None
+    weights: str | dict[str, str] = ""
     partial: bool = False
     arguments: dict[str, Any] = {}
+
+    @property
+    def builds_with(self) -> dict[str, Any]:
+        """The arguments of the architecture, the end among them."""
+        return self.arguments | ({} if self.head is None else {"head": self.head})
 
 
 class Stage(_Part):
@@ -49,7 +60,7 @@ class ImageSpec(_Part):
 
     height: int = Field(256, gt=0)
     width: int = Field(128, gt=0)
-    resize: Literal["stretch", "letterbox"] = "stretch"
+    resize: Resize = "stretch"
     cache: bool = True
     progressive: tuple[Stage, ...] = ()
 
@@ -76,9 +87,10 @@ class AugmentationSpec(_Part):
 
 
 class Sampler(_Part):
-    """``identities``: batches of batch_size / images_per_identity identities; ``random``: shuffled images."""
+    """``identities``: batches of batch_size / images_per_identity identities; ``random``: shuffled images;
+    ``triplets``: the data's own triplets, batch_size / 3 of them."""
 
-    kind: Literal["identities", "random"] = "identities"
+    kind: Literal["identities", "random", "triplets"] = "identities"
     batch_size: int = Field(64, gt=0)
     images_per_identity: int = Field(4, gt=0)
 
@@ -88,16 +100,14 @@ class Sampler(_Part):
             raise ValueError(
                 f"batch_size {self.batch_size} is not a multiple of images_per_identity {self.images_per_identity}"
             )
+        if self.kind == "triplets" and self.batch_size % 3:
+            raise ValueError(f"batch_size {self.batch_size} is not a multiple of 3, as triplets need")
         return self
 
-
-class Loss(_Part):
-    """One loss with its weight; ``margin: null`` is the soft margin of the triplet loss."""
-
-    name: Literal["cross_entropy", "triplet"]
-    weight: float = 1.0
-    smoothing: float = Field(0.0, ge=0, lt=1)
-    margin: float | None = 0.3
+    @property
+    def unit(self) -> int:
+        """How many images of a batch belong together."""
+        return {"identities": self.images_per_identity, "triplets": 3, "random": 1}[self.kind]
 
 
 class Phase(_Part):
@@ -105,7 +115,9 @@ class Phase(_Part):
 
     ``only`` names parameter prefixes that are trained while the others rest (``[classifier]``). ``warmup`` epochs
     rise linearly from ``warmup_factor``; then ``constant``, ``cosine`` (to ``final_factor`` at the phase's end) or
-    ``multi_step`` (times ``gamma`` at each of ``milestones``, epochs of this phase).
+    ``multi_step`` (times ``gamma`` at each of ``milestones``, epochs of this phase). ``rates`` multiply the learning
+    rate of parameter prefixes (``{backbone: 0.1}``; the longest prefix counts). ``sampler`` and ``losses`` replace the
+    recipe's for this phase.
     """
 
     epochs: int = Field(gt=0)
@@ -120,6 +132,9 @@ class Phase(_Part):
     warmup: float = Field(0.0, ge=0)
     warmup_factor: float = Field(0.01, ge=0)
     only: tuple[str, ...] = ()
+    rates: dict[str, float] = {}
+    sampler: Sampler | None = None
+    losses: tuple[AnyLoss, ...] | None = Field(None, min_length=1)
 
 
 class Averaging(_Part):
@@ -152,7 +167,7 @@ class Recipe(_Part):
     images: ImageSpec = ImageSpec()
     augmentation: AugmentationSpec = AugmentationSpec()
     sampler: Sampler = Sampler()
-    losses: tuple[Loss, ...] = Field((Loss(name="cross_entropy", smoothing=0.1),), min_length=1)
+    losses: tuple[AnyLoss, ...] = Field((CrossEntropy(smoothing=0.1),), min_length=1)
     phases: tuple[Phase, ...] = Field(min_length=1)
     averaging: Averaging | None = None
     evaluation: Evaluation = Evaluation()
@@ -164,6 +179,19 @@ class Recipe(_Part):
     def epochs(self) -> int:
         """Epochs of all phases together."""
         return sum(phase.epochs for phase in self.phases)
+
+    def sampler_of(self, phase: Phase) -> Sampler:
+        """Which images make a batch in that phase."""
+        return phase.sampler or self.sampler
+
+    def losses_of(self, phase: Phase) -> tuple[Loss, ...]:
+        """What is minimised in that phase."""
+        return phase.losses or self.losses
+
+    @property
+    def classifies(self) -> bool:
+        """Whether any loss needs a classifier."""
+        return any(loss.classifies for phase in self.phases for loss in self.losses_of(phase))
 
     def without_prose(self) -> Recipe:
         """The recipe without what is only for people: two recipes equal in this give the same run."""
@@ -224,12 +252,12 @@ def _set(content: dict[str, Any], override: str) -> None:
 
 def _explain(error: ValidationError, source: str) -> str:
     first = error.errors()[0]
-    where = ".".join(str(part) for part in first["loc"])
+    where = ".".join(str(part) for part in first["loc"] if part not in LOSSES)
     if first["type"] == "extra_forbidden":
         part: Any = Recipe
         for step in first["loc"][:-1]:
             if isinstance(step, str):
-                part = _inner(part.model_fields[step].annotation)
+                part = LOSSES[step] if step in LOSSES else _inner(part.model_fields[step].annotation)
         near = get_close_matches(str(first["loc"][-1]), part.model_fields, n=1, cutoff=0.5)
         hint = f"did you mean {near[0]!r}?" if near else f"known: {', '.join(part.model_fields)}."
         return f"{source}: unknown key {where!r}: {hint}"

@@ -11,19 +11,29 @@ from resight.training.recipe import Sampler
 Batches = NDArray[np.int64]
 
 
-def epoch_batches(labels: NDArray[np.int64], how: Sampler, seed: int, epoch: int) -> Batches:
+def epoch_batches(
+    labels: NDArray[np.int64], how: Sampler, seed: int, epoch: int, triplets: NDArray[np.int64] | None = None
+) -> Batches:
     """(steps, batch size) indices of one epoch; they depend on nothing but the arguments.
 
     ``identities`` (PxK; Luo et al. 2019): each identity's images are shuffled and cut into groups of K, an identity
     with fewer than K images drawing with replacement and a remainder of fewer than K left out of this epoch; every
     batch then takes one group each of P identities, drawn without replacement, until fewer than P have groups left.
     The K images of an identity stand next to each other. ``random``: all images shuffled, the remainder left out.
+    ``triplets``: the rows of ``triplets`` (T, 3) shuffled, the three images of each next to each other.
 
     Raises:
-        DataError: fewer identities or images than one batch needs.
+        DataError: fewer identities, images or triplets than one batch needs.
     """
     rng = np.random.default_rng((seed, epoch))
     B = how.batch_size
+    if how.kind == "triplets":
+        if triplets is None or len(triplets) < B // 3:
+            raise DataError(
+                f"a batch needs {B // 3} triplets but the data gives {0 if triplets is None else len(triplets)}: "
+                "use another sampler.kind, or data with triplets, such as the course's."
+            )
+        return rng.permutation(triplets)[: len(triplets) // (B // 3) * (B // 3)].reshape(-1, B)
     if how.kind == "random" or not len(labels):
         if len(labels) < B:
             raise DataError(f"a batch needs {B} images but there are {len(labels)}: lower sampler.batch_size.")
@@ -56,11 +66,11 @@ def share(batches: Batches, how: Sampler, process: int, processes: int) -> slice
         RecipeError: the batch cannot be divided evenly.
     """
     B = batches.shape[1]
-    unit = how.images_per_identity if how.kind == "identities" else 1
+    unit = how.unit
     if B % (processes * unit):
         raise RecipeError(
             f"sampler.batch_size {B} cannot be divided among {processes} processes"
-            + (f" in whole identities of {unit} images" if unit > 1 else "")
+            + (f" in whole {how.kind} of {unit} images" if unit > 1 else "")
             + f": use a multiple of {processes * unit}."
         )
     part = B // processes

@@ -2,19 +2,24 @@
 
 from __future__ import annotations
 
+import copy
 from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
 import torch
 from accelerate import Accelerator
+from numpy.typing import NDArray
 from torch import Tensor, nn
 from torch.optim.swa_utils import AveragedModel
 
-from resight.models import registry, weights
+from resight.models import registry
+from resight.models.load import fill
 from resight.models.output import Output
 from resight.training.averaging import moving_average
 from resight.training.checkpoint import Checkpoint
+from resight.training.losses import Facts
+from resight.training.losses import State as Memory
 from resight.training.optim import optimizer, trained
 from resight.training.recipe import Phase, Recipe
 from resight.training.sync import synchronise
@@ -40,6 +45,7 @@ class State:
         network: the bare network; ``wrapped`` is the same, made ready for several processes and mixed precision.
         averaged: the moving average of its weights, if the recipe wants one.
         trainable: names of the parameters that the architecture lets be trained.
+        memories: what each loss of each phase remembers.
         epoch: epochs that are done; ``phase``: index of the phase whose optimiser this is, -1 before the first.
     """
 
@@ -48,6 +54,7 @@ class State:
     averaged: AveragedModel | None
     trainable: frozenset[str]
     loaded: str
+    memories: list[list[Memory]]
     optimizer: torch.optim.Optimizer | None = None
     phase: int = -1
     epoch: int = 0
@@ -55,16 +62,13 @@ class State:
     history: list[dict[str, Any]] = field(default_factory=list)
 
     @classmethod
-    def create(cls, recipe: Recipe, num_identities: int, accelerator: Accelerator) -> State:
-        """The state before the first step."""
-        if not any(loss.name == "cross_entropy" for loss in recipe.losses):
-            num_identities = 0  # no identity loss, no classifier
+    def create(
+        cls, recipe: Recipe, labels: NDArray[np.int64], attributes: NDArray[np.uint8] | None, accelerator: Accelerator
+    ) -> State:
+        """The state before the first step, for training images of these labels (N,) and attributes (N, A)."""
         spec = recipe.model
-        network = registry.create(spec.name, num_identities, **spec.arguments | {"head": spec.head})
-        loaded = ""
-        if spec.weights:
-            report = weights.fit(network, weights.read(spec.weights), source=spec.weights, partial=spec.partial)
-            loaded = f"{spec.weights}: {report}"
+        network = registry.create(spec.name, int(labels.max()) + 1 if recipe.classifies else 0, **spec.builds_with)
+        loaded = fill(network, spec.weights, partial=spec.partial) if spec.weights else ""
         trainable = frozenset(name for name, p in network.named_parameters() if p.requires_grad)
         for phase in recipe.phases:
             trained(network, phase, trainable)  # raises now rather than after the epochs before
@@ -74,7 +78,19 @@ class State:
         averaged = None
         if recipe.averaging:
             averaged = AveragedModel(network, multi_avg_fn=moving_average(recipe.averaging.decay), use_buffers=True)
-        return cls(network, network, averaged, trainable, loaded)
+        with torch.no_grad():
+            height, width = recipe.images.height, recipe.images.width
+            sample = torch.zeros(2, 3, height, width, device=accelerator.device)
+            output = copy.deepcopy(network).train()(sample)  # a copy: the statistics of its batch norms move
+        facts = Facts(labels, attributes, tuple(x.shape[1] for x in output.features))
+        memories = [
+            [
+                {key: t.to(accelerator.device) for key, t in loss.state(facts).items()}
+                for loss in recipe.losses_of(phase)
+            ]
+            for phase in recipe.phases
+        ]
+        return cls(network, network, averaged, trainable, loaded, memories)
 
     @property
     def kept(self) -> nn.Module:
@@ -101,7 +117,7 @@ class State:
         """One update of the weights and of their average."""
         assert self.optimizer is not None
         for group in self.optimizer.param_groups:
-            group["lr"] = learning_rate
+            group["lr"] = learning_rate * group["factor"]
         self.optimizer.zero_grad()
         accelerator.backward(loss)
         self.optimizer.step()
@@ -117,6 +133,7 @@ class State:
             network=self.network.state_dict(),
             averaged=averaged,
             optimizer=self.optimizer.state_dict(),
+            memories=self.memories,
             scaler=None if accelerator.scaler is None else accelerator.scaler.state_dict(),
             history=self.history,
             recipe=recipe,
@@ -131,6 +148,10 @@ class State:
             self.averaged.load_state_dict(saved.averaged)
         if accelerator.scaler is not None and saved.scaler is not None:
             accelerator.scaler.load_state_dict(saved.scaler)
+        for own, kept in zip(self.memories, saved.memories, strict=True):
+            for memory, old in zip(own, kept, strict=True):
+                for key, tensor in old.items():
+                    memory[key].copy_(tensor)
         self.epoch, self.seconds, self.history = saved.epoch, saved.seconds, list(saved.history)
 
 

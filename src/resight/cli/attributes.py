@@ -1,0 +1,128 @@
+"""``resight attributes``."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+from rich.table import Table
+
+from resight.cli.console import Json, bar, err, out, print_json
+from resight.errors import RecipeError
+
+if TYPE_CHECKING:
+    from resight.embedding.attributes import Recognition
+    from resight.retrieval.attribute_reid import Variant
+
+
+def add(app: typer.Typer) -> None:
+    """Put the command into the application."""
+    app.command("attributes")(attributes)
+
+
+def attributes(
+    model: Annotated[str, typer.Argument(help="A run folder, a weight file with its card, or an architecture's name.")],
+    data: Annotated[Path, typer.Argument(help="A data set with attributes: folder or zip archive.")],
+    weights: Annotated[Path | None, typer.Option(help="Weights for an architecture given by name.")] = None,
+    name: Annotated[str, typer.Option("--as", help="Which data set it is.")] = "market1501_attributes",
+    fold: Annotated[str, typer.Option(help="test, validation, or single_query: one query per person.")] = "test",
+    output: Annotated[
+        Path | None, typer.Option("--output", "-o", help="Write the gallery's predictions to this CSV file.")
+    ] = None,
+    reid: Annotated[bool, typer.Option("--reid", help="Also recognise people by their attributes alone.")] = False,
+    results: Annotated[
+        Path | None, typer.Option(help="With --reid: write which images are returned to each query to this file.")
+    ] = None,
+    beta: Annotated[float, typer.Option(help="With --reid: how many times recall counts as much as precision.")] = 1.5,
+    batch_size: Annotated[int, typer.Option(min=1)] = 64,
+    json: Annotated[bool, Json] = False,
+) -> None:
+    """Measure attributes on the gallery's labelled images, and with --reid how well they alone find people.
+
+    Re-ID compares attribute outputs as they are, weighted by how reliably each is recognised, and through a linear
+    layer. Weights, layer and threshold are chosen on the validation fold.
+    """
+    if results and not reid:
+        raise RecipeError("--results needs --reid, which says what is returned to each query: add --reid.")
+    from resight import datasets
+    from resight.embedding.attributes import (
+        attribute_count,
+        attribute_outputs,
+        check_attributes,
+        recognise,
+        reidentify,
+        write_predictions,
+    )
+    from resight.models.load import load_any
+    from resight.retrieval.attribute_reid import best
+    from resight.retrieval.returned import result_lines
+
+    found = datasets.load(name, data, fold=fold)
+    held_out = datasets.load(name, data, fold="validation") if reid and fold != "validation" else found
+    loaded = load_any(model, weights)
+    check_attributes(attribute_count(loaded), found)
+    with bar("predicting", json) as progress:
+        (gallery,) = attribute_outputs(loaded, [found.gallery], batch_size=batch_size, progress=progress)
+    recognition = recognise(gallery, found)
+    variants: list[Variant] = []
+    if reid:
+        with bar("re-identifying", json) as progress:
+            variants = reidentify(loaded, found, gallery, held_out, beta=beta, batch_size=batch_size, progress=progress)
+    if results:
+        result_lines(results, found.query.paths, found.gallery.paths, best(variants).sets)
+    if output:
+        write_predictions(output, gallery, found)
+    if json:
+        print_json(_numbers(found.name, fold, recognition, variants, best(variants).name if variants else None))
+        return
+    _show(found.name, recognition)
+    if variants:
+        _show_reid(variants, best(variants).name, fold)
+    for file in (output, results):
+        if file:
+            err.print(f"written: {file}", markup=False)
+
+
+def _numbers(data: str, fold: str, recognition: Recognition, variants: list[Variant], chosen: str | None) -> Any:
+    result = {"data": data, "fold": fold} | recognition.numbers()
+    if variants:
+        result["reid"] = {"best": chosen, "variants": [variant.numbers() for variant in variants]}
+    return result
+
+
+def _show(data: str, recognition: Recognition) -> None:
+    table = Table("attribute", title=data)
+    for column in ("positives", "accuracy", "precision", "recall", "F1"):
+        table.add_column(column, justify="right")
+    for row in recognition.report.rows():
+        rates = ("-" if row[key] is None else f"{row[key]:.1%}" for key in ("accuracy", "precision", "recall", "f1"))
+        table.add_row(row["name"], f"{row['positives']:,}", *rates)
+    out.print(table)
+    out.print(str(recognition.report), markup=False)
+    if recognition.official:
+        each = ", ".join(f"{name} {value:.1%}" for name, value in recognition.official.items() if name != "mean")
+        out.print(f"official score {recognition.official['mean']:.2%} ({each})", markup=False)
+
+
+def _show_reid(variants: list[Variant], chosen: str, fold: str) -> None:
+    table = Table("outputs", title="people found by their attributes")
+    for column in ("R1", "R5", "mAP", "within", "precision", "recall", "images"):
+        table.add_column(column, justify="right")
+    for one in variants:
+        rates = (one.report.cmc[1], one.report.cmc[5], one.report.mAP)
+        table.add_row(
+            one.name,
+            *(f"{rate:.1%}" for rate in rates),
+            f"{one.threshold.distance:.3g}",
+            f"{one.returned.precision:.1%}",
+            f"{one.returned.recall:.1%}",
+            f"{one.returned.size:,.1f}",
+        )
+    out.print(table)
+    same = "" if fold == "test" else " They are the very people measured here, so expect less of others."
+    out.print(
+        f"Everything was chosen on validation people, where {chosen} is best.{same} 'within' is the distance up to "
+        "which images are returned; precision, recall and images are means over the queries.",
+        markup=False,
+    )

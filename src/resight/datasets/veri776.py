@@ -1,0 +1,65 @@
+"""VeRi-776 (Liu et al., ECCV 2016) from its folder or a zip of it.
+
+Names carry the labels: ``0002_c002_00030600_0.jpg`` is vehicle 2 in camera 2 at time 30600, number 0.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Iterable
+from pathlib import Path
+
+import numpy as np
+
+from resight.datasets.catalog import Dataset, register
+from resight.datasets.layouts import Counts, check_counts, check_fold, find_base, note_strays, read_names
+from resight.datasets.splitting import validation
+from resight.files import list_files
+from resight.records import Split
+
+FOLDERS = {"train": "image_train", "query": "image_query", "gallery": "image_test"}
+OFFICIAL: Counts = {
+    "train": {"images": (37_778, 37_781), "identities": (576,)},
+    "query": {"images": (1_678,), "identities": (200,)},
+    "gallery": {"images": (11_579,), "identities": (200,)},
+}
+_NAME = re.compile(r"(\d{1,9})_c(\d{1,4})_(\d{1,12})_(\d{1,9})\.\w+")
+_KIND = "0002_c002_00030600_0.jpg (identity, camera, time, number)"
+
+
+@register("veri776")
+def veri776(
+    root: str | Path, *, strict: bool = True, fold: str = "test", seed: int = 0, held_out: int | None = None
+) -> Dataset:
+    """VeRi-776: 776 vehicles in 20 cameras.
+
+    Args:
+        root: the folder or zip archive; ``image_train``, ``image_query`` and ``image_test`` may lie at any depth below.
+        strict: whether the numbers of images and identities must be VeRi-776's own. Its train images are 37,778 by
+            its read-me and 37,781 by other lists: both are right here.
+        fold: ``"test"`` for the published splits; ``"validation"`` to choose a model with train images alone
+            (see :func:`resight.datasets.splitting.validation`).
+        seed, held_out: which and how many identities ``fold="validation"`` holds out.
+
+    Returns:
+        A data set whose splits have the column ``times``, (N,) int64.
+
+    Raises:
+        DataError: not in VeRi-776's layout, an image with another name, or wrong numbers with ``strict``.
+        RecipeError: no such fold.
+    """
+    check_fold("veri776", fold)
+    paths = [path for path, _ in list_files(root)]
+    base = find_base(os.fspath(root), paths, tuple(FOLDERS.values()), "VeRi-776")
+    strays: list[str] = []
+    train, query, gallery = (_read(base, key, paths, strays) for key in FOLDERS)
+    data = Dataset("veri776", train, query, gallery, notes=note_strays(strays))
+    data = check_counts(data, OFFICIAL, os.fspath(root), "VeRi-776", strict=strict)
+    return validation(data, held_out, seed) if fold == "validation" else data
+
+
+def _read(base: str, key: str, paths: Iterable[str], strays: list[str]) -> Split:
+    images, labels = read_names(f"{base}/{FOLDERS[key]}/", paths, _NAME, _KIND, strays)
+    columns = np.array(labels, dtype=np.int64).reshape(-1, 4).T
+    return Split(np.array(images, dtype=np.str_), columns[0], columns[1], {"times": columns[2]}, f"veri776 {key}")

@@ -1,0 +1,72 @@
+"""What a loss is: numbers from a recipe, and a function of the model's output and what it should have been."""
+
+from __future__ import annotations
+
+from abc import abstractmethod
+from collections.abc import Callable
+from typing import ClassVar, NamedTuple
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from pydantic import BaseModel, ConfigDict
+from torch import Tensor
+
+from resight.models.output import Output
+
+State = dict[str, Tensor]
+
+
+class Target(NamedTuple):
+    """What the batch really is.
+
+    Attributes:
+        labels: (B,) int64 identities from 0 on.
+        images: (B, 3, H, W) the network's input.
+        attributes: (B, A) uint8 of 0 and 1, 255 where unknown; None where the data has none.
+    """
+
+    labels: Tensor
+    images: Tensor
+    attributes: Tensor | None = None
+
+
+class Facts(NamedTuple):
+    """What a loss may know of the training data and the model before the first step.
+
+    Attributes:
+        labels: (N,) identities of the training images, from 0 on.
+        attributes: (N, A) uint8 as in :class:`Target`, or None.
+        features: lengths of the model's feature vectors, in order.
+    """
+
+    labels: NDArray[np.int64]
+    attributes: NDArray[np.uint8] | None
+    features: tuple[int, ...]
+
+
+class Loss(BaseModel):
+    """One term of the objective, ``weight`` times its value.
+
+    A loss is one file with one subclass that has a ``name``, its numbers as fields, and ``__call__``; it becomes known
+    by its line in ``losses/__init__.py``. What it must remember between steps it returns from ``state`` and changes in
+    place; it is kept in checkpoints.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+    name: str
+    weight: float = 1.0
+    classifies: ClassVar[bool] = False  # whether the model needs a classifier for it
+
+    def state(self, facts: Facts) -> State:
+        """Tensors to remember, on the CPU; none by default."""
+        return {}
+
+    @abstractmethod
+    def __call__(self, output: Output, target: Target, state: State) -> Tensor:
+        """The loss of a batch, a scalar in float32."""
+
+
+def mean_over(features: tuple[Tensor, ...], value: Callable[[Tensor], Tensor]) -> Tensor:
+    """The mean of ``value`` over several heads or descriptors."""
+    return torch.stack([value(one) for one in features]).mean()
