@@ -54,7 +54,7 @@ class State:
     averaged: AveragedModel | None
     trainable: frozenset[str]
     loaded: str
-    memories: list[list[Memory]]
+    memories: list[list[Memory]] = field(default_factory=list)
     optimizer: torch.optim.Optimizer | None = None
     phase: int = -1
     epoch: int = 0
