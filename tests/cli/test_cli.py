@@ -11,7 +11,7 @@ from resight.cli.main import main
 
 SMALL = [
     *("--set", "data.name=market_layout", "--set", "images.height=32", "--set", "images.width=16"),
-    *("--set", "sampler.batch_size=8", "--set", "phases.0.epochs=1", "--set", "phases.0.warmup=0"),
+    *("--set", "sampler.batch_size=8", "--set", "phases=[{epochs: 1}]"),
 ]
 RECIPE = str(Path(__file__).parents[2] / "recipes" / "osnet_x0_25_market1501_cpu.yaml")
 

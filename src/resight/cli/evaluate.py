@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
@@ -29,24 +29,47 @@ def evaluate(
         bool, typer.Option("--flip", help="Average each embedding with that of the mirrored image.")
     ] = False,
     batch_size: Annotated[int, typer.Option(min=1)] = 64,
+    options: Annotated[
+        list[str] | None, typer.Option("--set", metavar="KEY=VALUE", help="An option of the data set: --set size=1600")
+    ] = None,
+    repeats: Annotated[
+        int, typer.Option(min=1, help="Average this many draws of query and gallery (VehicleID's protocol: 10).")
+    ] = 1,
     json: Annotated[bool, Json] = False,
 ) -> None:
     """Embed query and gallery and measure CMC, mAP and mINP by the data set's own protocol."""
     from resight import datasets
-    from resight.embedding.measure import measure
+    from resight.embedding.measure import measure, measure_repeats
     from resight.models.load import load_any
     from resight.retrieval.evaluate import evaluate as rank
+    from resight.retrieval.repeats import summarise
+    from resight.training.recipe import assign
 
-    found = datasets.load(name or datasets.detect(data), data)
+    chosen: dict[str, Any] = {}
+    for option in options or ():
+        assign(chosen, option)
+    kind = name or datasets.detect(data)
     loaded = load_any(model, weights, height=height, width=width)
+    if repeats > 1:
+        draws = [datasets.load(kind, data, **chosen, repeat=at) for at in range(repeats)]
+        with bar("embedding", json) as progress:
+            found = measure_repeats(loaded, draws, batch_size=batch_size, flip=flip, progress=progress)
+        spread = summarise(found)
+        if json:
+            print_json({"data": draws[0].name, "repeats": [one.numbers() for one in found], "spread": spread})
+        else:
+            each = "  ".join(f"{key} {mean:.2%} ± {apart:.2%}" for key, (mean, apart) in spread.items())
+            out.print(f"{draws[0].name}, {repeats} draws: {each}", markup=False)
+        return
+    data_set = datasets.load(kind, data, **chosen)
     with bar("embedding", json) as progress:
-        query, gallery, report = measure(loaded, found, batch_size=batch_size, flip=flip, progress=progress)
+        query, gallery, report = measure(loaded, data_set, batch_size=batch_size, flip=flip, progress=progress)
     reports = [
-        report if wanted == report.metric else rank(query, gallery, protocol=found.protocol, metric=wanted)
+        report if wanted == report.metric else rank(query, gallery, protocol=data_set.protocol, metric=wanted)
         for wanted in metric or [report.metric]
     ]
     if json:
-        print_json([one.numbers() | {"data": found.name} for one in reports])
+        print_json([one.numbers() | {"data": data_set.name} for one in reports])
         return
     for one in reports:
-        out.print(f"{found.name}: {one}", markup=False)
+        out.print(f"{data_set.name}: {one}", markup=False)

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from resight.datasets import Dataset, market_attributes
-from resight.embedding.compute import embed
+from resight.embedding.compute import embed, shifted
 from resight.embedding.embedder import Embedder
 from resight.errors import DataError, ModelError
 from resight.files import atomic_path
@@ -83,7 +83,7 @@ def attribute_outputs(
         if not len(split):
             raise DataError(f"{split.name} has no images: no attributes can be predicted.")
         images = Images(split, to.height, to.width, how=to.resize, folder=cache)
-        told = None if progress is None else _after(done, total, progress)
+        told = shifted(progress, done, total)
         logits = embed(network, images, to, batch_size=batch_size, flip=flip, pick=pick, progress=told)
         found.append(Embeddings.of(split, logits, model.card.fingerprint))
         done += len(split)
@@ -224,7 +224,3 @@ def _official(truth: NDArray[Any], chances: NDArray[np.float32], names: tuple[st
         market_attributes.official_columns(truth[known]), predict12(chances[known], names)
     )
     return dict(zip(OFFICIAL, columns.tolist(), strict=True)) | {"mean": mean}
-
-
-def _after(offset: int, total: int, progress: Callable[[int, int], None]) -> Callable[[int, int], None]:
-    return lambda done, _: progress(offset + done, total)

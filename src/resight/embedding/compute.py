@@ -20,6 +20,14 @@ def _embedding(output: Output) -> Tensor:
     return output.embedding
 
 
+Progress = Callable[[int, int], None]  # (images done, images in all)
+
+
+def shifted(progress: Progress | None, done: int, total: int) -> Progress | None:
+    """``progress`` for a part of ``total`` images, of which ``done`` came before the part."""
+    return None if progress is None else lambda more, _: progress(done + more, total)
+
+
 def embed(
     network: nn.Module,
     images: Images,

@@ -14,6 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from resight.datasets.tables import Retrieval, Table, base_of, read_retrieval, retrieval
+from resight.embedding.compute import shifted
 from resight.embedding.embedder import Embedder
 from resight.errors import DataError
 from resight.files import write_text
@@ -89,12 +90,8 @@ def predict(
     right = None if answers is None else _right(asked, answers)  # before any image is embedded
     embedder = Embedder(model, batch_size=batch_size, device=device)
     total = len(asked.queries) + len(asked.gallery)
-
-    def after(offset: int) -> Callable[[int, int], None] | None:
-        return None if progress is None else lambda done, _: progress(offset + done, total)
-
-    query = embedder(asked.queries.tolist(), progress=after(0))
-    gallery = embedder(asked.gallery.tolist(), progress=after(len(asked.queries)))
+    query = embedder(asked.queries.tolist(), progress=shifted(progress, 0, total))
+    gallery = embedder(asked.gallery.tolist(), progress=shifted(progress, len(asked.queries), total))
     nearest = topk(query, gallery, 1, model.card.metric)
     indices = nearest.indices[:, 0]
     found = asked.gallery[indices]

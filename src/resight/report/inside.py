@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from resight.images.cache import Images
@@ -50,37 +51,49 @@ def look_inside(model: Model, split: Split, *, images: int = 6, pictures: bool =
     Returns:
         None for a model that has nothing of the kind.
     """
-    to, network = model.card.preprocessing, model.network
-    shown = split.take(np.arange(min(images, len(split))))
-    pixels = Images(shown, to.height, to.width, how=to.resize).read(np.arange(len(shown)))
+    network, shown = model.network, split.take(np.arange(min(images, len(split))))
     gates, unhook = _watch_gates(network)
     try:
-        with torch.no_grad():
-            x = prepare(torch.from_numpy(pixels).to(next(network.parameters()).device), to)
-            output = network.eval()(x)
+        drawn = steps(model, shown)
     finally:
         unhook()
-    chart = _scales(gates)
     strips: tuple[Strip, ...] = ()
-    if output.reconstruction is not None and pictures:
-        steps = {"input": x, "reconstruction": output.reconstruction, "residual": x - output.reconstruction}
-        if isinstance(network, SAVER):
-            steps["combination"] = network.combine(x, output.reconstruction).detach()
-        drawn = {name: _pixels(step, to) for name, step in steps.items()}
+    if drawn and pictures:
         strips = tuple(
             Strip(str(path), tuple((name, data_uri(shrink(step[at]))) for name, step in drawn.items()))
             for at, path in enumerate(shown.paths)
         )
     alpha = float(network.alpha.detach()) if isinstance(network, SAVER) else None
+    chart = _scales(gates)
     return Inside(strips, alpha, chart) if strips or chart or alpha is not None else None
 
 
-def _pixels(x: Tensor, to: Preprocessing) -> Any:
+def steps(model: Model, split: Split) -> dict[str, NDArray[np.uint8]]:
+    """Each step of the images on their way through a model that reconstructs, as (N, H, W, 3) uint8 RGB.
+
+    ``input``, ``reconstruction``, ``residual``, and ``combination`` where there is one; the mean colour stands for
+    zero. Empty for a model that does not reconstruct.
+    """
+    to, network = model.card.preprocessing, model.network
+    pixels = Images(split, to.height, to.width, how=to.resize).read(np.arange(len(split)))
+    with torch.no_grad():
+        x = prepare(torch.from_numpy(pixels).to(next(network.parameters()).device), to)
+        copy = network.eval()(x).reconstruction
+        if copy is None:
+            return {}
+        found = {"input": x, "reconstruction": copy, "residual": x - copy}
+        if isinstance(network, SAVER):
+            found["combination"] = network.combine(x, copy)
+    return {name: _pixels(step, to) for name, step in found.items()}
+
+
+def _pixels(x: Tensor, to: Preprocessing) -> NDArray[np.uint8]:
     """The network's input (B, 3, H, W) as (B, H, W, 3) uint8 RGB; zero becomes the mean colour."""
     mean, std = (torch.tensor(v, device=x.device)[:, None, None] for v in (to.mean, to.std))
     rgb = (x.float() * std + mean) * to.scale
     rgb = rgb.flip(1) if to.colour == "BGR" else rgb
-    return rgb.clamp(0, 255).round().byte().permute(0, 2, 3, 1).cpu().numpy()
+    found: NDArray[np.uint8] = rgb.clamp(0, 255).round().byte().permute(0, 2, 3, 1).cpu().numpy()
+    return found
 
 
 def _watch_gates(network: nn.Module) -> tuple[dict[str, list[float]], Callable[[], None]]:

@@ -49,7 +49,7 @@ class MatchRanks:
     offsets: NDArray[np.int64]
 
 
-class _Stream:
+class Stream:
     """Distances with every invalid pair set to infinity, one block of queries after the other."""
 
     def __init__(
@@ -70,6 +70,7 @@ class _Stream:
         self.whole = self.width >= size
 
     def blocks(self) -> Iterator[slice]:
+        """Slices of queries whose distances fit the memory together."""
         count = self.distances.shape[0]
         for start in range(0, count, self.height):
             yield slice(start, min(start + self.height, count))
@@ -99,7 +100,7 @@ def ranks_of_matches(
     Raises:
         DataError: dimensions or columns that do not fit, an empty gallery, or vectors the metric cannot compare.
     """
-    stream = _Stream(query, gallery, metric, protocol, memory)
+    stream = Stream(query, gallery, metric, protocol, memory)
     counts = np.zeros(len(query), np.int64)
     found: list[NDArray[np.int64]] = []
     for rows in stream.blocks():
@@ -177,7 +178,7 @@ def topk(
     """
     if k < 1:
         raise DataError(f"topk was asked for {k} neighbours: ask for at least 1.")
-    stream = _Stream(query, gallery, metric, protocol, memory)
+    stream = Stream(query, gallery, metric, protocol, memory)
     indices = np.full((len(query), k), -1, np.int64)
     distances = np.full((len(query), k), np.inf, np.float32)
     for rows in stream.blocks():

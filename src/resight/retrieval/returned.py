@@ -24,7 +24,7 @@ from resight.files import atomic_path
 from resight.records import Embeddings
 from resight.retrieval import protocols
 from resight.retrieval.protocols import Protocol
-from resight.retrieval.rank import MEMORY, _Stream
+from resight.retrieval.rank import MEMORY, Stream
 from resight.retrieval.validity import Validity
 
 BETA = 1.5
@@ -132,7 +132,7 @@ def choose_threshold(
     if recall is not None and not 0 < recall <= 1:
         raise DataError(f"The recall asked for is {recall}: choose a number above 0 and up to 1.")
     rules = protocols.get(protocol)
-    stream = _Stream(query, gallery, metric, rules, memory)
+    stream = Stream(query, gallery, metric, rules, memory)
     found: list[NDArray[np.float32]] = [np.empty(0, np.float32)]
     for q, start, row in _rows(stream):
         matches = stream.valid.matches(q) - start
@@ -182,7 +182,7 @@ def returned_sets(
     """
     if not (threshold >= 0 and np.isfinite(threshold)):
         raise DataError(f"The threshold is {threshold}: choose a distance from 0 upwards.")
-    stream = _Stream(query, gallery, metric, None if protocol is None else protocols.get(protocol), memory)
+    stream = Stream(query, gallery, metric, None if protocol is None else protocols.get(protocol), memory)
     indices: list[list[NDArray[np.int64]]] = [[] for _ in range(len(query))]
     distances: list[list[NDArray[np.float32]]] = [[] for _ in range(len(query))]
     for q, start, row in _rows(stream):
@@ -276,7 +276,7 @@ def _names(paths: NDArray[np.str_], side: str) -> list[str]:
     return names
 
 
-def _rows(stream: _Stream) -> Iterator[tuple[int, int, NDArray[np.float32]]]:
+def _rows(stream: Stream) -> Iterator[tuple[int, int, NDArray[np.float32]]]:
     """(query, first gallery index, (columns,) distances) over all valid pairs; the invalid are infinitely far."""
     for rows in stream.blocks():
         for start, block in stream.chunks(rows):

@@ -218,7 +218,7 @@ def read(path: str | Path, overrides: Sequence[str] = ()) -> Recipe:
     if not isinstance(content, dict):
         raise RecipeError(f"{file} is not a recipe: it must be a YAML mapping with name, data, model and phases.")
     for override in overrides:
-        _set(content, override)
+        assign(content, override)
     return parse(content, str(file))
 
 
@@ -230,7 +230,12 @@ def parse(content: dict[str, Any], source: str = "recipe") -> Recipe:
         raise RecipeError(_explain(error, source)) from None
 
 
-def _set(content: dict[str, Any], override: str) -> None:
+def assign(content: dict[str, Any], override: str) -> None:
+    """Put the value of a ``key=value`` text at its place in plain data; dots lead into mappings and lists.
+
+    Raises:
+        RecipeError: not of that form, not a YAML value, or no such place.
+    """
     key, equals, text = override.partition("=")
     if not equals or not key:
         raise RecipeError(f"--set {override!r} is not of the form key=value, such as phases.0.lr=0.01.")
