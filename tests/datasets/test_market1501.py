@@ -8,7 +8,8 @@ import numpy as np
 import pytest
 
 from resight.datasets import detect, load
-from resight.datasets.market1501 import OFFICIAL, market1501, wrong_counts
+from resight.datasets.layouts import wrong_counts
+from resight.datasets.market1501 import OFFICIAL, market1501
 from resight.datasets.splitting import choose_identities, choose_queries, validation
 from resight.errors import DataError, RecipeError
 from resight.records import Split
@@ -84,7 +85,7 @@ def test_wrong_counts_name_split_found_and_expected(tiny_market) -> None:
 
 
 def test_counts_are_compared_for_junk_and_distractors_too(tiny_market) -> None:
-    found = wrong_counts(market1501(tiny_market(), strict=False))
+    found = wrong_counts(market1501(tiny_market(), strict=False), OFFICIAL)
     assert "gallery has 1 junk instead of 3,819" in found
     assert "gallery has 1 distractors instead of 2,798" in found
     assert len(found) == sum(map(len, OFFICIAL.values()))
@@ -212,7 +213,7 @@ def test_the_real_market_is_whole_and_quick_to_load(market_zip: Path) -> None:
     start = time.perf_counter()
     data = load("market1501", market_zip)
     assert time.perf_counter() - start < 3  # about 0.4 s; a slow listing would take 10
-    assert wrong_counts(data) == []
+    assert wrong_counts(data, OFFICIAL) == []
     assert {key: len(split) for key, split in data.splits.items()} == {"train": 12936, "query": 3368, "gallery": 19732}
     assert not np.isin(data.train.identities, data.gallery.identities).any()
     assert data.notes == ("3 file(s) that are not images were left out (Thumbs.db).",)

@@ -40,7 +40,7 @@ def detect_in(root: str, paths: Iterable[str]) -> str:
         lists |= folder == "train_test_split" and name.startswith("train_list")
     if folders[FOLDERS["train"]]:
         images = sum(folders[folder] for folder in FOLDERS.values())
-        whole = sum(counts["images"] for counts in OFFICIAL.values())
+        whole = sum(counts["images"][0] for counts in OFFICIAL.values())
         return "market1501" if 2 * images >= whole else "market_layout"
     if all(folders[folder] for folder in veri776.FOLDERS.values()):
         return "veri776"

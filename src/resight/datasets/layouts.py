@@ -63,7 +63,7 @@ def read_names(
     Files that are not images are added to ``strays``.
 
     Args:
-        kind: a name of the right kind, with its meaning, for the error.
+        kind: what a name should be, for the error: ``such as 0002_c002_00030600_0.jpg (identity, ...)``.
 
     Raises:
         DataError: an image has another name.
@@ -78,7 +78,7 @@ def read_names(
             continue
         match = name.fullmatch(path[len(prefix) :])
         if match is None:
-            raise DataError(f"{path} has no name such as {kind}: rename it or take it out of the folder.")
+            raise DataError(f"{path} has no name {kind}: rename it or take it out of the folder.")
         images.append(path)
         labels.append(match.groups())
     return images, labels
@@ -118,19 +118,24 @@ def check_images(images: Sequence[str], there: Collection[str], listed_in: str, 
         )
 
 
+def wrong_counts(data: Dataset, official: Counts) -> list[str]:
+    """What differs from the published numbers, each like ``"train has 12,935 images instead of 12,936"``."""
+    facts = data.facts()
+    return [
+        f"{split} has {facts[split][what]:,} {what} instead of {' or '.join(f'{number:,}' for number in numbers)}"
+        for split, counts in official.items()
+        for what, numbers in counts.items()
+        if facts[split][what] not in numbers
+    ]
+
+
 def check_counts(data: Dataset, official: Counts, root: str, title: str, *, strict: bool) -> Dataset:
     """``data`` where its numbers are the ``official`` ones; else, unless ``strict``, ``data`` with a note.
 
     Raises:
         DataError: another number, with ``strict``; the message names the first.
     """
-    facts = data.facts()
-    wrong = [
-        f"{split} has {facts[split][what]:,} {what} instead of {' or '.join(f'{number:,}' for number in numbers)}"
-        for split, counts in official.items()
-        for what, numbers in counts.items()
-        if facts[split][what] not in numbers
-    ]
+    wrong = wrong_counts(data, official)
     if wrong and strict:
         raise DataError(
             f"{root} does not hold all of {title}, for {wrong[0]}: download or unpack it again, "

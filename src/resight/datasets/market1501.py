@@ -9,23 +9,24 @@ from __future__ import annotations
 import os
 import re
 from collections.abc import Iterable
-from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 
 from resight.datasets.catalog import Dataset, register
+from resight.datasets.layouts import Counts, check_counts, check_fold, find_base, note_strays, read_names
 from resight.datasets.splitting import validation
-from resight.errors import DataError, RecipeError
-from resight.files import is_image_name, list_files
+from resight.errors import DataError
+from resight.files import list_files
 from resight.records import Split
 
 FOLDERS = {"train": "bounding_box_train", "query": "query", "gallery": "bounding_box_test"}
-OFFICIAL = {
-    "train": {"images": 12_936, "identities": 751},
-    "query": {"images": 3_368, "identities": 750},
-    "gallery": {"images": 19_732, "identities": 750, "junk": 3_819, "distractors": 2_798},
+OFFICIAL: Counts = {
+    "train": {"images": (12_936,), "identities": (751,)},
+    "query": {"images": (3_368,), "identities": (750,)},
+    "gallery": {"images": (19_732,), "identities": (750,), "junk": (3_819,), "distractors": (2_798,)},
 }
+_KIND = "of Market-1501's kind, such as 0002_c1s1_000451_03.jpg (identity, camera, sequence, frame, box)"
 _NAME = re.compile(
     r"(-1|\d{1,9})_c(\d{1,4})s(\d{1,4})_(\d{1,12})_(\d{1,9})(?:\.\w+)+"
 )  # one official name ends in .jpg.jpg
@@ -52,15 +53,7 @@ def market1501(
         DataError: not in Market-1501's layout, an image with another name, or wrong numbers with ``strict``.
         RecipeError: no such fold.
     """
-    data = _load(root, "market1501", fold)
-    wrong = wrong_counts(data)
-    if wrong and strict:
-        raise DataError(
-            f"{os.fspath(root)} does not hold all of Market-1501, for {wrong[0]}: download or unpack it again, "
-            "or pass strict=False if this is a subset."
-        )
-    if wrong:
-        data = replace(data, notes=(*data.notes, "The numbers of images are not Market-1501's own."))
+    data = check_counts(_load(root, "market1501", fold), OFFICIAL, os.fspath(root), "Market-1501", strict=strict)
     return validation(data, held_out, seed) if fold == "validation" else data
 
 
@@ -73,80 +66,19 @@ def market_layout(root: str | Path, *, fold: str = "test", seed: int = 0, held_o
 
 def _load(root: str | Path, name: str, fold: str) -> Dataset:
     """The three splits, whatever their numbers."""
-    if fold not in ("test", "validation"):
-        raise RecipeError(f"{name} has no fold {fold!r}: choose 'test' or 'validation'.")
-    paths = [path for path, _ in list_files(root)]
-    base = find_layout(os.fspath(root), paths)
+    check_fold(name, fold)
+    where, paths = os.fspath(root).rstrip("/"), [path for path, _ in list_files(root)]
+    if where.rpartition("/")[2] in FOLDERS.values():
+        raise DataError(f"{where} is one split of Market-1501: pass the folder above it, which holds all three.")
+    base = find_base(where, paths, tuple(FOLDERS.values()), "Market-1501")
     strays: list[str] = []
     train, query, gallery = (_read(base, key, f"{name} {key}", paths, strays) for key in FOLDERS)
-    notes: tuple[str, ...] = ()
-    if strays:
-        names = ", ".join(sorted({path.rpartition("/")[2] for path in strays})[:3])
-        notes = (f"{len(strays)} file(s) that are not images were left out ({names}).",)
-    return Dataset(name, train, query, gallery, notes=notes)
-
-
-def wrong_counts(data: Dataset) -> list[str]:
-    """What differs from the published numbers, each like ``"train has 12,935 images instead of 12,936"``."""
-    facts = data.facts()
-    return [
-        f"{split} has {facts[split][what]:,} {what} instead of {expected:,}"
-        for split, counts in OFFICIAL.items()
-        for what, expected in counts.items()
-        if facts[split][what] != expected
-    ]
-
-
-def find_layout(root: str, paths: Iterable[str]) -> str:
-    """The folder, at or below ``root``, that holds the three split folders; ``paths`` is every file below ``root``.
-
-    Raises:
-        DataError: there is none, there are two, or a split folder is missing.
-    """
-    root = root.rstrip("/") or "/"
-    if root.rpartition("/")[2] in FOLDERS.values():
-        raise DataError(f"{root} is one split of Market-1501: pass the folder above it, which holds all three.")
-    found: dict[str, set[str]] = {}
-    for folder in {path.rpartition("/")[0] for path in paths}:
-        base, _, name = folder.rpartition("/")
-        if name in FOLDERS.values() and len(base) >= len(root):
-            found.setdefault(base, set()).add(name)
-    wanted = set(FOLDERS.values())
-    whole = sorted(base for base, names in found.items() if names == wanted)
-    if len(whole) > 1:
-        raise DataError(f"{root} holds Market-1501's folders {len(whole)} times: pass {whole[0]} or {whole[1]}.")
-    if whole:
-        return whole[0]
-    if not found:
-        raise DataError(
-            f"{root} is not Market-1501, for nothing in it is called bounding_box_train: "
-            "pass the folder or zip that holds bounding_box_train, query and bounding_box_test."
-        )
-    base = max(sorted(found), key=lambda folder: len(found[folder]))
-    missing = " and ".join(sorted(wanted - found[base]))
-    raise DataError(f"{base} has no files in {missing}: download or unpack Market-1501 again.")
+    return Dataset(name, train, query, gallery, notes=note_strays(strays))
 
 
 def _read(base: str, key: str, name: str, paths: Iterable[str], strays: list[str]) -> Split:
     """The split ``key`` below ``base``; files in its folder that are not images are added to ``strays``."""
-    prefix = f"{base}/{FOLDERS[key]}/"
-    images: list[str] = []
-    labels: list[tuple[str, ...]] = []
-    for path in paths:
-        if not path.startswith(prefix):
-            continue
-        file = path[len(prefix) :]
-        if not is_image_name(file):
-            strays.append(path)
-            continue
-        match = _NAME.fullmatch(file)
-        if match is None:
-            raise DataError(
-                f"{path} has no name of Market-1501's kind, such as 0002_c1s1_000451_03.jpg "
-                "(identity, camera, sequence, frame, box): rename it or take it out of the folder."
-            )
-        images.append(path)
-        labels.append(match.groups())
+    images, labels = read_names(f"{base}/{FOLDERS[key]}/", paths, _NAME, _KIND, strays)
     columns = np.array(labels, dtype=np.int64).reshape(-1, 5).T
     return Split(
         np.array(images, dtype=np.str_),

@@ -27,7 +27,7 @@ OFFICIAL: Counts = {
     "gallery": {"images": (60,), "identities": (60,)},
 }
 NAME = re.compile(r"([a-z]+)_(\d{1,9})_cam([12])\.\w+")
-_KIND = "car_0001_cam1.jpg (type, number, camera)"
+_KIND = "such as car_0001_cam1.jpg (type, number, camera)"
 
 
 @register("two_camera_vehicles")

@@ -25,7 +25,7 @@ OFFICIAL: Counts = {
     "gallery": {"images": (11_579,), "identities": (200,)},
 }
 _NAME = re.compile(r"(\d{1,9})_c(\d{1,4})_(\d{1,12})_(\d{1,9})\.\w+")
-_KIND = "0002_c002_00030600_0.jpg (identity, camera, time, number)"
+_KIND = "such as 0002_c002_00030600_0.jpg (identity, camera, time, number)"
 
 
 @register("veri776")

@@ -15,7 +15,8 @@ from numpy.typing import NDArray
 
 from resight.datasets.catalog import Dataset, load
 from resight.datasets.detect import detect_in
-from resight.datasets.market1501 import wrong_counts
+from resight.datasets.layouts import wrong_counts
+from resight.datasets.market1501 import OFFICIAL
 from resight.datasets.splitting import answerable
 from resight.errors import DataError
 from resight.files import is_image_name, list_files
@@ -117,7 +118,7 @@ def _not_loaded(error: DataError, path: str) -> Finding:
 
 def _counts(data: Dataset) -> Iterator[Finding]:
     """Numbers of images and identities that are not Market-1501's own."""
-    wrong = wrong_counts(data)
+    wrong = wrong_counts(data, OFFICIAL)
     if wrong:
         rest = f" and {len(wrong) - 1} other number(s) differ" if len(wrong) > 1 else ""
         what = f"It is not the whole of Market-1501, for {wrong[0]}{rest}"
