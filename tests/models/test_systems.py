@@ -24,6 +24,7 @@ def test_the_course_network_has_the_sizes_of_its_tables() -> None:
         "layer4.0": (512, 8, 8), "layer4.1": (512, 8, 8), "avgpool": (512, 1, 1), "fc1.0": (512,), "fc2.0": (256,),
     }  # fmt: skip
     assert {name: rows[name][0] for name in expected} == expected
+    assert next(stage.detail for stage in summary.stages if stage.name == "avgpool") == "average pooling 8x8"
     blocks = [rows[f"layer{stage}.{at}"][1] for stage in (1, 2, 3, 4) for at in (0, 1)]
     assert blocks == [73_984, 73_984, 230_144, 295_424, 919_040, 1_180_672, 3_673_088, 4_720_640]
     backbone = sum(count for name, (_, count) in rows.items() if not name.startswith("fc"))

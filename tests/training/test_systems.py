@@ -82,6 +82,23 @@ def test_the_loss_of_every_system_falls(
     assert not any(key.startswith("classifier") for key in loaded.network.state_dict())
 
 
+def test_triplets_of_people_nobody_knows_are_left_out(people: Dataset, tmp_path: Path) -> None:
+    """With the first person unknown, the other triplets still point at the same pictures."""
+    assert people.triplets is not None
+    train_split, first = people.train, people.train.identities[0]
+    unknown = replace(train_split, identities=np.where(train_split.identities == first, 0, train_split.identities))
+    losses, how = [{"name": "given_triplets"}], {"sampler": {"kind": "triplets", "batch_size": 12}}
+    phases = {"phases": [{"epochs": 1, "lr": 1e-6}]}
+    run(replace(people, train=unknown), tmp_path / "a", {"name": "osnet_x0_25"}, losses, **how, **phases)
+    keep = np.flatnonzero(train_split.identities != first)
+    place = {int(old): new for new, old in enumerate(keep)}
+    rows = [[place[int(i)] for i in row] for row in people.triplets if all(int(i) in place for i in row)]
+    alone = replace(people, train=train_split.take(keep), triplets=np.array(rows))
+    run(alone, tmp_path / "b", {"name": "osnet_x0_25"}, losses, **how, **phases)
+    first_run, second_run = ((tmp_path / name / "model.safetensors").read_bytes() for name in "ab")
+    assert first_run == second_run
+
+
 def test_what_only_some_data_has(people: Dataset, tmp_path: Path) -> None:
     bare = replace(people, triplets=None, train=replace(people.train, columns={}))
     with pytest.raises(DataError, match=r"a batch needs 4 triplets but the data gives 0: use another sampler\.kind"):

@@ -51,9 +51,9 @@ def summarise(
     stages: list[Stage] = []
 
     def record(stage: str) -> Any:
-        def hook(module: nn.Module, inputs: object, output: Any) -> None:
+        def hook(module: nn.Module, inputs: tuple[Any, ...], output: Any) -> None:
             first = output if isinstance(output, Tensor) else output[0]
-            stages.append(Stage(stage, _detail(module), tuple(first.shape[1:]), _count(module)))
+            stages.append(Stage(stage, _detail(module, inputs[0]), tuple(first.shape[1:]), _count(module)))
 
         return hook
 
@@ -77,7 +77,9 @@ def _steps(network: nn.Module, prefix: str = "") -> Iterator[tuple[str, nn.Modul
             yield prefix + name, child
 
 
-def _detail(module: nn.Module) -> str:
+def _detail(module: nn.Module, x: Tensor) -> str:
+    if isinstance(module, nn.AdaptiveAvgPool2d):
+        return f"average pooling {x.shape[2]}x{x.shape[3]}"
     if not isinstance(module, (nn.Conv2d, nn.MaxPool2d)):
         return type(module).__name__
     kernel, stride, padding = (v if isinstance(v, int) else v[0] for v in _geometry(module))

@@ -95,7 +95,7 @@ def write(
     groups = _groups(report, query, gallery, rules, metric, shown, ranked, queries_shown)
     pairs = facts.camera_pairs(query, gallery, rules, metric)
     page = (
-        _environment()
+        environment()
         .get_template("template.html.j2")
         .render(
             title=title,
@@ -126,7 +126,8 @@ def write(
     return Path(path)
 
 
-def _environment() -> jinja2.Environment:
+def environment() -> jinja2.Environment:
+    """Where the templates of reports are found, and how they write numbers."""
     folder = files("resight.report")
     environment = jinja2.Environment(
         loader=jinja2.FunctionLoader(lambda name: folder.joinpath(name).read_text(encoding="utf-8")),

@@ -68,10 +68,10 @@ def train(
     recipe = recipe if isinstance(recipe, Recipe) else recipes.read(recipe)
     data = data or datasets.load(recipe.data.name, recipe.data.root or None, **recipe.data.options)
     fingerprint, resolved = data.fingerprint(), recipe.without_prose().yaml()
-    people = data.train.take(data.train.identities > 0)
-    triplets = data.triplets
-    if triplets is not None:  # these count among all of train's images
-        triplets = np.cumsum(data.train.identities > 0)[triplets] - 1
+    known = data.train.identities > 0
+    people, triplets = data.train.take(known), data.triplets
+    if triplets is not None:  # they count among all of train's images, here only those of known identities remain
+        triplets = np.cumsum(known)[triplets[known[triplets].all(1)]] - 1
     if not len(people):
         raise DataError(
             f"{data.name} has no images of known identities to train on: check its folder of training images."

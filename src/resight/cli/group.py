@@ -1,0 +1,63 @@
+"""``resight group``."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from resight.cli.console import Json, bar, err, out, print_json
+from resight.errors import RecipeError
+
+
+def add(app: typer.Typer) -> None:
+    """Put the command into the application."""
+    app.command("group")(group)
+
+
+def group(
+    images: Annotated[Path, typer.Argument(help="A folder or zip archive of images; who is on them is not known.")],
+    model: Annotated[str, typer.Option("--model", "-m", help="A run folder, or a weight file with its card.")],
+    threshold: Annotated[
+        float | None, typer.Option(min=0, help="Up to which distance two images are the same; the card's if not given.")
+    ] = None,
+    output: Annotated[Path, typer.Option("--output", "-o", help="The CSV file to write: image, group.")] = Path(
+        "groups.csv"
+    ),
+    sheet: Annotated[Path | None, typer.Option(help="Also write a contact sheet, an HTML file with pictures.")] = None,
+    batch_size: Annotated[int, typer.Option(min=1)] = 64,
+    json: Annotated[bool, Json] = False,
+) -> None:
+    """Who appears in these pictures: put the images into groups, one per identity as far as the model can tell.
+
+    The threshold comes from the model's card, where `resight calibrate` puts it. Groups are a guess to be looked at.
+    """
+    from resight.embedding.embedder import Embedder
+    from resight.models.load import load_any
+    from resight.report.contact import write_contact
+    from resight.retrieval.group import group as put_together
+    from resight.retrieval.group import write_groups
+
+    loaded = load_any(model)
+    limit = loaded.card.threshold if threshold is None else threshold
+    if limit is None:
+        raise RecipeError(
+            f"{model} has no calibrated threshold: run resight calibrate {model} DATA first, or pass --threshold."
+        )
+    with bar("embedding", json) as progress:
+        found = Embedder(loaded, batch_size=batch_size)(images, progress=progress)
+    groups = put_together(found, limit, loaded.card.metric)
+    paths = [] if found.paths is None else found.paths.tolist()
+    write_groups(output, paths, groups)
+    if sheet:
+        title = f"Who appears in {images.name}"
+        write_contact(sheet, title=title, paths=paths, groups=groups, threshold=limit, metric=loaded.card.metric)
+    count = int(groups.max()) + 1
+    if json:
+        print_json({"images": len(groups), "groups": count, "threshold": limit, "file": output, "sheet": sheet})
+        return
+    out.print(f"{len(groups):,} images in {count:,} groups ({loaded.card.metric} distance up to {limit:.4g}).")
+    for file in (output, sheet):
+        if file:
+            err.print(f"written: {file}", markup=False)

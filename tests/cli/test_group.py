@@ -1,0 +1,45 @@
+"""``resight group`` on drawn people: the CSV, the contact sheet, and what is missing."""
+
+import csv
+import json
+from pathlib import Path
+
+import pytest
+
+import resight
+from resight.cli.main import main
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    """Drawn people, and a model of random weights whose card has no threshold."""
+    resight.datasets.load("synthetic", tmp_path / "people", identities=6, cameras=2, images_per_camera=2)
+    resight.load("osnet_x0_25", height=64, width=32).save(tmp_path / "model.safetensors")
+    return tmp_path
+
+
+def shell(monkeypatch: pytest.MonkeyPatch, *arguments: object) -> int:
+    monkeypatch.setattr("sys.argv", ["resight", "group", *map(str, arguments)])
+    with pytest.raises(SystemExit) as stop:
+        main()
+    return int(stop.value.code or 0)
+
+
+def test_groups_of_a_folder(folder: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]) -> None:
+    images, model = folder / "people" / "query", folder / "model.safetensors"
+    sheet, table = folder / "sheet.html", folder / "groups.csv"
+    arguments = (images, "-m", model, "-o", table, "--sheet", sheet, "--json")
+    assert shell(monkeypatch, *arguments) == 2
+    assert "has no calibrated threshold: run resight calibrate" in capfd.readouterr().err
+    assert not table.exists() and not sheet.exists()
+    assert shell(monkeypatch, *arguments, "--threshold", 0) == 0
+    apart = json.loads(capfd.readouterr().out)
+    assert apart["groups"] == apart["images"]
+    assert shell(monkeypatch, *arguments, "--threshold", 2) == 0
+    together = json.loads(capfd.readouterr().out)
+    assert together["groups"] == 1 and together["images"] == apart["images"]
+    rows = list(csv.DictReader(table.open(encoding="utf-8")))
+    assert len(rows) == together["images"] and {row["group"] for row in rows} == {"0"}
+    assert all(Path(row["image"]).is_file() for row in rows)
+    page = sheet.read_text(encoding="utf-8")
+    assert "contains pictures" in page and page.count("data:image/jpeg") == min(16, len(rows))
