@@ -16,14 +16,19 @@ if TYPE_CHECKING:
     from resight import datasets, models
     from resight.embedding.embedder import Embedder
     from resight.models.load import load
+    from resight.retrieval.calibrate import calibrate
+    from resight.retrieval.decide import Decision
     from resight.retrieval.evaluate import evaluate
+    from resight.retrieval.rerank import KReciprocal
     from resight.training.loop import train
 
 __version__ = "0.1.0"
 __all__ = [
     "DataError",
+    "Decision",
     "Embedder",
     "Embeddings",
+    "KReciprocal",
     "ModelError",
     "Ranking",
     "RecipeError",
@@ -31,6 +36,7 @@ __all__ = [
     "ResightError",
     "Split",
     "TrainingError",
+    "calibrate",
     "datasets",
     "evaluate",
     "load",
@@ -39,7 +45,10 @@ __all__ = [
 ]
 
 _LAZY = {
+    "Decision": "resight.retrieval.decide",
     "Embedder": "resight.embedding.embedder",
+    "KReciprocal": "resight.retrieval.rerank",
+    "calibrate": "resight.retrieval.calibrate",
     "evaluate": "resight.retrieval.evaluate",
     "load": "resight.models.load",
     "train": "resight.training.loop",

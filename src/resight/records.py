@@ -212,6 +212,7 @@ class Report:
         gallery: how many gallery images were given.
         protocol, metric: the rules that were followed.
         reasons: why queries were dropped and how many for each reason; the counts add up to ``dropped``.
+        rerank: how the distances were re-ranked, with the parameters; "" where they were not.
     """
 
     mAP: float
@@ -226,6 +227,7 @@ class Report:
     protocol: str
     metric: str
     reasons: Mapping[str, int] = field(default_factory=dict)
+    rerank: str = ""
 
     def numbers(self) -> dict[str, Any]:
         """The report without its per-query arrays, ready for JSON."""
@@ -235,8 +237,9 @@ class Report:
         return plain | {"cmc": {str(rank): self.cmc[rank] for rank in (1, 5, 10, 20, 50) if rank in self.cmc}}
 
     def __str__(self) -> str:
+        rules = ", ".join(filter(None, (self.metric, self.protocol, self.rerank)))
         return (
             f"R1 {self.cmc[1]:.2%}  R5 {self.cmc[5]:.2%}  R10 {self.cmc[10]:.2%}  "
-            f"mAP {self.mAP:.2%}  mINP {self.mINP:.2%}  ({self.metric}, {self.protocol}; {self.queries:,} queries: "
+            f"mAP {self.mAP:.2%}  mINP {self.mINP:.2%}  ({rules}; {self.queries:,} queries: "
             f"{self.evaluated:,} evaluated, {self.dropped:,} without a match)"
         )

@@ -35,16 +35,31 @@ def evaluate(
     repeats: Annotated[
         int, typer.Option(min=1, help="Average this many draws of query and gallery (VehicleID's protocol: 10).")
     ] = 1,
+    rerank: Annotated[bool, typer.Option("--rerank", help="Measure with k-reciprocal re-ranking as well.")] = False,
+    k1: Annotated[int | None, typer.Option(help="Re-ranking: how many neighbours may be reciprocal (20).")] = None,
+    k2: Annotated[int | None, typer.Option(help="Re-ranking: how many neighbours are averaged (6).")] = None,
+    lambda_value: Annotated[
+        float | None, typer.Option("--lambda", help="Re-ranking: the share of the original distance (0.3).")
+    ] = None,
     json: Annotated[bool, Json] = False,
 ) -> None:
     """Embed query and gallery and measure CMC, mAP and mINP by the data set's own protocol."""
     from resight import datasets
     from resight.embedding.measure import measure, measure_repeats
+    from resight.errors import RecipeError
     from resight.models.load import load_any
     from resight.retrieval.evaluate import evaluate as rank
     from resight.retrieval.repeats import summarise
+    from resight.retrieval.rerank import KReciprocal
     from resight.training.recipe import assign
 
+    given = {"k1": k1, "k2": k2, "lambda_value": lambda_value}
+    parameters: dict[str, Any] = {key: value for key, value in given.items() if value is not None}
+    if parameters and not rerank:
+        raise RecipeError("--k1, --k2 and --lambda are parameters of re-ranking: add --rerank.")
+    if rerank and repeats > 1:
+        raise RecipeError("--rerank measures one draw of query and gallery: leave out --repeats or --rerank.")
+    ways: list[KReciprocal | None] = [None, KReciprocal(**parameters)] if rerank else [None]
     chosen: dict[str, Any] = {}
     for option in options or ():
         assign(chosen, option)
@@ -65,8 +80,11 @@ def evaluate(
     with bar("embedding", json) as progress:
         query, gallery, report = measure(loaded, data_set, batch_size=batch_size, flip=flip, progress=progress)
     reports = [
-        report if wanted == report.metric else rank(query, gallery, protocol=data_set.protocol, metric=wanted)
+        report
+        if (wanted, way) == (report.metric, None)
+        else rank(query, gallery, protocol=data_set.protocol, metric=wanted, rerank=way)
         for wanted in metric or [report.metric]
+        for way in ways
     ]
     if json:
         print_json([one.numbers() | {"data": data_set.name} for one in reports])

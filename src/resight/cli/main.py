@@ -39,7 +39,7 @@ def _root(
     pass
 
 
-for _command in ("demo", "data", "models", "train", "evaluate", "attributes", "course", "report"):
+for _command in ("demo", "data", "models", "train", "evaluate", "attributes", "course", "group", "calibrate", "report"):
     import_module(f"resight.cli.{_command}").add(app)
 
 

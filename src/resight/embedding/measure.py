@@ -56,9 +56,12 @@ def measure_repeats(
     """
     if not draws:
         raise DataError("There is no draw to measure: pass one data set or more.")
-    first = draws[0]
-    both = [first.query, first.gallery]
-    images = Split(*(np.concatenate([getattr(s, name) for s in both]) for name in ("paths", "identities", "cameras")))
+    query, gallery = draws[0].query, draws[0].gallery
+    images = Split(
+        np.concatenate([query.paths, gallery.paths]),
+        np.concatenate([query.identities, gallery.identities]),
+        np.concatenate([query.cameras, gallery.cameras]),
+    )
     vectors = Embedder(model, **embedding)(images, progress=progress).vectors
     row = {path: at for at, path in enumerate(images.paths.tolist())}
     reports = []

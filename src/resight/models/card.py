@@ -61,6 +61,7 @@ class Card(BaseModel):
         trained_on: the training data, in words and as a fingerprint.
         metrics: one entry per measurement: data, numbers in [0, 1], and the command that measured them.
         threshold: distance up to which two images count as the same, once calibrated.
+        decision: what distances mean, once calibrated: :meth:`resight.retrieval.decide.Decision.plain`.
         fingerprint: which weights and preprocessing; embeddings with different ones are never compared.
     """
 
@@ -75,6 +76,7 @@ class Card(BaseModel):
     licences: Licences = Licences()
     metrics: tuple[dict[str, Any], ...] = ()
     threshold: float | None = None
+    decision: dict[str, Any] | None = None
     fingerprint: str = ""
 
     def save(self, weights: str | Path) -> Path:

@@ -9,7 +9,7 @@ from resight.errors import DataError
 from resight.records import DISTRACTOR, JUNK, Embeddings, Report
 from resight.retrieval import metrics, protocols
 from resight.retrieval.protocols import Protocol
-from resight.retrieval.rank import MEMORY, ranks_of_matches
+from resight.retrieval.rank import MEMORY, Rerank, ranks_of_matches
 
 NO_IDENTITY = "the query is junk or a distractor"
 NOT_IN_GALLERY = "its identity is not in the gallery"
@@ -22,6 +22,7 @@ def evaluate(
     *,
     protocol: str | Protocol = "market1501",
     metric: str = "euclidean",
+    rerank: Rerank | None = None,
     memory: int = MEMORY,
 ) -> Report:
     """How well the gallery, sorted by distance, answers the queries.
@@ -31,6 +32,8 @@ def evaluate(
         gallery: G embeddings with the same columns, made by the same model.
         protocol: "market1501" or "single_camera", see :mod:`resight.retrieval.protocols`.
         metric: "euclidean" or "cosine", see :mod:`resight.retrieval.distance`.
+        rerank: :class:`resight.KReciprocal` to sort by its distances instead; the report says which and with what
+            parameters. It sees all queries and the whole gallery, junk included; the protocol is applied afterwards.
         memory: bytes for a block of distances (default 256 MiB); it changes the speed, never the result.
 
     Returns:
@@ -42,12 +45,8 @@ def evaluate(
             the metric cannot compare, an empty gallery, or no query with a true match.
     """
     rules = protocols.get(protocol)
-    if query.fingerprint and gallery.fingerprint and query.fingerprint != gallery.fingerprint:
-        raise DataError(
-            f"The query was embedded by {query.fingerprint} and the gallery by {gallery.fingerprint}, "
-            "so their distances mean nothing: embed both with the same model and preprocessing."
-        )
-    matches = ranks_of_matches(query, gallery, rules, metric, memory)
+    check_same_model(query, gallery)
+    matches = ranks_of_matches(query, gallery, rules, metric, memory, rerank)
     found = metrics.per_query(matches)
     kept = found.first_match > 0
     reasons = _reasons(query, gallery, ~kept)
@@ -70,7 +69,17 @@ def evaluate(
         protocol=rules.name,
         metric=metric,
         reasons=reasons,
+        rerank="" if rerank is None else str(rerank),
     )
+
+
+def check_same_model(query: Embeddings, gallery: Embeddings) -> None:
+    """Raise DataError where both fingerprints are known and differ."""
+    if query.fingerprint and gallery.fingerprint and query.fingerprint != gallery.fingerprint:
+        raise DataError(
+            f"The query was embedded by {query.fingerprint} and the gallery by {gallery.fingerprint}, "
+            "so their distances mean nothing: embed both with the same model and preprocessing."
+        )
 
 
 def _reasons(query: Embeddings, gallery: Embeddings, dropped: NDArray[np.bool_]) -> dict[str, int]:

@@ -2,9 +2,9 @@
 
 Shape letters: ``Q`` queries, ``G`` gallery, ``D`` embedding, ``K`` neighbours, ``M`` true matches of all queries.
 
-The order is that of a stable sort of the float32 distances of :func:`resight.retrieval.distance.pairwise` over the
-valid gallery images: nearer first, and among equal distances the one that stands earlier in the gallery. A true match
-has rank r if r - 1 valid gallery images stand before it, so counting replaces sorting.
+The order is that of a stable sort of the float32 distances (of :func:`resight.retrieval.distance.pairwise`, or
+re-ranked) over the valid gallery images: nearer first, and among equal distances the one that stands earlier in the
+gallery. A true match has rank r if r - 1 valid gallery images stand before it, so counting replaces sorting.
 
 Distances come in blocks of queries by all of the gallery that fit the memory budget; where not even the smallest such
 block does, the gallery is cut as well, and read twice. All blocks lie on one grid of tiles (see
@@ -13,7 +13,8 @@ block does, the gallery is cut as well, and read twice. All blocks lie on one gr
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import typing
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
 import numpy as np
@@ -36,6 +37,21 @@ _FEW = 64  # matches per query up to which comparing one by one is faster
 Chunk = tuple[int, NDArray[np.float32]]
 
 
+class Blocks(typing.Protocol):
+    """The (Q, G) distances of two sets, of which any block can be asked for, as of :class:`Distances`."""
+
+    @property
+    def shape(self) -> tuple[int, int]:
+        """(Q, G)."""
+
+    def block(self, rows: slice, columns: slice) -> NDArray[np.float32]:
+        """The float32 distances of ``rows`` to ``columns``, none negative, in an array of the caller's own."""
+
+
+Rerank: typing.TypeAlias = Callable[[Embeddings, Embeddings, str, int], Blocks]
+"""From query, gallery, metric and memory to other distances, such as :class:`resight.retrieval.rerank.KReciprocal`."""
+
+
 @dataclass(frozen=True, eq=False)
 class MatchRanks:
     """Where the true matches of each query stand.
@@ -50,16 +66,29 @@ class MatchRanks:
 
 
 class Stream:
-    """Distances with every invalid pair set to infinity, one block of queries after the other."""
+    """Distances with every invalid pair set to infinity, one block of queries after the other.
+
+    With ``rerank`` these are the distances it makes of all queries and the whole gallery, junk included.
+    """
 
     def __init__(
-        self, query: Embeddings, gallery: Embeddings, metric: str, protocol: Protocol | None, memory: int
+        self,
+        query: Embeddings,
+        gallery: Embeddings,
+        metric: str,
+        protocol: Protocol | None,
+        memory: int,
+        rerank: Rerank | None = None,
     ) -> None:
-        self.distances = Distances(query.vectors, gallery.vectors, metric)
-        self.valid = Validity(query, gallery, protocol)
-        count, size = self.distances.shape
-        if size == 0:
+        if not len(gallery):
             raise DataError("The gallery is empty, so there is nothing to search in: check what was embedded.")
+        self.valid = Validity(query, gallery, protocol)
+        self.distances: Blocks
+        if rerank is None:
+            self.distances = Distances(query.vectors, gallery.vectors, metric)
+        else:
+            self.distances = rerank(query, gallery, metric, memory)
+        count, size = self.distances.shape
         smallest = min(grid.TILE_QUERIES, max(count, 1))
         affordable = max(memory, 1) // (4 * size)
         self.height = max(grid.TILE_QUERIES, min(affordable, _MOST_QUERIES) // grid.TILE_QUERIES * grid.TILE_QUERIES)
@@ -86,7 +115,12 @@ class Stream:
 
 
 def ranks_of_matches(
-    query: Embeddings, gallery: Embeddings, protocol: Protocol, metric: str = "euclidean", memory: int = MEMORY
+    query: Embeddings,
+    gallery: Embeddings,
+    protocol: Protocol,
+    metric: str = "euclidean",
+    memory: int = MEMORY,
+    rerank: Rerank | None = None,
 ) -> MatchRanks:
     """The rank of every true match of every query among its valid gallery images.
 
@@ -96,11 +130,12 @@ def ranks_of_matches(
         protocol: which gallery images are valid and which of them match.
         metric: "euclidean" or "cosine".
         memory: bytes for a block of distances; it changes the speed, never the result.
+        rerank: take other distances, those it makes; None for those of the metric.
 
     Raises:
         DataError: dimensions or columns that do not fit, an empty gallery, or vectors the metric cannot compare.
     """
-    stream = Stream(query, gallery, metric, protocol, memory)
+    stream = Stream(query, gallery, metric, protocol, memory, rerank)
     counts = np.zeros(len(query), np.int64)
     found: list[NDArray[np.int64]] = []
     for rows in stream.blocks():
@@ -159,6 +194,7 @@ def topk(
     metric: str = "euclidean",
     protocol: Protocol | None = None,
     memory: int = MEMORY,
+    rerank: Rerank | None = None,
 ) -> Ranking:
     """The ``k`` nearest gallery images of each query, in the order this module describes.
 
@@ -169,6 +205,7 @@ def topk(
         metric: "euclidean" or "cosine".
         protocol: leave out what it leaves out (identities are then needed); None keeps every gallery image.
         memory: bytes for a block of distances; it changes the speed, never the result.
+        rerank: take other distances, those it makes; None for those of the metric.
 
     Returns:
         Ranking of shape (Q, k): index -1 and distance infinity where a query has fewer than k valid images.
@@ -178,7 +215,7 @@ def topk(
     """
     if k < 1:
         raise DataError(f"topk was asked for {k} neighbours: ask for at least 1.")
-    stream = Stream(query, gallery, metric, protocol, memory)
+    stream = Stream(query, gallery, metric, protocol, memory, rerank)
     indices = np.full((len(query), k), -1, np.int64)
     distances = np.full((len(query), k), np.inf, np.float32)
     for rows in stream.blocks():

@@ -1,0 +1,142 @@
+"""``resight calibrate``."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+from rich.table import Table
+
+from resight.cli.console import Json, bar, err, out, print_json
+from resight.errors import RecipeError
+
+if TYPE_CHECKING:
+    from resight.retrieval.compare import Interval
+    from resight.retrieval.decide import Decision
+
+
+def add(app: typer.Typer) -> None:
+    """Put the command into the application."""
+    app.command("calibrate")(calibrate)
+
+
+def calibrate(
+    model: Annotated[str, typer.Argument(help="A run folder, a weight file with its card, or an architecture's name.")],
+    data: Annotated[Path, typer.Argument(help="A data set of identities the model was not trained on.")],
+    weights: Annotated[Path | None, typer.Option(help="Weights for an architecture given by name.")] = None,
+    name: Annotated[str, typer.Option("--as", help="Which data set it is; found out when not given.")] = "",
+    options: Annotated[
+        list[str] | None,
+        typer.Option("--set", metavar="KEY=VALUE", help="An option of the data set: --set fold=validation"),
+    ] = None,
+    false_match_rate: Annotated[
+        float, typer.Option(help="The share of pairs of different identities that may be taken for matches.")
+    ] = 1e-3,
+    coverage: Annotated[
+        float, typer.Option(help="The probability with which the images returned hold a true match.")
+    ] = 0.95,
+    output: Annotated[
+        Path | None,
+        typer.Option("--output", "-o", help="Write weights and card here; the card beside MODEL when not given."),
+    ] = None,
+    height: Annotated[int | None, typer.Option(min=16, help="Input height, for a model without a card.")] = None,
+    width: Annotated[int | None, typer.Option(min=16, help="Input width, for a model without a card.")] = None,
+    batch_size: Annotated[int, typer.Option(min=1)] = 64,
+    json: Annotated[bool, Json] = False,
+) -> None:
+    """Learn from labelled images what distances mean, and keep it in the model's card.
+
+    Match, unsure or no match; a probability for a distance; how many images to return so that a true match is among
+    them. The images must be of identities the model was not trained on: --set fold=validation. The weights stay as they
+    are.
+    """
+    from resight import datasets
+    from resight.embedding.calibrated import calibrate as learn
+    from resight.models.card import card_path
+    from resight.models.load import load_any
+    from resight.training.recipe import assign
+
+    file = _file(model, weights, output)
+    chosen: dict[str, Any] = {}
+    for option in options or ():
+        assign(chosen, option)
+    data_set = datasets.load(name or datasets.detect(data), data, **chosen)
+    loaded = load_any(model, weights, height=height, width=width)
+    with bar("embedding", json) as progress:
+        calibrated, decision = learn(
+            loaded,
+            data_set,
+            false_match_rate=false_match_rate,
+            coverage=coverage,
+            batch_size=batch_size,
+            progress=progress,
+        )
+    if output:
+        calibrated.save(output)
+    else:
+        calibrated.card.save(file)
+    if json:
+        print_json({"data": data_set.name, "card": card_path(file), "decision": decision.plain()})
+        return
+    _show(data_set.name, decision)
+    err.print(f"written: {card_path(file)}", markup=False)
+
+
+def _file(model: str, weights: Path | None, output: Path | None) -> Path:
+    """The weight file whose card is to be written; refused before anything is computed where there is none."""
+    from resight.models.card import card_path
+
+    if output:
+        if output.suffix != ".safetensors":
+            raise RecipeError(f"{output} is to hold weights as safetensors: let its name end in .safetensors.")
+        return output
+    file = weights or (Path(model) / "model.safetensors" if Path(model).is_dir() else Path(model))
+    if file.exists() and not card_path(file).exists():
+        raise RecipeError(f"{file} has no card beside it to keep the decision in: add -o model.safetensors.")
+    if not file.exists() and weights is None and not file.suffix and not Path(model).is_dir():
+        raise RecipeError(f"{model} has no weights to calibrate: add --weights FILE and -o model.safetensors.")
+    return file
+
+
+def _show(data: str, decision: Decision) -> None:
+    from resight.retrieval.decision_report import rate_text
+
+    facts = decision.facts
+
+    def text(rate: Interval | None) -> str:
+        return "-" if rate is None else rate_text(rate)
+
+    table = Table("false-match rate", title=f"{data}, {decision.metric} distance", caption="[95% intervals]")
+    for column in ("up to", "attained", "missed matches"):
+        table.add_column(column, justify="right")
+    table.add_row("equal errors", f"{facts.errors.eer_threshold:.4g}", text(facts.errors.eer), text(facts.errors.eer))
+    for point in facts.errors.points:
+        if point.threshold is None:
+            table.add_row(rate_text(point.wanted), "-", f"needs {point.needed:,} pairs", "-")
+        else:
+            table.add_row(rate_text(point.wanted), f"{point.threshold:.4g}", text(point.fmr), text(point.fnmr))
+    out.print(table)
+    searches = Table("strangers found", caption="[95% intervals]")
+    for column in ("up to", "attained", "found first and within"):
+        searches.add_column(column, justify="right")
+    for search in facts.errors.searches:
+        if search.threshold is None:
+            searches.add_row(rate_text(search.wanted), "-", f"needs {search.needed:,} searches", "-")
+        else:
+            searches.add_row(rate_text(search.wanted), f"{search.threshold:.4g}", text(search.fpir), text(search.tpir))
+    out.print(searches)
+    zone = (
+        f"unsure up to {decision.no_match_beyond:.4g}, no match beyond"
+        if decision.no_match_beyond > decision.threshold
+        else "no match beyond"
+    )
+    out.print(f"match up to {decision.threshold:.4g} (false-match rate {decision.false_match_rate:g}), {zone}")
+    out.print(
+        f"all images within {decision.set_distance:.4g} hold a true match with probability {decision.coverage:g}: "
+        f"{decision.set_size:,.1f} images a query"
+    )
+    out.print(
+        f"from {facts.impostors:,} impostor and {facts.genuine:,} genuine pairs, {facts.identities:,} identities; "
+        f"{len(decision.camera_pairs)} camera pairs have a threshold of their own"
+    )

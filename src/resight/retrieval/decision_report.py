@@ -1,0 +1,195 @@
+"""Does a decision keep its promises on other people? ``measure_decisions(decision, query, gallery)``."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import asdict, dataclass
+from typing import Any
+
+import numpy as np
+
+from resight.errors import DataError
+from resight.records import Embeddings
+from resight.retrieval.calibrate import both_sides, set_size
+from resight.retrieval.compare import Interval
+from resight.retrieval.conformal import coverage_by_identity
+from resight.retrieval.curves import Curve, curve
+from resight.retrieval.decide import Decision
+from resight.retrieval.identity_bootstrap import draw, group_identities, independent, rate
+from resight.retrieval.operating import beyond, false_positives, rates_at
+from resight.retrieval.pairs import collect, step_of
+from resight.retrieval.probability import Reliability, reliability
+from resight.retrieval.protocols import Protocol, get
+from resight.retrieval.rank import MEMORY
+
+
+@dataclass(frozen=True, eq=False)
+class DecisionReport:
+    """What a decision attained; intervals are of 95%, over identities.
+
+    Attributes:
+        promised_fmr, fmr: the share of impostor pairs taken for matches, as promised and as attained.
+        calibrated_fmr: the same share in the calibration, whose own interval says how sure the threshold was.
+        fnmr: the share of genuine pairs that are beyond the threshold.
+        refused: the share of genuine pairs answered with "no match"; promised is at most 1 - promised_coverage.
+        unsure_genuine, unsure_impostor: the share of either kind answered with "unsure".
+        promised_coverage, coverage: the probability that a returned set holds a true match, for a query of somebody
+            new: each identity counts once.
+        set_size: images in a returned set, on average.
+        fpir: the share of searches for somebody who is not there that find a match, see
+            :class:`resight.retrieval.operating.Errors` for whose.
+        tpir: the share of the other searches whose first answer is right and a match.
+        eer: the equal error rate.
+        curve: FMR and FNMR at every threshold, ready to be drawn with ``curve.roc()`` and ``curve.det()``.
+        reliability: predicted against observed probabilities at a prior of 1/2; ``reliability.error`` is the expected
+            calibration error.
+        queries, identities: how many queries have an identity, and how many identities a true match.
+        calibrated_identities: how many had one in the calibration.
+        genuine, impostors: how many different pairs.
+        protocol, metric: the rules that were followed.
+    """
+
+    promised_fmr: float
+    fmr: Interval
+    calibrated_fmr: Interval
+    fnmr: Interval
+    refused: float
+    unsure_genuine: float
+    unsure_impostor: float
+    promised_coverage: float
+    coverage: Interval
+    set_size: float
+    fpir: float
+    tpir: float
+    eer: float
+    curve: Curve
+    reliability: Reliability
+    queries: int
+    identities: int
+    calibrated_identities: int
+    genuine: int
+    impostors: int
+    protocol: str
+    metric: str
+
+    @property
+    def kept(self) -> bool:
+        """Whether both promises agree with what was attained, as far as either side is sure of it.
+
+        A promise is broken where the interval of the difference between attained and calibrated lies beyond 0. The
+        interval is put together from those of the two sides (MOVER; Zou and Donner, "Construction of confidence limits
+        about effect measures", Statistics in Medicine 2008).
+        """
+        more = self.fmr.value - self.calibrated_fmr.value
+        unsure = math.hypot(self.fmr.value - self.fmr.low, self.calibrated_fmr.high - self.calibrated_fmr.value)
+        less = self.promised_coverage - self.coverage.value
+        known = self.calibrated_identities
+        least, _ = independent(self.promised_coverage * known, known)
+        doubtful = math.hypot(self.coverage.high - self.coverage.value, self.promised_coverage - least)
+        return more <= unsure and less <= doubtful
+
+    def numbers(self) -> dict[str, Any]:
+        """The report ready for JSON: all numbers, the reliability diagram, and some 200 points of the curve."""
+        plain = {
+            name: asdict(value) if isinstance(value, Interval) else value
+            for name, value in vars(self).items()
+            if name not in ("curve", "reliability")
+        }
+        thin, fit = self.curve.thinned(), self.reliability
+        return plain | {
+            "kept": self.kept,
+            "calibration_error": fit.error,
+            "reliability": {name: getattr(fit, name).tolist() for name in ("predicted", "observed", "weight")},
+            "curve": {name: getattr(thin, name).tolist() for name in ("thresholds", "fmr", "fnmr")},
+        }
+
+    def __str__(self) -> str:
+        return (
+            f"false matches {rate_text(self.fmr)}, promised {rate_text(self.promised_fmr)}; "
+            f"missed matches {rate_text(self.fnmr)}; "
+            f"coverage {rate_text(self.coverage)}, promised {self.promised_coverage:g}, "
+            f"with {self.set_size:,.1f} images a query; calibration error {self.reliability.error:.2%} "
+            f"({self.metric}, {self.protocol}; {self.queries:,} queries of {self.identities:,} identities, "
+            f"{self.genuine:,} genuine and {self.impostors:,} impostor pairs): "
+            f"the promises are {'kept' if self.kept else 'broken'}"
+        )
+
+
+def measure_decisions(
+    decision: Decision,
+    query: Embeddings,
+    gallery: Embeddings,
+    protocol: str | Protocol | None = None,
+    memory: int = MEMORY,
+) -> DecisionReport:
+    """What a decision attains on labelled embeddings; to test its promises they must be of other identities.
+
+    Args:
+        decision: from :func:`resight.calibrate`.
+        query, gallery: embeddings with identities, of the decision's model; the same object for all pairs of one set.
+        protocol: which pairs count; the decision's own if None.
+        memory: bytes for a block of distances; it changes the speed, never the result.
+
+    Raises:
+        DataError: embeddings of another model, a missing column, or no pair of one of the two kinds.
+    """
+    query, gallery, copies = both_sides((query, gallery))
+    decision.check(query, gallery)
+    rules = get(protocol or decision.protocol)
+    pairs = collect(query, gallery, rules, decision.metric, memory, copies)
+    assert query.identities is not None
+    if not len(pairs.genuine) or not pairs.different_impostors:
+        kind = "impostor" if len(pairs.genuine) else "genuine"
+        raise DataError(
+            f"There is no {kind} pair under protocol {rules.name}, so the decision cannot be measured: check who is "
+            "who, and the cameras."
+        )
+    ((fmr, fnmr),) = rates_at(query, gallery, rules, decision.metric, pairs, [decision.threshold], memory)
+    groups = group_identities(query, gallery)
+    matched = pairs.has_match
+    covered = pairs.nearest_match[matched] <= np.float32(decision.set_distance)
+    shares = coverage_by_identity(covered, query.identities[matched])
+    owner = groups.of(np.unique(query.identities[matched]))
+    strangers, nearest = false_positives(query, pairs)
+    threshold = np.float32(decision.threshold)
+    right = matched & pairs.match_first & (pairs.nearest_match <= threshold)
+    within = np.cumsum(pairs.impostors)
+    near, far = (int(within[int(step_of([d])[0])]) for d in (decision.threshold, decision.no_match_beyond))
+    refused = beyond(pairs, decision.no_match_beyond)
+    whole = curve(pairs)
+    return DecisionReport(
+        promised_fmr=decision.false_match_rate,
+        fmr=fmr,
+        calibrated_fmr=decision.facts.fmr,
+        fnmr=fnmr,
+        refused=refused,
+        unsure_genuine=fnmr.value - refused,
+        unsure_impostor=(far - near) / int(within[-1]),
+        promised_coverage=decision.coverage,
+        coverage=rate(
+            np.bincount(owner, weights=shares, minlength=groups.count),
+            np.bincount(owner, minlength=groups.count),
+            draw(groups.count),
+        ),
+        set_size=set_size(pairs, decision.set_distance),
+        fpir=float((nearest[strangers] <= threshold).mean()),
+        tpir=float(right.sum() / matched.sum()),
+        eer=whole.eer()[0],
+        curve=whole,
+        reliability=reliability(pairs, decision.knots),
+        queries=int(pairs.asked.sum()),
+        identities=len(shares),
+        calibrated_identities=decision.facts.identities,
+        genuine=pairs.different_genuine,
+        impostors=pairs.different_impostors,
+        protocol=rules.name,
+        metric=decision.metric,
+    )
+
+
+def rate_text(rate: float | Interval) -> str:
+    """A rate in percent with two digits that count, as "0.012%"; an interval as "0.10% [0.05%, 0.21%]"."""
+    if isinstance(rate, Interval):
+        return f"{rate_text(rate.value)} [{rate_text(rate.low)}, {rate_text(rate.high)}]"
+    percent = 100 * rate
+    return f"{percent:.1f}%" if percent >= 10 or percent == 0 else f"{percent:.2g}%"

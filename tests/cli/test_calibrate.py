@@ -1,0 +1,126 @@
+"""``resight calibrate`` as people and scripts meet it, on drawn people."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+import resight
+from limits import files_no_larger_than
+from resight.cli.main import main
+from resight.embedding.calibrated import decision_of
+from resight.errors import ModelError
+
+Shell = Callable[..., tuple[int, str, str]]
+MODEL = "model.safetensors"
+DRAWN = ("people", "--as", "synthetic", "--set", "identities=30", "--set", "test_fraction=0.8")
+EASY = (*DRAWN, "--false-match-rate", "1e-2", "--coverage", "0.9")
+
+
+@pytest.fixture
+def shell(monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str], tmp_path: Path) -> Shell:
+    """Run ``resight calibrate ARGUMENTS`` where an untrained model stands: (exit code, output, errors)."""
+    monkeypatch.chdir(tmp_path)
+    resight.load("osnet_x0_25", height=32, width=16).save(MODEL)
+
+    def run(*arguments: object) -> tuple[int, str, str]:
+        monkeypatch.setattr("sys.argv", ["resight", "calibrate", *map(str, arguments)])
+        code = 0
+        try:
+            main()
+        except SystemExit as stop:
+            code = stop.code if isinstance(stop.code, int) else 0
+        out, err = capfd.readouterr()
+        return code, out, err
+
+    return run
+
+
+def test_the_card_gets_the_decision_and_the_weights_stay(shell: Shell) -> None:
+    weights, before = Path(MODEL).read_bytes(), resight.load(MODEL).card
+    with pytest.raises(ModelError, match="has not been calibrated"):
+        decision_of(resight.load(MODEL))
+    code, out, err = shell(MODEL, *EASY, "--json")
+    assert code == 0, err
+    told = json.loads(out)
+    after = resight.load(MODEL)
+    assert Path(MODEL).read_bytes() == weights and after.card.fingerprint == before.fingerprint
+    changed = {"threshold", "decision"}
+    assert after.card.model_dump(exclude=changed) == before.model_dump(exclude=changed)
+    decision = decision_of(after)
+    assert told["decision"] == decision.plain() == after.card.decision and told["card"] == "model.card.json"
+    assert after.card.threshold == decision.threshold and decision.false_match_rate == 0.01
+
+    data = resight.datasets.load("synthetic", "people", identities=30, test_fraction=0.8)
+    embedder = resight.Embedder(after, device="cpu")
+    query, gallery = embedder(data.query), embedder(data.gallery)
+    assert decision == resight.calibrate((query, gallery), false_match_rate=1e-2, coverage=0.9)
+    assert (decision.facts.queries, decision.facts.gallery, decision.facts.identities) == (96, 192, 24)
+
+
+def test_the_table_says_what_it_can_and_what_it_cannot(shell: Shell) -> None:
+    code, out, err = shell(MODEL, *EASY)
+    assert code == 0, err
+    decision = decision_of(resight.load(MODEL))
+    impostors = 96 * 192 - 24 * 4 * 8
+    assert decision.facts.impostors == impostors
+    assert f"{impostors:,} impostor" in out and f"match up to {decision.threshold:.4g}" in out
+    assert "needs 30,000 pairs" in out and "needs 300,000 pairs" in out and "needs 300 searches" in out
+    assert f"within {decision.set_distance:.4g} hold a true match with probability 0.9" in out
+    assert "equal errors" in out and "written: model.card.json" in err
+
+
+def test_to_another_file(shell: Shell) -> None:
+    code, _, err = shell(MODEL, *EASY, "-o", "out/calibrated.safetensors")
+    assert code == 0, err
+    assert resight.load(MODEL).card.decision is None
+    other = resight.load("out/calibrated.safetensors")
+    assert other.card.fingerprint == resight.load(MODEL).card.fingerprint == decision_of(other).fingerprint
+    code, _, err = shell("osnet_x0_25", *EASY, "--weights", MODEL, "-o", "third.safetensors", "--json")
+    assert code == 0, err
+    assert decision_of(resight.load("third.safetensors")) == decision_of(other)
+
+
+def test_a_full_disk_leaves_the_old_card(shell: Shell) -> None:
+    shell(MODEL, *EASY)  # the people are drawn now
+    old = Path("model.card.json").read_bytes()
+    with files_no_larger_than(1_000):
+        code, _, err = shell(MODEL, *DRAWN, "--false-match-rate", "2e-2", "--coverage", "0.8")
+    assert code == 2 and "model.card.json cannot be written" in err
+    assert Path("model.card.json").read_bytes() == old
+
+
+def test_a_decision_of_another_model_is_refused(shell: Shell) -> None:
+    shell(MODEL, *EASY)
+    calibrated = resight.load(MODEL)
+    other = resight.load("osnet_x0_25", height=32, width=16)
+    mixed = type(other)(other.network, other.card.model_copy(update={"decision": calibrated.card.decision}))
+    with pytest.raises(ModelError, match=f"distances of {calibrated.card.fingerprint}, but the model is"):
+        decision_of(mixed)
+
+
+def test_what_cannot_be_done_is_one_sentence(shell: Shell) -> None:
+    Path("bare.safetensors").write_bytes(Path(MODEL).read_bytes())
+    for arguments, clue in [
+        ((MODEL, *DRAWN, "--coverage", "0.99"), "needs at least 99 identities"),
+        ((MODEL, *DRAWN, "--coverage", "0.9", "--false-match-rate", "1e-4"), "30,000 different impostor pairs"),
+        ((MODEL, *DRAWN, "--false-match-rate", "0"), "false-match rate is 0"),
+        ((MODEL, *DRAWN, "--coverage", "2"), "coverage is 2"),
+        ((MODEL, *DRAWN, "-o", "out.pth"), "out.pth is to hold weights as safetensors"),
+        (("bare.safetensors", *DRAWN), "bare.safetensors has no card beside it"),
+        (("osnet_x0_25", *DRAWN), "osnet_x0_25 has no weights to calibrate"),
+        (("gone.safetensors", *DRAWN), "gone.safetensors does not exist"),
+        ((MODEL, "people", "--as", "synthetic", "--set", "identities=many"), "identities"),
+        ((MODEL, "people", "--as", "market"), "market"),
+    ]:
+        code, _, err = shell(*arguments)
+        assert code == 2 and clue in err and "Traceback" not in err, (arguments, err)
+    assert resight.load(MODEL).card.decision is None
+
+
+def test_help_says_what_it_does(shell: Shell) -> None:
+    code, out, _ = shell("--help")
+    assert code == 0 and "false-match" in out and "coverage" in out and "fold=validation" in out
