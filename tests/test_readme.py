@@ -47,7 +47,7 @@ def test_shell_examples(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, tiny_ma
         "images.height=32",
         "images.width=16",
         "sampler.batch_size=8",
-        "phases.0.epochs=1",
+        "phases=[{epochs: 1}]",
     ]
     ran = []
     for words in SHELL:
