@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import json
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -12,31 +13,18 @@ import pytest
 
 import painted
 import resight
-from resight.cli.main import main
 from resight.datasets.market_attributes import ATTRIBUTES, official_columns
 from resight.retrieval.attributes import measure_attributes, official_accuracy, predict12
 
-Shell = Callable[..., tuple[int, str, str]]
+from .conftest import Shell
 
 
 @pytest.fixture
-def shell(monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str], tmp_path: Path) -> Shell:
+def attributes(shell: Shell, monkeypatch: pytest.MonkeyPatch) -> Shell:
     """Run ``resight attributes ARGUMENTS`` in an empty folder, with the painted people: (code, output, errors)."""
     painted.install(monkeypatch)
-    monkeypatch.chdir(tmp_path)
     resight.load("pixels", height=8, width=4).save("pixels.safetensors")
-
-    def run(*arguments: object) -> tuple[int, str, str]:
-        monkeypatch.setattr("sys.argv", ["resight", "attributes", *map(str, arguments)])
-        code = 0
-        try:
-            main()
-        except SystemExit as stop:
-            code = stop.code if isinstance(stop.code, int) else 0
-        out, err = capfd.readouterr()
-        return code, out, err
-
-    return run
+    return partial(shell, "attributes")
 
 
 PAINTED = ("pixels.safetensors", "people", "--as", "painted")
@@ -53,8 +41,8 @@ def by_hand(fold: str) -> tuple[np.ndarray, np.ndarray]:
 
 
 @pytest.mark.parametrize("fold", ["test", "validation"])
-def test_the_numbers_are_those_of_the_labelled_gallery(shell: Shell, fold: str) -> None:
-    code, out, err = shell(*PAINTED, "--fold", fold, "--json")
+def test_the_numbers_are_those_of_the_labelled_gallery(attributes: Shell, fold: str) -> None:
+    code, out, err = attributes(*PAINTED, "--fold", fold, "--json")
     assert code == 0, err
     found = json.loads(out)
     truth, chances = by_hand(fold)
@@ -68,8 +56,8 @@ def test_the_numbers_are_those_of_the_labelled_gallery(shell: Shell, fold: str) 
     assert found["data"] == f"painted-{fold}" and "reid" not in found
 
 
-def test_the_table_has_every_attribute(shell: Shell) -> None:
-    code, out, err = shell(*PAINTED)
+def test_the_table_has_every_attribute(attributes: Shell) -> None:
+    code, out, err = attributes(*PAINTED)
     lines = {words[1]: words for line in out.splitlines() if (words := line.split()) and len(words) > 10}
     assert code == 0, err
     assert set(ATTRIBUTES) <= set(lines) and "-" in lines["downpurple"]
@@ -81,8 +69,8 @@ def test_the_table_has_every_attribute(shell: Shell) -> None:
     assert "official score" in out
 
 
-def test_the_predictions_are_in_the_sources_format(shell: Shell) -> None:
-    code, _, err = shell(*PAINTED, "-o", "out/predictions.csv", "--json")
+def test_the_predictions_are_in_the_sources_format(attributes: Shell) -> None:
+    code, _, err = attributes(*PAINTED, "-o", "out/predictions.csv", "--json")
     assert code == 0, err
     with Path("out/predictions.csv").open(newline="") as file:
         header, *rows = csv.reader(file)
@@ -99,8 +87,8 @@ def test_the_predictions_are_in_the_sources_format(shell: Shell) -> None:
         assert told == {name: str(1 + int(chance_of[name] >= 0.5)) for name in told}
 
 
-def test_people_are_found_by_their_attributes(shell: Shell) -> None:
-    code, out, err = shell(*PAINTED, "--reid", "--results", "reid.txt", "--json")
+def test_people_are_found_by_their_attributes(attributes: Shell) -> None:
+    code, out, err = attributes(*PAINTED, "--reid", "--results", "reid.txt", "--json")
     assert code == 0, err
     reid = json.loads(out)["reid"]
     plain, weighted, linear = reid["variants"]
@@ -124,23 +112,23 @@ def evaluated(root: str) -> float:
     return resight.evaluate(embedder(data.query), embedder(data.gallery)).mAP
 
 
-def test_the_ablation_as_a_table(shell: Shell) -> None:
-    code, out, err = shell(*PAINTED, "--fold", "validation", "--reid", "--beta", "3")
+def test_the_ablation_as_a_table(attributes: Shell) -> None:
+    code, out, err = attributes(*PAINTED, "--fold", "validation", "--reid", "--beta", "3")
     assert code == 0, err
     for name in ("plain", "weighted", "linear"):
         assert any(name in line and line.count("%") == 5 for line in out.splitlines()), out
     assert "the very people measured here" in out
-    assert "the very people" not in shell(*PAINTED, "--reid")[1]
+    assert "the very people" not in attributes(*PAINTED, "--reid")[1]
 
 
-def test_help_says_what_it_does(shell: Shell) -> None:
-    code, out, _ = shell("--help")
+def test_help_says_what_it_does(attributes: Shell) -> None:
+    code, out, _ = attributes("--help")
     assert code == 0 and all(
         option in out for option in ("--as", "--fold", "--output", "--reid", "--results", "--json")
     )
 
 
-def test_what_cannot_be_done_is_one_sentence(shell: Shell, tiny_market: Callable[..., Path]) -> None:
+def test_what_cannot_be_done_is_one_sentence(attributes: Shell, tiny_market: Callable[..., Path]) -> None:
     root = tiny_market()
     for arguments, clue in [
         ((*PAINTED, "--results", "r.txt"), "--results needs --reid"),
@@ -150,6 +138,6 @@ def test_what_cannot_be_done_is_one_sentence(shell: Shell, tiny_market: Callable
         (("gone.safetensors", *PAINTED[1:]), "gone.safetensors does not exist"),
         ((*PAINTED, "--reid", "--beta", "-1"), "beta is -1"),
     ]:
-        code, _, err = shell(*arguments)
+        code, _, err = attributes(*arguments)
         assert code == 2 and clue in err and "Traceback" not in err, (arguments, err)
     assert not Path("r.txt").exists()

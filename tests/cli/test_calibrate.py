@@ -3,47 +3,35 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 import pytest
 
 import resight
 from limits import files_no_larger_than
-from resight.cli.main import main
 from resight.embedding.calibrated import decision_of
 from resight.errors import ModelError
 
-Shell = Callable[..., tuple[int, str, str]]
+from .conftest import Shell
+
 MODEL = "model.safetensors"
 DRAWN = ("people", "--as", "synthetic", "--set", "identities=30", "--set", "test_fraction=0.8")
 EASY = (*DRAWN, "--false-match-rate", "1e-2", "--coverage", "0.9")
 
 
 @pytest.fixture
-def shell(monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str], tmp_path: Path) -> Shell:
+def calibrate(shell: Shell) -> Shell:
     """Run ``resight calibrate ARGUMENTS`` where an untrained model stands: (exit code, output, errors)."""
-    monkeypatch.chdir(tmp_path)
     resight.load("osnet_x0_25", height=32, width=16).save(MODEL)
-
-    def run(*arguments: object) -> tuple[int, str, str]:
-        monkeypatch.setattr("sys.argv", ["resight", "calibrate", *map(str, arguments)])
-        code = 0
-        try:
-            main()
-        except SystemExit as stop:
-            code = stop.code if isinstance(stop.code, int) else 0
-        out, err = capfd.readouterr()
-        return code, out, err
-
-    return run
+    return partial(shell, "calibrate")
 
 
-def test_the_card_gets_the_decision_and_the_weights_stay(shell: Shell) -> None:
+def test_the_card_gets_the_decision_and_the_weights_stay(calibrate: Shell) -> None:
     weights, before = Path(MODEL).read_bytes(), resight.load(MODEL).card
     with pytest.raises(ModelError, match="has not been calibrated"):
         decision_of(resight.load(MODEL))
-    code, out, err = shell(MODEL, *EASY, "--json")
+    code, out, err = calibrate(MODEL, *EASY, "--json")
     assert code == 0, err
     told = json.loads(out)
     after = resight.load(MODEL)
@@ -61,8 +49,8 @@ def test_the_card_gets_the_decision_and_the_weights_stay(shell: Shell) -> None:
     assert (decision.facts.queries, decision.facts.gallery, decision.facts.identities) == (96, 192, 24)
 
 
-def test_the_table_says_what_it_can_and_what_it_cannot(shell: Shell) -> None:
-    code, out, err = shell(MODEL, *EASY)
+def test_the_table_says_what_it_can_and_what_it_cannot(calibrate: Shell) -> None:
+    code, out, err = calibrate(MODEL, *EASY)
     assert code == 0, err
     decision = decision_of(resight.load(MODEL))
     impostors = 96 * 192 - 24 * 4 * 8
@@ -73,28 +61,28 @@ def test_the_table_says_what_it_can_and_what_it_cannot(shell: Shell) -> None:
     assert "equal errors" in out and "written: model.card.json" in err
 
 
-def test_to_another_file(shell: Shell) -> None:
-    code, _, err = shell(MODEL, *EASY, "-o", "out/calibrated.safetensors")
+def test_to_another_file(calibrate: Shell) -> None:
+    code, _, err = calibrate(MODEL, *EASY, "-o", "out/calibrated.safetensors")
     assert code == 0, err
     assert resight.load(MODEL).card.decision is None
     other = resight.load("out/calibrated.safetensors")
     assert other.card.fingerprint == resight.load(MODEL).card.fingerprint == decision_of(other).fingerprint
-    code, _, err = shell("osnet_x0_25", *EASY, "--weights", MODEL, "-o", "third.safetensors", "--json")
+    code, _, err = calibrate("osnet_x0_25", *EASY, "--weights", MODEL, "-o", "third.safetensors", "--json")
     assert code == 0, err
     assert decision_of(resight.load("third.safetensors")) == decision_of(other)
 
 
-def test_a_full_disk_leaves_the_old_card(shell: Shell) -> None:
-    shell(MODEL, *EASY)  # the people are drawn now
+def test_a_full_disk_leaves_the_old_card(calibrate: Shell) -> None:
+    calibrate(MODEL, *EASY)  # the people are drawn now
     old = Path("model.card.json").read_bytes()
     with files_no_larger_than(1_000):
-        code, _, err = shell(MODEL, *DRAWN, "--false-match-rate", "2e-2", "--coverage", "0.8")
+        code, _, err = calibrate(MODEL, *DRAWN, "--false-match-rate", "2e-2", "--coverage", "0.8")
     assert code == 2 and "model.card.json cannot be written" in err
     assert Path("model.card.json").read_bytes() == old
 
 
-def test_a_decision_of_another_model_is_refused(shell: Shell) -> None:
-    shell(MODEL, *EASY)
+def test_a_decision_of_another_model_is_refused(calibrate: Shell) -> None:
+    calibrate(MODEL, *EASY)
     calibrated = resight.load(MODEL)
     other = resight.load("osnet_x0_25", height=32, width=16)
     mixed = type(other)(other.network, other.card.model_copy(update={"decision": calibrated.card.decision}))
@@ -102,7 +90,7 @@ def test_a_decision_of_another_model_is_refused(shell: Shell) -> None:
         decision_of(mixed)
 
 
-def test_what_cannot_be_done_is_one_sentence(shell: Shell) -> None:
+def test_what_cannot_be_done_is_one_sentence(calibrate: Shell) -> None:
     Path("bare.safetensors").write_bytes(Path(MODEL).read_bytes())
     for arguments, clue in [
         ((MODEL, *DRAWN, "--coverage", "0.99"), "needs at least 99 identities"),
@@ -116,11 +104,11 @@ def test_what_cannot_be_done_is_one_sentence(shell: Shell) -> None:
         ((MODEL, "people", "--as", "synthetic", "--set", "identities=many"), "identities"),
         ((MODEL, "people", "--as", "market"), "market"),
     ]:
-        code, _, err = shell(*arguments)
+        code, _, err = calibrate(*arguments)
         assert code == 2 and clue in err and "Traceback" not in err, (arguments, err)
     assert resight.load(MODEL).card.decision is None
 
 
-def test_help_says_what_it_does(shell: Shell) -> None:
-    code, out, _ = shell("--help")
+def test_help_says_what_it_does(calibrate: Shell) -> None:
+    code, out, _ = calibrate("--help")
     assert code == 0 and "false-match" in out and "coverage" in out and "fold=validation" in out

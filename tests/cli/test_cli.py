@@ -7,35 +7,13 @@ from pathlib import Path
 
 import pytest
 
-from resight.cli.main import main
+from .conftest import Shell
 
 SMALL = [
     *("--set", "data.name=market_layout", "--set", "images.height=32", "--set", "images.width=16"),
     *("--set", "sampler.batch_size=8", "--set", "phases=[{epochs: 1}]"),
 ]
 RECIPE = str(Path(__file__).parents[2] / "recipes" / "osnet_x0_25_market1501_cpu.yaml")
-
-Result = tuple[int, str, str]
-Shell = Callable[..., Result]
-
-
-@pytest.fixture
-def shell(monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str], tmp_path: Path) -> Callable[..., Result]:
-    """Run ``resight ARGUMENTS`` in an empty folder: (exit code, standard output, standard error)."""
-    monkeypatch.chdir(tmp_path)
-    monkeypatch.setenv("RESIGHT_CACHE", str(tmp_path / "cache"))
-
-    def run(*arguments: object) -> Result:
-        monkeypatch.setattr("sys.argv", ["resight", *map(str, arguments)])
-        code = 0
-        try:
-            main()
-        except SystemExit as stop:
-            code = stop.code if isinstance(stop.code, int) else 0 if stop.code is None else 1
-        out, err = capfd.readouterr()
-        return code, out, err
-
-    return run
 
 
 def one_sentence(err: str) -> str:

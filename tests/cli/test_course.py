@@ -12,28 +12,9 @@ import numpy as np
 import pytest
 
 import resight
-from resight.cli.main import main
 from resight.embedding.predict import predict
 
-Shell = Callable[..., tuple[int, str, str]]
-
-
-@pytest.fixture
-def shell(monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str], tmp_path: Path) -> Shell:
-    """Run ``resight ARGUMENTS`` in an empty folder: (exit code, standard output, standard error)."""
-    monkeypatch.chdir(tmp_path)
-
-    def run(*arguments: object) -> tuple[int, str, str]:
-        monkeypatch.setattr("sys.argv", ["resight", *map(str, arguments)])
-        code = 0
-        try:
-            main()
-        except SystemExit as stop:
-            code = stop.code if isinstance(stop.code, int) else 0 if stop.code is None else 1
-        out, err = capfd.readouterr()
-        return code, out, err
-
-    return run
+from .conftest import Shell
 
 
 @pytest.fixture
