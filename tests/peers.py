@@ -6,6 +6,8 @@ from pathlib import Path
 from types import ModuleType
 
 import pytest
+import torch
+from torch import nn
 
 
 def load_file(package: str, path: str) -> ModuleType:
@@ -29,3 +31,13 @@ def load_file(package: str, path: str) -> ModuleType:
         except ImportError as error:
             pytest.skip(f"{file} needs something that is not installed: {error}")
     return module
+
+
+def scramble(network: nn.Module) -> None:
+    """Random statistics and affine parameters, so that no normalisation is near the identity."""
+    generator = torch.Generator().manual_seed(1)
+    for key, value in network.state_dict().items():
+        if key.endswith("running_var"):
+            value.copy_(torch.rand(value.shape, generator=generator) + 0.5)
+        elif value.dim() == 1 and value.is_floating_point():
+            value.add_(0.2 * torch.randn(value.shape, generator=generator))

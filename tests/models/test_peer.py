@@ -7,7 +7,7 @@ import torch
 from torch import nn
 
 import resight
-from peers import load_file
+from peers import load_file, scramble
 from resight.models.registry import list_models
 
 FILES = {"osnet_ain": "osnet_ain.py", "osnet": "osnet.py"}
@@ -18,16 +18,6 @@ def peer(name: str, num_classes: int) -> nn.Module:
     module: ModuleType = load_file("torchreid", f"reid/models/{FILES[stem]}")
     network: nn.Module = getattr(module, name)(num_classes=num_classes, pretrained=False, loss="triplet")
     return network
-
-
-def scramble(network: nn.Module) -> None:
-    """Random statistics and affine parameters, so that no normalisation is near the identity."""
-    generator = torch.Generator().manual_seed(1)
-    for key, value in network.state_dict().items():
-        if key.endswith("running_var"):
-            value.copy_(torch.rand(value.shape, generator=generator) + 0.5)
-        elif value.dim() == 1 and value.is_floating_point():
-            value.add_(0.2 * torch.randn(value.shape, generator=generator))
 
 
 @pytest.mark.parametrize("name", list_models("osnet*"))

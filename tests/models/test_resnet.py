@@ -3,24 +3,13 @@
 import numpy as np
 import pytest
 import torch
-from torch import nn
 
 import resight
-from peers import load_file
+from peers import load_file, scramble
 from resight.errors import ModelError
 from resight.models.attention import ChannelAttention, NonLocal, SpatialAttention
 from resight.models.pooling import GeM
 from resight.models.resnet import IBN
-
-
-def scramble(network: nn.Module) -> None:
-    """Random statistics and affine parameters, so that no normalisation is near the identity."""
-    generator = torch.Generator().manual_seed(1)
-    for key, value in network.state_dict().items():
-        if key.endswith("running_var"):
-            value.copy_(torch.rand(value.shape, generator=generator) + 0.5)
-        elif value.dim() == 1 and value.is_floating_point():
-            value.add_(0.2 * torch.randn(value.shape, generator=generator))
 
 
 @pytest.mark.parametrize(("name", "last_stride"), [("resnet18", 2), ("resnet34", 2), ("resnet50", 2), ("resnet50", 1)])

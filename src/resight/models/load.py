@@ -105,34 +105,30 @@ def fill(network: nn.Module, source: str | Mapping[str, str], *, partial: bool =
     Raises:
         ModelError: unreadable or unfitting weights, or no such part.
     """
-    if not isinstance(source, str):
-        return "; ".join(f"{part}: {_fill_part(network, part, file)}" for part, file in source.items())
-    if source == IMAGENET:
-        return f"{source}: {imagenet.fill(network)}"
-    return f"{source}: {weights.fit(network, weights.read(source), source=source, partial=partial)}"
+    if isinstance(source, str):
+        return f"{source}: {_put(network, source, partial=partial)}"
+    told = []
+    for part, file in source.items():
+        if not hasattr(network, part):
+            known = ", ".join(name for name, _ in network.named_children())
+            raise ModelError(f"{type(network).__name__} has no part {part!r} for {file}: it has {known}.")
+        told.append(f"{part}: {file}: {_put(getattr(network, part), file, part=part)}")
+    return "; ".join(told)
 
 
-def _fill_part(network: nn.Module, part: str, source: str) -> str:
-    """A part of a network from a file of the part alone, or of a network that has a part of that name."""
-    if not hasattr(network, part):
-        known = ", ".join(name for name, _ in network.named_children())
-        raise ModelError(f"{type(network).__name__} has no part {part!r} for {source}: it has {known}.")
-    inner = getattr(network, part)
+def _put(network: nn.Module, source: str | Path, *, part: str = "", partial: bool = False) -> weights.LoadReport:
+    """Fit a file, or ``imagenet``; where the network is a ``part``, the file may hold it alone or with the rest."""
     if source == IMAGENET:
-        return f"{source}: {imagenet.fill(inner)}"
+        return imagenet.fill(network)
     tensors = weights.read(source)
-    own = {key.removeprefix(f"{part}."): t for key, t in tensors.items() if key.startswith(f"{part}.")}
-    return f"{source}: {weights.fit(inner, own or tensors, source=source)}"
+    own = {key.removeprefix(f"{part}."): t for key, t in tensors.items() if part and key.startswith(f"{part}.")}
+    return weights.fit(network, own or tensors, source=str(source), partial=partial)
 
 
 def from_card(card: Card, file: str | Path | None, *, partial: bool = False) -> Model:
     """Build the network that a card describes and fill it from ``file`` (random weights if None)."""
     network = registry.create(card.architecture, **card.arguments).eval()
-    report = weights.LoadReport()
-    if file == IMAGENET:
-        report = imagenet.fill(network)
-    elif file is not None:
-        report = weights.fit(network, weights.read(file), source=str(file), partial=partial)
+    report = weights.LoadReport() if file is None else _put(network, file, partial=partial)
     found = weights.fingerprint(network, card.preprocessing.model_dump_json())
     if card.fingerprint and card.fingerprint != found:
         raise ModelError(
