@@ -112,6 +112,20 @@ def test_embeddings_of_a_split_keep_its_columns() -> None:
     assert made.fingerprint == "abc" and len(made) == 3
 
 
+def test_some_of_the_embeddings_keep_what_is_known_of_them() -> None:
+    source = split(columns={"times": [1, 2, 3]})
+    every = Embeddings.of(source, np.arange(6, dtype=np.float32).reshape(3, 2), "abc")
+    for which in ([2, 0], np.array([True, False, True])):
+        some = every.take(which)
+        rows = np.arange(3)[which]
+        assert some.vectors.tolist() == every.vectors[rows].tolist() and some.fingerprint == "abc"
+        assert some.paths is not None and some.paths.tolist() == source.paths[rows].tolist()
+        assert some.identities is not None and some.identities.tolist() == source.identities[rows].tolist()
+        assert some.cameras is not None and some.columns["times"].tolist() == (rows + 1).tolist()
+    bare = Embeddings(np.ones((2, 1), np.float32)).take([])
+    assert len(bare) == 0 and bare.identities is None and bare.paths is None
+
+
 def test_ranking_refuses_shapes_that_differ() -> None:
     made = Ranking(np.array([[1, 0]], np.int32), np.array([[0.5, 1.0]]))  # type: ignore[arg-type]
     assert made.indices.dtype == np.int64 and made.distances.dtype == np.float32

@@ -168,6 +168,20 @@ class Embeddings:
         columns = dict(self.columns)
         return Embeddings, (self.vectors, self.identities, self.cameras, self.paths, columns, self.fingerprint)
 
+    def take(self, which: ArrayLike) -> Embeddings:
+        """The embeddings at ``which`` (indices or a boolean mask), in that order."""
+        index = np.asarray(which)
+        if index.size == 0:
+            index = index.astype(np.int64)
+        return Embeddings(
+            self.vectors[index],
+            None if self.identities is None else self.identities[index],
+            None if self.cameras is None else self.cameras[index],
+            None if self.paths is None else self.paths[index],
+            {key: column[index] for key, column in self.columns.items()},
+            self.fingerprint,
+        )
+
     @classmethod
     def of(cls, split: Split, vectors: NDArray[np.float32], fingerprint: str = "") -> Embeddings:
         """The vectors of ``split``'s images, with its columns."""
@@ -213,6 +227,10 @@ class Report:
         protocol, metric: the rules that were followed.
         reasons: why queries were dropped and how many for each reason; the counts add up to ``dropped``.
         rerank: how the distances were re-ranked, with the parameters; "" where they were not.
+        precision: ``precision[k]`` is the mean share of true matches among the first k, for those of 1, 5, 10, 20 and
+            50 that the gallery has.
+        r_precision: the mean share of true matches among the first m, m being the query's number of them; None where
+            it was not counted.
     """
 
     mAP: float
@@ -228,12 +246,15 @@ class Report:
     metric: str
     reasons: Mapping[str, int] = field(default_factory=dict)
     rerank: str = ""
+    precision: Mapping[int, float] = field(default_factory=dict)
+    r_precision: float | None = None
 
     def numbers(self) -> dict[str, Any]:
         """The report without its per-query arrays, ready for JSON."""
         arrays = ("average_precision", "first_match")
         plain = {f.name: getattr(self, f.name) for f in fields(self) if f.name not in arrays}
         plain["reasons"] = dict(self.reasons)
+        plain["precision"] = {str(k): share for k, share in self.precision.items()}
         return plain | {"cmc": {str(rank): self.cmc[rank] for rank in (1, 5, 10, 20, 50) if rank in self.cmc}}
 
     def __str__(self) -> str:

@@ -14,15 +14,41 @@ def cosine(a, b):
 
 
 def valid(q, g, query, gallery, protocol):
-    """Whether gallery image ``g`` stays in for query ``q``; ``query`` and ``gallery`` are Embeddings."""
+    """Whether gallery image ``g`` stays in for query ``q``; ``query`` and ``gallery`` are Embeddings or Tracks."""
     identity = gallery.identities[g]
     if identity == -1:
         return False
     person = identity == query.identities[q] and identity > 0
-    if protocol == "market1501":
+    if protocol in ("market1501", "image_to_track"):
         return not (person and gallery.cameras[g] == query.cameras[q])
     assert protocol == "single_camera"
     return gallery.paths is None or query.paths is None or gallery.paths[g] != query.paths[q]
+
+
+class Tracks:
+    """A gallery's tracks in the order of their first images, with those images' labels."""
+
+    def __init__(self, gallery):
+        numbers = gallery.columns["tracks"].tolist()
+        self.images = [[g for g, t in enumerate(numbers) if t == track] for track in dict.fromkeys(numbers)]
+        self.identities = [gallery.identities[images[0]] for images in self.images]
+        self.cameras = [gallery.cameras[images[0]] for images in self.images]
+
+    def __len__(self):
+        return len(self.images)
+
+    def nearest(self, distances):
+        """Of each query to each track."""
+        return [[min(row[g] for g in images) for images in self.images] for row in distances]
+
+
+def leaks(query, gallery, protocol):
+    """Whether some query's own file counts for it in the gallery."""
+    return any(
+        query.paths[q] == gallery.paths[g] and query.identities[q] > 0 and valid(q, g, query, gallery, protocol)
+        for q in range(len(query))
+        for g in range(len(gallery))
+    )
 
 
 def order(q, query, gallery, distances, protocol):
@@ -40,7 +66,10 @@ def hits(q, query, gallery, distances, protocol):
 
 def evaluate(query, gallery, distances, protocol, most=50):
     """The numbers of resight.Report as a dictionary, or None if no query has a match."""
-    precisions, penalties, firsts = [], [], []
+    if protocol == "image_to_track":
+        gallery = Tracks(gallery)
+        distances = gallery.nearest(distances)
+    precisions, penalties, firsts, shares = [], [], [], []
     for q in range(len(query)):
         answers = hits(q, query, gallery, distances, protocol)
         if not any(answers):
@@ -56,6 +85,8 @@ def evaluate(query, gallery, distances, protocol, most=50):
         precisions.append(total / right)
         firsts.append(answers.index(True) + 1)
         penalties.append(right / last)
+        among = {k: sum(answers[:k]) / k for k in (1, 5, 10, 20, 50) if k <= len(gallery)}
+        shares.append(among | {"R": sum(answers[:right]) / right})
     kept = [p for p in precisions if not math.isnan(p)]
     if not kept:
         return None
@@ -63,6 +94,8 @@ def evaluate(query, gallery, distances, protocol, most=50):
         "mAP": sum(kept) / len(kept),
         "mINP": sum(penalties) / len(penalties),
         "cmc": {k: sum(0 < first <= k for first in firsts) / len(kept) for k in range(1, most + 1)},
+        "precision": {k: sum(share[k] for share in shares) / len(shares) for k in shares[0] if k != "R"},
+        "r_precision": sum(share["R"] for share in shares) / len(shares),
         "average_precision": precisions,
         "first_match": firsts,
         "evaluated": len(kept),

@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from resight.retrieval import distance
+from resight.retrieval import distance, rough
 
 
 @pytest.fixture
@@ -9,6 +9,7 @@ def small_grid(monkeypatch):
     """A grid of tiny tiles, so that small cases cross many tile and block edges."""
     monkeypatch.setattr(distance, "TILE_QUERIES", 2)
     monkeypatch.setattr(distance, "TILE_GALLERY", 3)
+    monkeypatch.setattr(rough, "_LEAST", 8)
 
 
 @pytest.fixture

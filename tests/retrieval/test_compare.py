@@ -70,7 +70,20 @@ def test_a_better_model_is_told_from_luck() -> None:
     assert backwards.mAP.value == pytest.approx(-found.mAP.value) and backwards.wins == found.losses
     assert compare(report(a), report(same)).p_value > 0.01
     assert compare(report(a), report(a)).p_value == 1.0
-    assert set(found.numbers()) == {"mAP", "R1", "wins", "losses", "ties", "p_value"}
+    assert set(found.numbers()) == {"mAP", "R1", "R5", "R10", "wins", "losses", "ties", "p_value"}
+
+
+def test_differences_at_every_rank() -> None:
+    rng = np.random.default_rng(3)
+    precision = rng.beta(2, 2, 400)
+    a, b = (report(precision, rng.integers(1, top, 400)) for top in (20, 15))
+    found = compare(a, b)
+    for k in (1, 5, 10):
+        hits = [float(y <= k) - float(x <= k) for x, y in zip(a.first_match, b.first_match, strict=True)]
+        one = getattr(found, f"R{k}")
+        assert one.value == pytest.approx(sum(hits) / 400) == pytest.approx(b.cmc[k] - a.cmc[k])
+        assert one.high - one.low == pytest.approx(2 * 1.96 * np.std(hits) / 20, rel=0.1)
+    assert found.mAP.value == found.wins == found.losses == 0
 
 
 def test_the_p_value_by_all_exchanges() -> None:

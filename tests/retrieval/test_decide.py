@@ -5,6 +5,7 @@ import numpy as np
 import pytest
 
 import resight
+from reference import ranking as plain
 from reference.pairs import every_pair, people, rows
 from resight import DataError, Decision, Embeddings
 from resight.retrieval.conformal import conformal_distance
@@ -109,11 +110,55 @@ def test_a_report_on_the_calibration_itself_is_the_calibration(images, decision)
     asked = decision.decide(pairs.genuine)
     assert (asked == "no match").mean() == pytest.approx(report.refused)
     assert (asked == "unsure").mean() == pytest.approx(report.unsure_genuine)
-    assert (pairs.nearest_other <= decision.threshold).mean() == pytest.approx(report.fpir)
+    assert (pairs.nearest_other <= decision.threshold).mean() == pytest.approx(report.fpir.value)
     assert report.reliability.error < 0.03
     plain = json.loads(json.dumps(report.numbers(), allow_nan=False))
     assert plain["kept"] is True and plain["fmr"]["value"] == report.fmr.value
     assert len(plain["curve"]["fmr"]) <= 202 and len(plain["reliability"]["predicted"]) <= 10
+
+
+@pytest.mark.parametrize("absent", [0, 12])
+def test_answers_equal_the_plain_loop(images, decision, absent):
+    """Searches ranked one by one; where some are in no gallery only these are strangers, else everybody is."""
+    rng = np.random.default_rng(8)
+    others = people(rng, 40, images=6, cameras=3, noise=0.7, first=200, fingerprint="aa")
+    asked = np.arange(len(others)) % 6 == 0
+    query, gallery = rows(others, asked), rows(others, ~asked & (others.identities >= 200 + absent))
+    report = measure_decisions(decision, query, gallery)
+    distances = pairwise(query.vectors, gallery.vectors)
+    said = {name: [] for name in ("genuine pairs", "impostor pairs", "known", "strangers")}
+    right = []
+    for q in range(len(query)):
+        ranked = plain.order(q, query, gallery, distances, "market1501")
+        same = [bool(gallery.identities[g] == query.identities[q]) for g in ranked]
+        words = [decision.decide(distances[q][g]) for g in ranked]
+        for word, yes in zip(words, same, strict=True):
+            said["genuine pairs" if yes else "impostor pairs"].append(word)
+        if any(same):
+            said["known"].append(words[0])
+            right.append(same[0] and words[0] == "match")
+        if not any(same) or not absent:
+            said["strangers"].append(words[same.index(False)])
+    assert report.searches == len(said["strangers"]) == (absent or 40)
+    assert report.tpir.value == pytest.approx(np.mean(right))
+    assert report.fpir.value == pytest.approx(np.mean([word == "match" for word in said["strangers"]]))
+    for one in (report.fpir, report.tpir):
+        assert 0 <= one.low <= one.value <= one.high <= 1 and one.low < one.high
+    for words, shares in zip(said.values(), report.answers.values(), strict=True):
+        found = (shares.match, shares.unsure, shares.no_match)
+        assert found == pytest.approx([np.mean([word == w for word in words]) for w in ("match", "unsure", "no match")])
+    assert len({word for words in said.values() for word in words}) == 3
+
+
+def test_drift_is_told_with_the_rates(images, decision):
+    report = measure_decisions(decision, images, images)
+    assert report.drift == decision.drift(images) and not report.numbers()["drift"]["unlike"]
+    asked = np.arange(len(images)) % 6 < 2
+    faint = Embeddings(0.5 * images.vectors, images.identities, images.cameras, images.paths)
+    two = measure_decisions(decision, rows(faint, asked), rows(faint, ~asked))
+    assert two.drift.images == len(images) and two.drift.unlike and two.numbers()["drift"]["unlike"]
+    few = rows(images, images.identities <= 10)
+    assert measure_decisions(decision, few, few).drift is None
 
 
 def test_promises_are_kept_on_other_identities():

@@ -6,8 +6,10 @@ from hypothesis import strategies as st
 from reference import ranking as plain
 from reference.ranking_cases import cases
 from resight import DataError, Embeddings
-from resight.retrieval import protocols, rank
+from resight.retrieval import counting, protocols, rank
 from resight.retrieval.distance import pairwise
+from resight.retrieval.rough import Rough
+from resight.retrieval.threads import THREADS
 
 FAST = settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 
@@ -27,16 +29,16 @@ def found_ranks(query, gallery, metric, protocol, memory):
 
 @pytest.mark.parametrize("protocol", ["market1501", "single_camera"])
 @pytest.mark.parametrize("metric", ["euclidean", "cosine"])
-@given(case=cases(), memory=st.sampled_from([1, 50, 100, 200, 10**6]), few=st.sampled_from([0, 64]))
+@given(case=cases(), memory=st.sampled_from([1, 50, 100, 200, 400, 10**6]), sparse=st.sampled_from([0, 3, 10**9]))
 @FAST
-def test_ranks_equal_a_stable_sort(case, memory, few, metric, protocol, small_grid, monkeypatch):
-    monkeypatch.setattr(rank, "_FEW", few)  # both ways of counting
+def test_ranks_equal_a_stable_sort(case, memory, sparse, metric, protocol, small_grid, monkeypatch):
+    monkeypatch.setattr(counting, "_SPARSE", sparse)  # picked and sorted, some of both, counted one by one
     assert found_ranks(*case, metric, protocol, memory) == expected_ranks(*case, metric, protocol)
 
 
 @pytest.mark.parametrize("protocol", [None, "market1501", "single_camera"])
 @pytest.mark.parametrize("metric", ["euclidean", "cosine"])
-@given(case=cases(), memory=st.sampled_from([1, 50, 100, 200, 10**6]), k=st.integers(1, 16))
+@given(case=cases(), memory=st.sampled_from([1, 50, 100, 200, 400, 10**6]), k=st.integers(1, 16))
 @FAST
 def test_topk_equals_a_stable_sort(case, memory, k, metric, protocol, small_grid):
     query, gallery = case
@@ -60,7 +62,7 @@ def test_the_memory_budget_changes_nothing(metric, rng, monkeypatch):
     monkeypatch.setattr(rank.grid, "TILE_QUERIES", 64)
     monkeypatch.setattr(rank.grid, "TILE_GALLERY", 128)
     results = []
-    for memory in (1, 10**5, 2 * 10**5, 10**9):
+    for memory in (10**4, 10**5, 2 * 10**5, 10**9):
         matches = rank.ranks_of_matches(query, gallery, protocols.market1501, metric, memory)
         nearest = rank.topk(query, gallery, 20, metric, protocols.market1501, memory)
         results.append((matches.ranks, matches.offsets, nearest.indices, nearest.distances))
@@ -69,17 +71,33 @@ def test_the_memory_budget_changes_nothing(metric, rng, monkeypatch):
             np.testing.assert_array_equal(one, two)
 
 
-def test_no_block_of_distances_exceeds_the_memory_budget(rng, monkeypatch, small_grid):
-    query, gallery = (Embeddings(rng.normal(size=(n, 2)).astype(np.float32), [1] * n, [1] * n) for n in (9, 40))
-    sizes = []
-    original = rank.Distances.block
-    monkeypatch.setattr(
-        rank.Distances, "block", lambda self, *a: sizes.append((out := original(self, *a)).nbytes) or out
-    )
-    for memory in (24, 100, 400, 10**4):
-        sizes.clear()
-        rank.topk(query, gallery, 3, memory=memory)
-        assert 0 < max(sizes) <= memory
+def test_no_block_and_its_copy_exceed_the_memory_budget(rng, small_grid):
+    query, gallery = (rng.normal(size=(n, 2)).astype(np.float32) for n in (9, 40))
+    for memory in (24 * THREADS, 100 * THREADS, 400 * THREADS, 10**4 * THREADS):
+        sizes = []
+        Rough(query, gallery, "euclidean").each(
+            np.arange(40), memory, lambda block, to=sizes: to.append((block.products.size, len(block.images)))
+        )
+        assert max(4 * (THREADS * size + 2 * images) for size, images in sizes) <= memory
+        assert sum(size for size, _ in sizes) == 9 * 40
+
+
+@pytest.mark.parametrize("metric", ["euclidean", "cosine"])
+@pytest.mark.parametrize("common", [0, 1, 30, 1000])
+def test_rough_distances_are_as_near_the_truth_as_they_say(metric, common, rng):
+    shift = common * rng.normal(size=96)
+    query, gallery = ((rng.normal(size=(n, 96)) + shift).astype(np.float32) for n in (70, 300))
+    rough = Rough(query, gallery, metric)
+    found = np.empty((70, 300), np.float32)
+
+    def keep(block):
+        found[block.rows] = block.products + block.squares
+
+    rough.each(np.arange(300), 10**7, keep)
+    queries, images = np.divmod(np.arange(70 * 300), 300)
+    low, high = rough.window(queries, rough.exact(queries, images))
+    assert (low <= found.ravel()).all() and (found.ravel() <= high).all()
+    assert np.median(high - low) < 1e-2 * np.ptp(found)  # and useful
 
 
 def test_ties_keep_the_gallerys_order():

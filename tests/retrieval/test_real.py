@@ -1,4 +1,4 @@
-"""Real embeddings of real images: resight and torchreid's own evaluator agree."""
+"""Real embeddings of real images: resight and the evaluators of torchreid and fast-reid agree."""
 
 from pathlib import Path
 
@@ -24,9 +24,14 @@ def embedded(request: pytest.FixtureRequest) -> tuple[Embeddings, Embeddings]:
     return query, gallery
 
 
+@pytest.mark.parametrize(
+    ("package", "path"), [("torchreid", "reid/metrics/rank.py"), ("fastreid", "evaluation/rank.py")]
+)
 @pytest.mark.parametrize("metric", ["euclidean", "cosine"])
-def test_equals_torchreid_on_real_embeddings(embedded: tuple[Embeddings, Embeddings], metric: str) -> None:
-    rank = load_file("torchreid", "reid/metrics/rank.py")
+def test_equals_the_peers_on_real_embeddings(
+    embedded: tuple[Embeddings, Embeddings], metric: str, package: str, path: str
+) -> None:
+    rank = load_file(package, path)
     query, gallery = embedded
     q, g = query.vectors.astype(np.float64), gallery.vectors.astype(np.float64)
     if metric == "cosine":
@@ -34,11 +39,12 @@ def test_equals_torchreid_on_real_embeddings(embedded: tuple[Embeddings, Embeddi
         distances = 1 - q @ g.T
     else:
         distances = np.sqrt(np.maximum((q**2).sum(1)[:, None] + (g**2).sum(1) - 2 * q @ g.T, 0))
-    cmc, mean = rank.evaluate_rank(
+    cmc, mean, *more = rank.evaluate_rank(
         distances, query.identities, gallery.identities, query.cameras, gallery.cameras, use_cython=False
     )
     report = resight.evaluate(query, gallery, metric=metric)
     assert report.evaluated == len(query) == 665
-    assert report.mAP == pytest.approx(float(mean), abs=1e-6)
+    assert report.mAP == pytest.approx(float(np.mean(mean)), abs=1e-6)
+    assert all(report.mINP == pytest.approx(float(np.mean(penalties)), abs=1e-6) for penalties in more)
     assert [report.cmc[k] for k in range(1, 51)] == pytest.approx(cmc.tolist(), abs=1e-6)
     assert report.cmc[1] > 0.1  # weights that were trained on people see people

@@ -16,9 +16,9 @@ def detect(root: str | Path) -> str:
     """The catalog's name for what lies at ``root``.
 
     In the layout of Market-1501 it is ``"market1501"`` where at least half of its images are there, whose numbers are
-    then checked when it is loaded, and ``"market_layout"`` where there are fewer. ``"veri776"``, ``"vehicleid"``,
-    ``"veriwild"``, ``"two_camera_vehicles"`` and ``"course"`` are known by their folders and lists; all else is
-    ``"folder"``.
+    then checked when it is loaded, and ``"market_layout"`` where there are fewer. ``"cuhk03"``, ``"msmt17"``,
+    ``"veri776"``, ``"vehicleid"``, ``"veriwild"``, ``"two_camera_vehicles"`` and ``"course"`` are known by their
+    folders and lists; all else is ``"folder"``.
 
     Raises:
         DataError: there is nothing at ``root``, or it is neither a folder nor a zip archive.
@@ -30,13 +30,15 @@ def detect_in(root: str, paths: Iterable[str]) -> str:
     """As :func:`detect`, where ``paths`` is every file below ``root``."""
     start = len(root.rstrip("/"))
     folders: Counter[str] = Counter()
-    lists, course, pairs = False, False, 0
+    files: set[str] = set()
+    lists, pairs = False, 0
     for path in paths:
         *_, above, folder, name = ["", "", *path[start:].split("/")]
         if is_image_name(name):
             folders[folder] += 1
             pairs += above == "images" and two_camera_vehicles.NAME.fullmatch(name) is not None
-        course |= name == "train_idloss.csv"
+        else:
+            files.add(name)
         lists |= folder == "train_test_split" and name.startswith("train_list")
     if folders[FOLDERS["train"]]:
         images = sum(folders[folder] for folder in FOLDERS.values())
@@ -44,8 +46,12 @@ def detect_in(root: str, paths: Iterable[str]) -> str:
         return "market1501" if 2 * images >= whole else "market_layout"
     if all(folders[folder] for folder in veri776.FOLDERS.values()):
         return "veri776"
-    if course:
+    if "train_idloss.csv" in files:
         return "course"
+    if {"list_train.txt", "list_query.txt", "list_gallery.txt"} <= files:
+        return "msmt17"
+    if "cuhk-03.mat" in files or folders["images_detected"] or folders["images_labeled"]:
+        return "cuhk03"
     if lists:
         return "vehicleid" if folders["image"] else "veriwild"
     return "two_camera_vehicles" if pairs and pairs == folders["train"] + folders["test"] else "folder"

@@ -47,33 +47,28 @@ def measure(
 def measure_repeats(
     model: Model, draws: Sequence[Dataset], *, progress: Callable[[int, int], None] | None = None, **embedding: Any
 ) -> list[Report]:
-    """The report of each of several draws of query and gallery from the same images, as VehicleID's protocol wants.
+    """The report of each of several draws of query and gallery, as the protocols of VehicleID and classic CUHK03 want.
 
     Each image is embedded once. The arguments besides are those of :class:`~resight.embedding.embedder.Embedder`.
 
     Raises:
-        DataError: no draw at all, or draws that are not of the same images.
+        DataError: no draw at all, or draws of different data sets.
     """
     if not draws:
         raise DataError("There is no draw to measure: pass one data set or more.")
-    query, gallery = draws[0].query, draws[0].gallery
-    images = Split(
-        np.concatenate([query.paths, gallery.paths]),
-        np.concatenate([query.identities, gallery.identities]),
-        np.concatenate([query.cameras, gallery.cameras]),
-    )
+    names = list(dict.fromkeys(data.name for data in draws))
+    if len(names) > 1:
+        raise DataError(f"There are draws of {names[0]} and of {names[1]}: pass draws of one data set.")
+    paths = np.concatenate([split.paths for data in draws for split in (data.query, data.gallery)])
+    row = {path: at for at, path in enumerate(dict.fromkeys(paths.tolist()))}
+    nobody = np.zeros(len(row), np.int64)
+    images = Split(np.array(list(row), np.str_), nobody, nobody)
     vectors = Embedder(model, **embedding)(images, progress=progress).vectors
-    row = {path: at for at, path in enumerate(images.paths.tolist())}
     reports = []
     for data in draws:
-        parts = []
-        for split in (data.query, data.gallery):
-            missing = [path for path in split.paths.tolist() if path not in row]
-            if missing:
-                raise DataError(
-                    f"{missing[0]} is in one draw of {data.name} but not in the first: pass draws of one set."
-                )
-            which = [row[path] for path in split.paths.tolist()]
-            parts.append(Embeddings.of(split, vectors[which], model.card.fingerprint))
+        parts = [
+            Embeddings.of(split, vectors[[row[path] for path in split.paths.tolist()]], model.card.fingerprint)
+            for split in (data.query, data.gallery)
+        ]
         reports.append(evaluate(*parts, protocol=data.protocol, metric=model.card.metric))
     return reports

@@ -55,11 +55,11 @@ def sample_distances(
     same: list[NDArray[np.float32]] = []
     other: list[NDArray[np.float32]] = []
     for q in generator.permutation(len(query)).tolist():
-        matches = valid.matches(q)
+        matches = valid.matches.of(q)
         if not len(matches):
             continue
         drawn = generator.integers(0, len(gallery), others)
-        drawn = drawn[(gallery.identities[drawn] != JUNK) & ~np.isin(drawn, valid.same_identity(q))]
+        drawn = drawn[(gallery.identities[drawn] != JUNK) & ~np.isin(drawn, valid.same_identity.of(q))]
         distances = pairwise(query.vectors[q : q + 1], gallery.vectors[np.concatenate([matches, drawn])], metric)[0]
         same.append(distances[: len(matches)])
         other.append(distances[len(matches) :])

@@ -79,7 +79,7 @@ def calibrate(
     found = errors(query, gallery, rules, metric, pairs, (*RATES, false_match_rate), memory)
     here = next(point for point in found.points if point.wanted == false_match_rate)
     assert here.fmr is not None and here.fnmr is not None
-    images = query if copies == 2 else _together(query, gallery)
+    images = query if copies == 2 else together(query, gallery)
     return Decision(
         metric=metric,
         fingerprint=query.fingerprint or gallery.fingerprint,
@@ -183,7 +183,8 @@ def _check_enough(query: Embeddings, pairs: Pairs, rules: Protocol, false_match_
         )
 
 
-def _together(query: Embeddings, gallery: Embeddings) -> Embeddings:
+def together(query: Embeddings, gallery: Embeddings) -> Embeddings:
+    """The images of both sides with their identities, which must be known."""
     assert query.identities is not None and gallery.identities is not None
     return Embeddings(
         np.concatenate([query.vectors, gallery.vectors]), np.concatenate([query.identities, gallery.identities])

@@ -103,13 +103,32 @@ def _with_enough(
     false_match_rate: float,
 ) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
     """((P, 2) indices of two cameras, (P,) how many impostor pairs they have), in order of the cameras."""
+    totals, identities_in = impostors_between(query, gallery, pairs.asked, seen_by, len(names))
+    enough = totals / pairs.copies >= ENOUGH / false_match_rate
+    enough &= (identities_in >= LEAST_IDENTITIES)[:, None] & (identities_in >= LEAST_IDENTITIES)[None, :]
+    kept = np.argwhere(enough)
+    largest = np.sort(np.argsort(-totals[enough], kind="stable")[:MOST_PAIRS])
+    return kept[largest], totals[enough][largest]
+
+
+def impostors_between(
+    query: Embeddings, gallery: Embeddings, asked: NDArray[np.bool_], seen_by: list[NDArray[np.int64]], count: int
+) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """How many impostor pairs two cameras have, in either order, and how many identities each camera has seen.
+
+    Args:
+        query, gallery: embeddings with identities.
+        asked: (Q,) which queries have an identity.
+        seen_by: (Q,) and (G,) numbers of cameras in [0, count).
+        count: C.
+
+    Returns:
+        (C, C) int64, above the diagonal and on it; (C,) int64.
+    """
     assert query.identities is not None and gallery.identities is not None
     there = gallery.identities != JUNK
-    count = len(names)
-    totals = np.outer(
-        np.bincount(seen_by[0][pairs.asked], minlength=count), np.bincount(seen_by[1][there], minlength=count)
-    )
-    people = np.unique(query.identities[pairs.asked])
+    totals = np.outer(np.bincount(seen_by[0][asked], minlength=count), np.bincount(seen_by[1][there], minlength=count))
+    people = np.unique(query.identities[asked])
     images = []  # (identities, C) images of each identity in each camera
     for identities, cameras in zip((query.identities, gallery.identities), seen_by, strict=True):
         known = np.isin(identities, people) & (identities > DISTRACTOR)
@@ -117,10 +136,4 @@ def _with_enough(
         np.add.at(table, (np.searchsorted(people, identities[known]), cameras[known]), 1)
         images.append(table)
     totals = totals - images[0].T @ images[1]
-    totals = np.triu(totals + np.tril(totals, -1).T)
-    identities_in = ((images[0] + images[1]) > 0).sum(axis=0)
-    enough = totals / pairs.copies >= ENOUGH / false_match_rate
-    enough &= (identities_in >= LEAST_IDENTITIES)[:, None] & (identities_in >= LEAST_IDENTITIES)[None, :]
-    kept = np.argwhere(enough)
-    largest = np.sort(np.argsort(-totals[enough], kind="stable")[:MOST_PAIRS])
-    return kept[largest], totals[enough][largest]
+    return np.triu(totals + np.tril(totals, -1).T), ((images[0] + images[1]) > 0).sum(axis=0)

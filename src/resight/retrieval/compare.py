@@ -17,6 +17,7 @@ from resight.records import Report
 
 DRAWS = 2_000
 _BLOCK = 100  # draws at a time, for memory
+_COLUMNS = ("mAP", "R1", "R5", "R10")
 
 
 @dataclass(frozen=True)
@@ -36,7 +37,7 @@ class Comparison:
     """Model B against model A on the same queries; positive differences are in favour of B.
 
     Attributes:
-        mAP, R1: the difference of the two models with its interval.
+        mAP, R1, R5, R10: the difference of the two models with its interval.
         wins, losses, ties: on how many queries B's average precision is higher, lower, the same.
         p_value: how often chance alone (the two models exchanged per query at random) gives a difference in mAP at
             least as large, two-sided.
@@ -45,6 +46,8 @@ class Comparison:
 
     mAP: Interval
     R1: Interval
+    R5: Interval
+    R10: Interval
     wins: int
     losses: int
     ties: int
@@ -61,9 +64,8 @@ class Comparison:
 
     def numbers(self) -> dict[str, Any]:
         """The comparison without its per-query array, ready for JSON."""
-        return {
-            "mAP": asdict(self.mAP),
-            "R1": asdict(self.R1),
+        differences = {name: asdict(getattr(self, name)) for name in _COLUMNS}
+        return differences | {
             "wins": self.wins,
             "losses": self.losses,
             "ties": self.ties,
@@ -87,12 +89,8 @@ def intervals(report: Report, *, level: float = 0.95, draws: int = DRAWS, seed: 
     Raises:
         DataError: no query was evaluated, or a level or number of draws out of range.
     """
-    known = np.isfinite(report.average_precision)
-    first = report.first_match[known]
-    columns = {"mAP": report.average_precision[known]}
-    columns |= {f"R{k}": (first <= k).astype(np.float64) for k in (1, 5, 10)}
-    table = np.stack(list(columns.values()), 1)
-    return dict(zip(columns, _bootstrap(table, level, draws, seed), strict=True))
+    table = _per_query(report)[np.isfinite(report.average_precision)]
+    return dict(zip(_COLUMNS, _bootstrap(table, level, draws, seed), strict=True))
 
 
 def compare(a: Report, b: Report, *, level: float = 0.95, draws: int = DRAWS, seed: int = 0) -> Comparison:
@@ -117,10 +115,16 @@ def compare(a: Report, b: Report, *, level: float = 0.95, draws: int = DRAWS, se
         )
     difference = b.average_precision - a.average_precision
     gained = difference[known]
-    hits = (b.first_match[known] == 1).astype(np.float64) - (a.first_match[known] == 1)
-    mean, first = _bootstrap(np.stack([gained, hits], 1), level, draws, seed)
+    mean, r1, r5, r10 = _bootstrap((_per_query(b) - _per_query(a))[known], level, draws, seed)
     wins, losses = int((gained > 0).sum()), int((gained < 0).sum())
-    return Comparison(mean, first, wins, losses, len(gained) - wins - losses, _p_value(gained, draws, seed), difference)
+    p_value = _p_value(gained, draws, seed)
+    return Comparison(mean, r1, r5, r10, wins, losses, len(gained) - wins - losses, p_value, difference)
+
+
+def _per_query(report: Report) -> NDArray[np.float64]:
+    """(Q, 4) what the means in ``_COLUMNS`` are of."""
+    hits = [(report.first_match <= k).astype(np.float64) for k in (1, 5, 10)]
+    return np.stack([report.average_precision, *hits], 1)
 
 
 def _bootstrap(table: NDArray[np.float64], level: float, draws: int, seed: int) -> list[Interval]:

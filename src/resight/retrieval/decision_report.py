@@ -7,20 +7,32 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from resight.errors import DataError
-from resight.records import Embeddings
-from resight.retrieval.calibrate import both_sides, set_size
+from resight.records import JUNK, Embeddings
+from resight.retrieval import drift as drifting
+from resight.retrieval.calibrate import both_sides, set_size, together
 from resight.retrieval.compare import Interval
 from resight.retrieval.conformal import coverage_by_identity
 from resight.retrieval.curves import Curve, curve
-from resight.retrieval.decide import Decision
+from resight.retrieval.decide import MATCH, NO_MATCH, UNSURE, Decision
+from resight.retrieval.drift import Drift
 from resight.retrieval.identity_bootstrap import draw, group_identities, independent, rate
 from resight.retrieval.operating import beyond, false_positives, rates_at
 from resight.retrieval.pairs import collect, step_of
 from resight.retrieval.probability import Reliability, reliability
 from resight.retrieval.protocols import Protocol, get
 from resight.retrieval.rank import MEMORY
+
+
+@dataclass(frozen=True)
+class Shares:
+    """How often each answer was given; the three add up to 1."""
+
+    match: float
+    unsure: float
+    no_match: float
 
 
 @dataclass(frozen=True, eq=False)
@@ -36,9 +48,12 @@ class DecisionReport:
         promised_coverage, coverage: the probability that a returned set holds a true match, for a query of somebody
             new: each identity counts once.
         set_size: images in a returned set, on average.
-        fpir: the share of searches for somebody who is not there that find a match, see
-            :class:`resight.retrieval.operating.Errors` for whose.
+        fpir: the share of searches for strangers that find a match. Strangers are the queries without a true match;
+            where there are none, every query is searched for in a gallery without its own identity.
         tpir: the share of the other searches whose first answer is right and a match.
+        first_known, first_strangers: what is said of the first answer of searches for somebody who is in the gallery,
+            right or wrong, and of searches for strangers.
+        searches: how many searches for strangers.
         eer: the equal error rate.
         curve: FMR and FNMR at every threshold, ready to be drawn with ``curve.roc()`` and ``curve.det()``.
         reliability: predicted against observed probabilities at a prior of 1/2; ``reliability.error`` is the expected
@@ -46,6 +61,7 @@ class DecisionReport:
         queries, identities: how many queries have an identity, and how many identities a true match.
         calibrated_identities: how many had one in the calibration.
         genuine, impostors: how many different pairs.
+        drift: whether the images are unlike the calibration's; None where there are too few to tell.
         protocol, metric: the rules that were followed.
     """
 
@@ -59,8 +75,11 @@ class DecisionReport:
     promised_coverage: float
     coverage: Interval
     set_size: float
-    fpir: float
-    tpir: float
+    fpir: Interval
+    tpir: Interval
+    first_known: Shares
+    first_strangers: Shares
+    searches: int
     eer: float
     curve: Curve
     reliability: Reliability
@@ -69,8 +88,20 @@ class DecisionReport:
     calibrated_identities: int
     genuine: int
     impostors: int
+    drift: Drift | None
     protocol: str
     metric: str
+
+    @property
+    def answers(self) -> dict[str, Shares]:
+        """What is said of genuine and of impostor pairs, and of the first answers of both kinds of searches."""
+        matched, wrong = 1 - self.fnmr.value, self.fmr.value
+        return {
+            "genuine pairs": Shares(matched, self.unsure_genuine, self.refused),
+            "impostor pairs": Shares(wrong, self.unsure_impostor, 1 - wrong - self.unsure_impostor),
+            "first answers, somebody who is there": self.first_known,
+            "first answers, strangers": self.first_strangers,
+        }
 
     @property
     def kept(self) -> bool:
@@ -93,11 +124,13 @@ class DecisionReport:
         plain = {
             name: asdict(value) if isinstance(value, Interval) else value
             for name, value in vars(self).items()
-            if name not in ("curve", "reliability")
+            if name not in ("curve", "reliability", "drift", "first_known", "first_strangers")
         }
         thin, fit = self.curve.thinned(), self.reliability
         return plain | {
             "kept": self.kept,
+            "answers": {name: asdict(shares) for name, shares in self.answers.items()},
+            "drift": None if self.drift is None else asdict(self.drift) | {"unlike": self.drift.unlike},
             "calibration_error": fit.error,
             "reliability": {name: getattr(fit, name).tolist() for name in ("predicted", "observed", "weight")},
             "curve": {name: getattr(thin, name).tolist() for name in ("thresholds", "fmr", "fnmr")},
@@ -157,6 +190,14 @@ def measure_decisions(
     near, far = (int(within[int(step_of([d])[0])]) for d in (decision.threshold, decision.no_match_beyond))
     refused = beyond(pairs, decision.no_match_beyond)
     whole = curve(pairs)
+    draws = draw(groups.count)
+
+    def of_queries(hits: NDArray[np.bool_], among: NDArray[np.bool_]) -> Interval:
+        part, whole = (np.bincount(groups.query[one], minlength=groups.count) for one in (hits, among))
+        return rate(part, whole, draws)
+
+    images = query if copies == 2 else together(query, gallery)
+    enough = int((np.asarray(images.identities) != JUNK).sum()) >= drifting.GROUP
     return DecisionReport(
         promised_fmr=decision.false_match_rate,
         fmr=fmr,
@@ -169,11 +210,14 @@ def measure_decisions(
         coverage=rate(
             np.bincount(owner, weights=shares, minlength=groups.count),
             np.bincount(owner, minlength=groups.count),
-            draw(groups.count),
+            draws,
         ),
         set_size=set_size(pairs, decision.set_distance),
-        fpir=float((nearest[strangers] <= threshold).mean()),
-        tpir=float(right.sum() / matched.sum()),
+        fpir=of_queries(strangers & (nearest <= threshold), strangers),
+        tpir=of_queries(right, matched),
+        first_known=_shares(decision, np.minimum(pairs.nearest_match, pairs.nearest_other)[matched]),
+        first_strangers=_shares(decision, nearest[strangers]),
+        searches=int(strangers.sum()),
         eer=whole.eer()[0],
         curve=whole,
         reliability=reliability(pairs, decision.knots),
@@ -182,9 +226,15 @@ def measure_decisions(
         calibrated_identities=decision.facts.identities,
         genuine=pairs.different_genuine,
         impostors=pairs.different_impostors,
+        drift=decision.drift(images) if enough else None,
         protocol=rules.name,
         metric=decision.metric,
     )
+
+
+def _shares(decision: Decision, distances: NDArray[np.float32]) -> Shares:
+    said = decision.decide(distances)
+    return Shares(*(float((said == word).mean()) for word in (MATCH, UNSURE, NO_MATCH)))
 
 
 def rate_text(rate: float | Interval) -> str:

@@ -15,6 +15,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from resight.errors import DataError
+from resight.retrieval.threads import spread
 
 Metric = Literal["euclidean", "cosine"]
 METRICS: tuple[str, ...] = get_args(Metric)
@@ -24,6 +25,7 @@ ROUNDING = 2.0**-52
 0; with D = 512 these are distances below 5e-7 of the vectors' length, about what float32 coordinates resolve."""
 
 TILE_QUERIES, TILE_GALLERY = 256, 4096  # 1 MiB + 16 MiB + 8 MiB of float64 at D = 512
+TOGETHER = 2**14  # float64 values in work at a time, row by row: more memory costs more than the arithmetic in it
 _ALIGN = 64  # edges of the grid are filled up with zero rows to a multiple of this
 _LONGEST = 1e18  # squares of longer vectors leave float32
 
@@ -68,7 +70,7 @@ class Distances:
             )
         self.query, self.gallery, self.metric = query, gallery, metric
         self.shape = (len(query), len(gallery))
-        self._squares = tuple(_squared_lengths(name, v, metric) for name, v in (("query", query), ("gallery", gallery)))
+        self.squares = tuple(_squared_lengths(name, v, metric) for name, v in (("query", query), ("gallery", gallery)))
 
     def block(self, rows: slice, columns: slice) -> NDArray[np.float32]:
         """The float32 distances of ``rows`` (start a multiple of TILE_QUERIES) to ``columns`` (of TILE_GALLERY)."""
@@ -97,7 +99,7 @@ class Distances:
         padded = np.zeros((-(-(stop - start) // _ALIGN) * _ALIGN, vectors.shape[1]))
         padded[: stop - start] = vectors[start:stop]
         if self.metric == "cosine":
-            padded[: stop - start] /= np.sqrt(self._squares[side][start:stop, None])
+            padded[: stop - start] /= np.sqrt(self.squares[side][start:stop, None])
         if side == 0:
             padded *= -1.0 if self.metric == "cosine" else -2.0
         return padded
@@ -109,9 +111,9 @@ class Distances:
             np.add(product, 1.0, out=out, casting="same_kind")
             noise: Any = np.float32(dimensions * ROUNDING)
         else:
-            squares = self._squares[0][row : row + len(out), None]
+            squares = self.squares[0][row : row + len(out), None]
             product += squares
-            np.add(product, self._squares[1][column : column + out.shape[1]], out=out, casting="same_kind")
+            np.add(product, self.squares[1][column : column + out.shape[1]], out=out, casting="same_kind")
             noise = (2 * dimensions * ROUNDING * squares).astype(np.float32)
         zero = out <= noise
         if zero.any():
@@ -122,9 +124,12 @@ class Distances:
 
 def _squared_lengths(name: str, vectors: NDArray[Any], metric: str) -> NDArray[np.float64]:
     squares = np.empty(len(vectors))
-    for start in range(0, len(vectors), TILE_GALLERY):
-        part = vectors[start : start + TILE_GALLERY].astype(np.float64)
-        squares[start : start + TILE_GALLERY] = np.einsum("nd,nd->n", part, part)
+
+    def work(rows: slice) -> None:
+        wide = vectors[rows].astype(np.float64)
+        squares[rows] = np.vecdot(wide, wide)
+
+    spread(work, len(squares), max(TOGETHER // vectors.shape[1], 1))
     if metric == "cosine" and not squares.all():
         raise DataError(
             f"The {name} vectors have {int((squares == 0).sum())} of length zero, first in row "

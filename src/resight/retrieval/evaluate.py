@@ -10,6 +10,7 @@ from resight.records import DISTRACTOR, JUNK, Embeddings, Report
 from resight.retrieval import metrics, protocols
 from resight.retrieval.protocols import Protocol
 from resight.retrieval.rank import MEMORY, Rerank, ranks_of_matches
+from resight.retrieval.tracks import by_track
 
 NO_IDENTITY = "the query is junk or a distractor"
 NOT_IN_GALLERY = "its identity is not in the gallery"
@@ -30,7 +31,7 @@ def evaluate(
     Args:
         query: Q embeddings with identities (and cameras, if the protocol needs them).
         gallery: G embeddings with the same columns, made by the same model.
-        protocol: "market1501" or "single_camera", see :mod:`resight.retrieval.protocols`.
+        protocol: "market1501", "single_camera" or "image_to_track", see :mod:`resight.retrieval.protocols`.
         metric: "euclidean" or "cosine", see :mod:`resight.retrieval.distance`.
         rerank: :class:`resight.KReciprocal` to sort by its distances instead; the report says which and with what
             parameters. It sees all queries and the whole gallery, junk included; the protocol is applied afterwards.
@@ -42,11 +43,14 @@ def evaluate(
 
     Raises:
         DataError: an unknown protocol or metric, dimensions or fingerprints that differ, a missing column, vectors
-            the metric cannot compare, an empty gallery, or no query with a true match.
+            the metric cannot compare, an empty gallery, a query whose own file would count as an answer, or no query
+            with a true match.
     """
     rules = protocols.get(protocol)
     check_same_model(query, gallery)
-    matches = ranks_of_matches(query, gallery, rules, metric, memory, rerank)
+    check_no_leak(query, gallery, rules)
+    ranked, distances = by_track(gallery, rerank) if rules.by_track else (gallery, rerank)
+    matches = ranks_of_matches(query, ranked, rules, metric, memory, distances)
     found = metrics.per_query(matches)
     kept = found.first_match > 0
     reasons = _reasons(query, gallery, ~kept)
@@ -70,6 +74,10 @@ def evaluate(
         metric=metric,
         reasons=reasons,
         rerank="" if rerank is None else str(rerank),
+        precision={
+            k: float(metrics.precision_at(matches, k)[kept].mean()) for k in metrics.PRECISION_AT if k <= len(ranked)
+        },
+        r_precision=float(found.r_precision[kept].mean()),
     )
 
 
@@ -80,6 +88,27 @@ def check_same_model(query: Embeddings, gallery: Embeddings) -> None:
             f"The query was embedded by {query.fingerprint} and the gallery by {gallery.fingerprint}, "
             "so their distances mean nothing: embed both with the same model and preprocessing."
         )
+
+
+def check_no_leak(query: Embeddings, gallery: Embeddings, rules: Protocol) -> None:
+    """Raise DataError where a query's own file stands in the gallery and the protocol does not leave it out for it."""
+    if rules.ignore_same_path or query.paths is None or gallery.paths is None:
+        return
+    if query.identities is None or gallery.identities is None or query.cameras is None or gallery.cameras is None:
+        return  # the protocol says what it misses
+    asked = set(query.paths.tolist())
+    stands: dict[str, list[int]] = {}
+    for g, path in enumerate(gallery.paths.tolist()):
+        if path in asked and gallery.identities[g] != JUNK:
+            stands.setdefault(path, []).append(g)
+    for q, path in enumerate(query.paths.tolist() if stands else ()):
+        for g in stands.get(path, ()) if query.identities[q] > DISTRACTOR else ():
+            same = query.identities[q] == gallery.identities[g]
+            if not (rules.ignore_same_camera and same and query.cameras[q] == gallery.cameras[g]):
+                raise DataError(
+                    f"{path} is query {q} and also image {g} of the gallery, which protocol {rules.name} does not "
+                    "leave out for it: take it out of one of them, or mend its labels."
+                )
 
 
 def _reasons(query: Embeddings, gallery: Embeddings, dropped: NDArray[np.bool_]) -> dict[str, int]:

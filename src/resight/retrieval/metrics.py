@@ -1,4 +1,4 @@
-"""CMC, average precision and inverse negative penalty, from the ranks of the true matches alone.
+"""CMC, average precision, inverse negative penalty and precisions, from the ranks of the true matches alone.
 
 With r_1 < ... < r_m the ranks (from 1) of a query's m true matches among its valid gallery images:
 
@@ -6,6 +6,8 @@ With r_1 < ... < r_m the ranks (from 1) of a query's m true matches among its va
 - AP = 1/m * sum_i i / r_i, the mean precision at the hits. This is what torchreid, fast-reid and the Bag of Tricks
   code compute; the MATLAB code of Market-1501 integrates by trapezoids and gives slightly larger numbers.
 - INP = m / r_m (Ye et al., "Deep Learning for Person Re-identification: A Survey and Outlook", TPAMI 2021).
+- P@k = #{i : r_i <= k} / k, the share of true matches among the first k. With fewer than k of them it stays below 1.
+- R-precision = #{i : r_i <= m} / m, the share of true matches among the first m, where there would be no other.
 
 Queries without a match (m = 0) have none of these and are left out of every mean.
 """
@@ -20,6 +22,7 @@ from numpy.typing import NDArray
 from resight.retrieval.rank import MatchRanks
 
 MOST_RANKS = 50
+PRECISION_AT = (1, 5, 10, 20, 50)
 
 
 class PerQuery(NamedTuple):
@@ -29,15 +32,17 @@ class PerQuery(NamedTuple):
         average_precision: (Q,) float64 in (0, 1].
         first_match: (Q,) int64 from 1.
         inverse_negative_penalty: (Q,) float64 in (0, 1].
+        r_precision: (Q,) float64 in [0, 1].
     """
 
     average_precision: NDArray[np.float64]
     first_match: NDArray[np.int64]
     inverse_negative_penalty: NDArray[np.float64]
+    r_precision: NDArray[np.float64]
 
 
 def per_query(matches: MatchRanks) -> PerQuery:
-    """The three quantities of every query."""
+    """The four quantities of every query."""
     ranks, offsets = matches.ranks, matches.offsets
     counts = np.diff(offsets)
     some = counts > 0
@@ -49,7 +54,22 @@ def per_query(matches: MatchRanks) -> PerQuery:
     precision[some] = total[some] / counts[some]
     first[some] = ranks[offsets[:-1][some]]
     penalty[some] = counts[some] / ranks[offsets[1:][some] - 1]
-    return PerQuery(precision, first, penalty)
+    return PerQuery(precision, first, penalty, _among_first(matches, counts))
+
+
+def precision_at(matches: MatchRanks, k: int) -> NDArray[np.float64]:
+    """(Q,) float64, P@k of every query; NaN where it has no true match."""
+    return _among_first(matches, np.full(len(matches.offsets) - 1, k))
+
+
+def _among_first(matches: MatchRanks, most: NDArray[np.int64]) -> NDArray[np.float64]:
+    """The share of each query's first ``most`` (Q,) that are true matches; NaN where it has none at all."""
+    counts = np.diff(matches.offsets)
+    owner = np.repeat(np.arange(len(counts)), counts)
+    found = np.bincount(owner[matches.ranks <= most[owner]], minlength=len(counts))
+    share = np.full(len(counts), np.nan)
+    np.divide(found, most, out=share, where=counts > 0)
+    return share
 
 
 def cmc(first_match: NDArray[np.int64], most: int = MOST_RANKS) -> dict[int, float]:

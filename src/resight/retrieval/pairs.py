@@ -179,7 +179,7 @@ def _take_out_matches(
         if not asked[q]:
             row[:] = np.inf
             continue
-        matches = stream.valid.matches(q)
+        matches = stream.valid.matches.of(q)
         matches = matches[(matches >= start) & (matches < start + len(row))]
         if len(matches):
             yield q, row, matches

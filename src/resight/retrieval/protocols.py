@@ -21,12 +21,15 @@ class Protocol:
         ignore_same_camera: leave out the query's identity on the query's own camera (neither right nor wrong).
         ignore_same_path: leave out the very image of the query, recognised by its path where paths are known.
         summary: one sentence for reports.
+        by_track: rank the gallery's tracks instead of its images, each as near as the nearest of its images
+            (see :mod:`resight.retrieval.tracks`).
     """
 
     name: str
     ignore_same_camera: bool
     ignore_same_path: bool
     summary: str
+    by_track: bool = False
 
 
 market1501 = Protocol(
@@ -35,7 +38,8 @@ market1501 = Protocol(
     ignore_same_path=False,
     summary="Images of the same identity on the query's own camera and junk are left out; distractors stay in.",
 )
-"""Zheng et al., "Scalable Person Re-identification: A Benchmark", ICCV 2015; also what MSMT17 and VeRi-776 use."""
+"""Zheng et al., "Scalable Person Re-identification: A Benchmark", ICCV 2015; also what MSMT17, CUHK03 (767/700) and
+VERI-Wild use, and VeRi-776 from image to image."""
 
 single_camera = Protocol(
     "single_camera",
@@ -45,7 +49,18 @@ single_camera = Protocol(
 )
 """For data from one camera, or where cameras are unknown; the query set may be the gallery itself."""
 
-PROTOCOLS = {protocol.name: protocol for protocol in (market1501, single_camera)}
+image_to_track = Protocol(
+    "image_to_track",
+    ignore_same_camera=True,
+    ignore_same_path=False,
+    summary="Tracks are ranked, each as near as its nearest image; tracks of the same identity on the query's own "
+    "camera and junk are left out; distractors stay in.",
+    by_track=True,
+)
+"""Liu et al., "A Deep Learning-based Approach to Progressive Vehicle Re-identification for Urban Surveillance", ECCV
+2016: how VeRi-776 was measured first."""
+
+PROTOCOLS = {protocol.name: protocol for protocol in (market1501, single_camera, image_to_track)}
 
 
 def get(name: str | Protocol) -> Protocol:

@@ -23,8 +23,11 @@ from numpy.typing import NDArray
 from resight.errors import DataError
 from resight.records import Embeddings, Ranking
 from resight.retrieval import distance as grid
+from resight.retrieval.counting import Counter
 from resight.retrieval.distance import Distances
+from resight.retrieval.nearest import nearest
 from resight.retrieval.protocols import Protocol
+from resight.retrieval.rough import Rough
 from resight.retrieval.validity import Validity
 
 MEMORY = 256 * 2**20
@@ -80,8 +83,7 @@ class Stream:
         memory: int,
         rerank: Rerank | None = None,
     ) -> None:
-        if not len(gallery):
-            raise DataError("The gallery is empty, so there is nothing to search in: check what was embedded.")
+        check_gallery(gallery)
         self.valid = Validity(query, gallery, protocol)
         self.distances: Blocks
         if rerank is None:
@@ -114,6 +116,12 @@ class Stream:
             yield start, block
 
 
+def check_gallery(gallery: Embeddings) -> None:
+    """Raise DataError where there is nothing to search in."""
+    if not len(gallery):
+        raise DataError("The gallery is empty, so there is nothing to search in: check what was embedded.")
+
+
 def ranks_of_matches(
     query: Embeddings,
     gallery: Embeddings,
@@ -135,22 +143,27 @@ def ranks_of_matches(
     Raises:
         DataError: dimensions or columns that do not fit, an empty gallery, or vectors the metric cannot compare.
     """
+    if rerank is None:
+        check_gallery(gallery)
+        valid = Validity(query, gallery, protocol)
+        rough = Rough(query.vectors, gallery.vectors, metric)
+        return MatchRanks(Counter(rough, valid, memory).ranks(), valid.matches.offsets)
     stream = Stream(query, gallery, metric, protocol, memory, rerank)
     counts = np.zeros(len(query), np.int64)
     found: list[NDArray[np.int64]] = []
     for rows in stream.blocks():
-        matches = [stream.valid.matches(q) for q in range(rows.start, rows.stop)]
+        true = [stream.valid.matches.of(q) for q in range(rows.start, rows.stop)]
         chunks = list(stream.chunks(rows)) if stream.whole else None
-        near = [np.empty(len(of_one), np.float32) for of_one in matches]
+        near = [np.empty(len(of_one), np.float32) for of_one in true]
         for start, block in chunks or stream.chunks(rows):
-            for row, of_one, distances in zip(block, matches, near, strict=True):
+            for row, of_one, distances in zip(block, true, near, strict=True):
                 here = (of_one >= start) & (of_one < start + len(row))
                 distances[here] = row[of_one[here] - start]
-        ranks = [np.ones(len(of_one), np.int64) for of_one in matches]
+        ranks = [np.ones(len(of_one), np.int64) for of_one in true]
         for start, block in chunks or stream.chunks(rows):
-            for row, of_one, distances, rank in zip(block, matches, near, ranks, strict=True):
+            for row, of_one, distances, rank in zip(block, true, near, ranks, strict=True):
                 rank += _before(row, of_one - start, distances)
-        counts[rows] = [len(of_one) for of_one in matches]
+        counts[rows] = [len(of_one) for of_one in true]
         found += [np.sort(rank) for rank in ranks]
     offsets = np.concatenate([[0], np.cumsum(counts)])
     return MatchRanks(np.concatenate([np.empty(0, np.int64), *found]), offsets)
@@ -215,6 +228,11 @@ def topk(
     """
     if k < 1:
         raise DataError(f"topk was asked for {k} neighbours: ask for at least 1.")
+    if rerank is None:
+        check_gallery(gallery)
+        valid = Validity(query, gallery, protocol)
+        rough = Rough(query.vectors, gallery.vectors, metric)
+        return Ranking(*nearest(rough, k, valid.kept, valid.left_out, memory))
     stream = Stream(query, gallery, metric, protocol, memory, rerank)
     indices = np.full((len(query), k), -1, np.int64)
     distances = np.full((len(query), k), np.inf, np.float32)

@@ -23,7 +23,8 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import sparse
 
-from resight.retrieval.neighbours import Neighbours, dissimilarities, dissimilarity
+from resight.retrieval.neighbours import Neighbours
+from resight.retrieval.rough import dissimilarities, dissimilarity
 
 Rows: TypeAlias = Any  # scipy.sparse.csr_array, which tells a type checker nothing
 _csr: Any = sparse.csr_array
@@ -54,7 +55,7 @@ def encode(vectors: NDArray[np.float32], near: Neighbours, metric: str, k1: int,
         expanded = _expand(reciprocal[start : start + _BLOCK], half)
         entries = np.diff(expanded.indptr)
         rows = np.repeat(np.arange(start, start + len(entries)), entries)
-        weights = np.exp(-dissimilarities(vectors, rows, expanded.indices, metric) / largest[rows])
+        weights = np.exp(-dissimilarities(vectors, vectors, rows, expanded.indices, metric) / largest[rows])
         weights /= np.repeat(np.add.reduceat(weights, expanded.indptr[:-1]), entries)  # no row is empty
         parts.append(_csr((weights, expanded.indices, expanded.indptr), shape=expanded.shape))
     encoded = _stack(parts, format="csr")

@@ -7,7 +7,50 @@ from collections.abc import Sequence
 import numpy as np
 
 from resight.errors import DataError
-from resight.records import Report
+from resight.records import DISTRACTOR, Embeddings, Report
+from resight.retrieval.evaluate import evaluate
+from resight.retrieval.protocols import Protocol
+
+
+def single_shot(
+    query: Embeddings,
+    gallery: Embeddings,
+    *,
+    draws: int = 20,
+    seed: int = 0,
+    protocol: str | Protocol = "market1501",
+    metric: str = "euclidean",
+) -> list[Report]:
+    """One report for each of several random galleries that hold one image of each identity.
+
+    This is how CUHK03 was measured first (Li et al., "DeepReID", CVPR 2014): queries of one camera, one gallery image
+    of each of 100 people from the other, 20 draws; :func:`summarise` averages them. All queries of a draw search the
+    same gallery, and its mAP is of that gallery too.
+
+    Args:
+        query: Q embeddings.
+        gallery: G embeddings to draw from. Distractors, of which each is somebody else, stay in; junk does not.
+        draws: how many, at least 1.
+        seed: another one for other draws.
+        protocol, metric: as for :func:`resight.evaluate`.
+
+    Raises:
+        DataError: ``draws`` below 1, a gallery without identities, or what :func:`resight.evaluate` refuses.
+    """
+    if draws < 1:
+        raise DataError(f"A single-shot evaluation was asked for {draws} draws: ask for at least 1.")
+    who = gallery.identities
+    if who is None:
+        raise DataError(
+            "The gallery embeddings have no identities, of which one image each is drawn: pass identities=..."
+        )
+    reports = []
+    for draw in range(draws):
+        order = np.random.default_rng([seed, draw]).permutation(np.flatnonzero(who > DISTRACTOR))
+        drawn = order[np.unique(who[order], return_index=True)[1]]
+        which = np.sort(np.concatenate([drawn, np.flatnonzero(who == DISTRACTOR)]))
+        reports.append(evaluate(query, gallery.take(which), protocol=protocol, metric=metric))
+    return reports
 
 
 def summarise(reports: Sequence[Report]) -> dict[str, tuple[float, float]]:

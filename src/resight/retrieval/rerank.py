@@ -31,9 +31,10 @@ from numpy.typing import NDArray
 from resight.errors import DataError
 from resight.records import Embeddings
 from resight.retrieval.distance import Distances
-from resight.retrieval.neighbours import dissimilarity, neighbours
+from resight.retrieval.neighbours import neighbours
 from resight.retrieval.rank import MEMORY
 from resight.retrieval.reciprocal import Rows, encode
+from resight.retrieval.rough import dissimilarity
 
 
 @dataclass(frozen=True)

@@ -135,7 +135,7 @@ def choose_threshold(
     stream = Stream(query, gallery, metric, rules, memory)
     found: list[NDArray[np.float32]] = [np.empty(0, np.float32)]
     for q, start, row in _rows(stream):
-        matches = stream.valid.matches(q) - start
+        matches = stream.valid.matches.of(q) - start
         found.append(row[matches[(matches >= 0) & (matches < len(row))]])
     right = np.sort(np.concatenate(found))
     if not len(right):
@@ -146,7 +146,7 @@ def choose_threshold(
     candidates, counts = np.unique(right, return_counts=True)
     returned = np.zeros(len(candidates), np.int64)
     for q, _, row in _rows(stream):
-        if len(stream.valid.matches(q)):  # the same queries as in the recall
+        if len(stream.valid.matches.of(q)):  # the same queries as in the recall
             near = row[row <= candidates[-1]]
             returned += np.bincount(np.searchsorted(candidates, near, "left"), minlength=len(returned))
     hits = np.cumsum(counts)
@@ -217,7 +217,7 @@ def measure_returned(
     valid = Validity(query, gallery, rules)
     counts = []  # per evaluated query: returned, right among them, right in the gallery
     for q in range(len(query)):
-        matches = valid.matches(q)
+        matches = valid.matches.of(q)
         if len(matches):
             found = returned.of(q)
             counts.append((len(found), int(np.isin(found, matches).sum()), len(matches)))

@@ -1,0 +1,85 @@
+"""How many gallery images stand before each true match, without a sort and without the Q x G matrix.
+
+The wrong answers before a match are counted by rough distances; only those about as near as the match itself, for all
+that the rounding of float32 tells, are looked at in float64. The matches of a query are few and sorted exactly.
+
+Shape letters: ``Q`` queries, ``G`` gallery, ``D`` embedding, ``M`` true matches of all queries, ``m`` of one of them.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+
+from resight.retrieval.rough import Block, Floats, Rough
+from resight.retrieval.validity import Validity
+
+_SPARSE = 24  # to pick n of G images and sort them takes as long as to count the images before n / G * _SPARSE matches
+
+Indices = NDArray[np.int64]
+
+
+class Counter:
+    """The ranks of the true matches of Q queries.
+
+    Args:
+        rough: the distances of the queries to the gallery.
+        valid: which gallery images count for which query, and which of them match.
+        memory: bytes for a block of distances and a copy of the gallery images it is of.
+    """
+
+    def __init__(self, rough: Rough, valid: Validity, memory: int) -> None:
+        self._rough, self._valid = rough, valid
+        self._owner, self._offsets = valid.matches.owners(), valid.matches.offsets
+        distances = rough.exact(self._owner, valid.matches.images)
+        order = np.lexsort((valid.matches.images, distances, self._owner))
+        self._image, self._distance = valid.matches.images[order], distances[order]
+        self._low, self._high = rough.window(self._owner, self._distance)
+        self._before = np.arange(len(order)) - self._offsets[self._owner]  # the matches before it, for a start
+        self._memory = memory
+
+    def ranks(self) -> Indices:
+        """(M,) from 1, ascending within each query."""
+        self._rough.each(self._valid.kept, self._memory, self._count)
+        return self._before + 1
+
+    def _count(self, block: Block) -> None:
+        """Add what stands before the matches of the block's queries among its images."""
+        block.hide(self._valid.matches)
+        block.hide(self._valid.left_out)
+        unsure: list[tuple[int, Indices]] = []
+        offsets = self._offsets[block.rows.start : block.rows.stop + 1].tolist()
+        for row, first, last in zip(block.products, offsets[:-1], offsets[1:], strict=True):
+            row += block.squares
+            matches, count = last - first, 0
+            while matches:
+                reached = row <= self._high[first + matches - 1]
+                count = int(np.count_nonzero(reached))
+                if count * _SPARSE <= matches * len(row):
+                    break
+                match, matches = first + matches - 1, matches - 1
+                sure = np.count_nonzero(row < self._low[match])
+                self._before[match] += sure
+                if count > sure:
+                    unsure.append((match, np.flatnonzero(reached & (row >= self._low[match]))))
+            if matches and count:
+                unsure += self._sparse(row, np.flatnonzero(reached), slice(first, first + matches))
+        if unsure:
+            match = np.repeat([match for match, _ in unsure], [len(near) for _, near in unsure])
+            image = block.images[np.concatenate([near for _, near in unsure])]
+            apart, limit = self._rough.exact(self._owner[match], image), self._distance[match]
+            nearer = (apart < limit) | ((apart == limit) & (image < self._image[match]))
+            np.add.at(self._before, match[nearer], 1)
+
+    def _sparse(self, row: Floats, near: Indices, matches: slice) -> list[tuple[int, Indices]]:
+        """Add what is sure among the images ``near`` that may stand before the last of ``matches``; return the rest."""
+        values = row[near]
+        ordered = np.sort(values)
+        sure = ordered.searchsorted(self._low[matches], "left")
+        reached = ordered.searchsorted(self._high[matches], "right")
+        self._before[matches] += sure
+        found = []
+        for m in np.flatnonzero(reached > sure).tolist():
+            match = matches.start + m
+            found.append((match, near[(values >= self._low[match]) & (values <= self._high[match])]))
+        return found
