@@ -27,7 +27,7 @@ def one_sentence(err: str) -> str:
 @pytest.mark.parametrize(
     "command",
     [[], ["demo"], ["data"], ["data", "check"], ["data", "stats"], ["models"], ["models", "list"], ["models", "show"],
-     ["train"], ["evaluate"], ["report"]],
+     ["train"], ["evaluate"], ["compare"], ["group"], ["report"]],
 )  # fmt: skip
 def test_help_says_what_it_does(shell: Shell, command: list[str]) -> None:
     code, out, _ = shell(*command, "--help")

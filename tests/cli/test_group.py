@@ -43,3 +43,22 @@ def test_groups_of_a_folder(folder: Path, monkeypatch: pytest.MonkeyPatch, capfd
     assert all(Path(row["image"]).is_file() for row in rows)
     page = sheet.read_text(encoding="utf-8")
     assert "contains pictures" in page and page.count("data:image/jpeg") == min(16, len(rows))
+
+
+def test_groups_as_folders(folder: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]) -> None:
+    images, table = folder / "people" / "query", folder / "groups.csv"
+    arguments = (images, "-m", folder / "model.safetensors", "-o", table, "--threshold", 0)
+    assert shell(monkeypatch, *arguments, "--folders", folder / "who", "--json") == 0
+    told = json.loads(capfd.readouterr().out)
+    assert told["folders"] == str(folder / "who")
+    for row in csv.DictReader(table.open(encoding="utf-8")):
+        place = folder / "who" / row["group"].zfill(len(str(told["groups"] - 1)))
+        (link,) = place.iterdir()
+        assert link.is_symlink() and link.resolve() == Path(row["image"]).resolve()
+    table.unlink()
+    assert shell(monkeypatch, *arguments, "--folders", folder / "who", "--copy") == 2
+    assert "is never written over" in capfd.readouterr().err and not table.exists()
+    assert shell(monkeypatch, *arguments, "--copy") == 2 and "add --folders DIR" in capfd.readouterr().err
+    assert shell(monkeypatch, *arguments, "--folders", folder / "copies", "--copy") == 0
+    copies = [path for path in (folder / "copies").rglob("*.jpg") if not path.is_symlink()]
+    assert len(copies) == told["images"] and f"written: {folder / 'copies'}" in capfd.readouterr().err

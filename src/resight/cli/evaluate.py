@@ -41,13 +41,25 @@ def evaluate(
     lambda_value: Annotated[
         float | None, typer.Option("--lambda", help="Re-ranking: the share of the original distance (0.3).")
     ] = None,
+    sure: Annotated[
+        bool, typer.Option("--intervals", help="Also 95% intervals of mAP, R1, R5 and R10, by drawing queries.")
+    ] = False,
+    decide: Annotated[
+        bool, typer.Option("--decide", help="Also what the calibrated decision in the model's card does here.")
+    ] = False,
     json: Annotated[bool, Json] = False,
 ) -> None:
     """Embed query and gallery and measure CMC, mAP and mINP by the data set's own protocol."""
+    from dataclasses import asdict
+
     from resight import datasets
+    from resight.cli.decision_table import show
+    from resight.embedding.calibrated import decision_of
     from resight.embedding.measure import measure, measure_repeats
     from resight.errors import RecipeError
     from resight.models.load import load_any
+    from resight.retrieval.compare import intervals
+    from resight.retrieval.decision_report import measure_decisions
     from resight.retrieval.evaluate import evaluate as rank
     from resight.retrieval.repeats import summarise
     from resight.retrieval.rerank import KReciprocal
@@ -59,12 +71,19 @@ def evaluate(
         raise RecipeError("--k1, --k2 and --lambda are parameters of re-ranking: add --rerank.")
     if rerank and repeats > 1:
         raise RecipeError("--rerank measures one draw of query and gallery: leave out --repeats or --rerank.")
+    if repeats > 1 and (decide or sure):
+        raise RecipeError("--decide and --intervals are about one draw of query and gallery: leave out --repeats.")
+    if decide and flip:
+        raise RecipeError("The decision was calibrated on embeddings without mirrored images: leave out --flip.")
     ways: list[KReciprocal | None] = [None, KReciprocal(**parameters)] if rerank else [None]
     chosen: dict[str, Any] = {}
     for option in options or ():
         assign(chosen, option)
     kind = name or datasets.detect(data)
     loaded = load_any(model, weights, height=height, width=width)
+    decision = decision_of(loaded) if decide else None
+    if decision and metric and decision.metric not in metric:
+        raise RecipeError(f"The decision is about {decision.metric} distances: add --metric {decision.metric}.")
     if repeats > 1:
         draws = [datasets.load(kind, data, **chosen, repeat=at) for at in range(repeats)]
         with bar("embedding", json) as progress:
@@ -86,8 +105,20 @@ def evaluate(
         for wanted in metric or [report.metric]
         for way in ways
     ]
+    between = [intervals(one) if sure else {} for one in reports]
+    decided = measure_decisions(decision, query, gallery, data_set.protocol) if decision else None
     if json:
-        print_json([one.numbers() | {"data": data_set.name} for one in reports])
+        plain = [one.numbers() | {"data": data_set.name} for one in reports]
+        for entry, ranges in zip(plain, between, strict=True):
+            entry |= {"intervals": {name: asdict(value) for name, value in ranges.items()}} if sure else {}
+            if decided and (entry["metric"], entry["rerank"]) == (decided.metric, ""):
+                entry |= {"decision": decided.numbers()}
+        print_json(plain)
         return
-    for one in reports:
+    for one, ranges in zip(reports, between, strict=True):
         out.print(f"{data_set.name}: {one}", markup=False)
+        if sure:
+            each = "  ".join(f"{name} {value}" for name, value in ranges.items())
+            out.print(f"95% intervals over the queries: {each}", markup=False)
+    if decided:
+        show(data_set.name, decided)

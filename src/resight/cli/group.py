@@ -26,6 +26,10 @@ def group(
         "groups.csv"
     ),
     sheet: Annotated[Path | None, typer.Option(help="Also write a contact sheet, an HTML file with pictures.")] = None,
+    folders: Annotated[
+        Path | None, typer.Option(help="Also make this new folder, with one folder per group and links to its images.")
+    ] = None,
+    copy: Annotated[bool, typer.Option("--copy", help="Copy the images into --folders instead of linking.")] = False,
     batch_size: Annotated[int, typer.Option(min=1)] = 64,
     json: Annotated[bool, Json] = False,
 ) -> None:
@@ -36,9 +40,13 @@ def group(
     from resight.embedding.embedder import Embedder
     from resight.models.load import load_any
     from resight.report.contact import write_contact
+    from resight.retrieval.group import check_folders, write_folders, write_groups
     from resight.retrieval.group import group as put_together
-    from resight.retrieval.group import write_groups
 
+    if copy and not folders:
+        raise RecipeError("--copy says how to fill --folders: add --folders DIR.")
+    if folders:
+        check_folders(folders, images, copy)
     loaded = load_any(model)
     limit = loaded.card.threshold if threshold is None else threshold
     if limit is None:
@@ -53,11 +61,14 @@ def group(
     if sheet:
         title = f"Who appears in {images.name}"
         write_contact(sheet, title=title, paths=paths, groups=groups, threshold=limit, metric=loaded.card.metric)
+    if folders:
+        write_folders(folders, paths, groups, copy=copy)
     count = int(groups.max()) + 1
     if json:
-        print_json({"images": len(groups), "groups": count, "threshold": limit, "file": output, "sheet": sheet})
+        files = {"file": output, "sheet": sheet, "folders": folders}
+        print_json({"images": len(groups), "groups": count, "threshold": limit} | files)
         return
     out.print(f"{len(groups):,} images in {count:,} groups ({loaded.card.metric} distance up to {limit:.4g}).")
-    for file in (output, sheet):
+    for file in (output, sheet, folders):
         if file:
             err.print(f"written: {file}", markup=False)

@@ -39,7 +39,22 @@ def _root(
     pass
 
 
-for _command in ("demo", "data", "models", "train", "evaluate", "attributes", "course", "group", "calibrate", "report"):
+for _command in (
+    "demo",
+    "data",
+    "models",
+    "train",
+    "evaluate",
+    "embed",
+    "engines",
+    "export",
+    "attributes",
+    "course",
+    "group",
+    "calibrate",
+    "compare",
+    "report",
+):
     import_module(f"resight.cli.{_command}").add(app)
 
 

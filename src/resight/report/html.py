@@ -18,10 +18,14 @@ from resight.errors import DataError
 from resight.files import write_text
 from resight.images.decode import decode
 from resight.records import Embeddings, Report
-from resight.report import facts, plots
+from resight.report import decisions, facts, plots
 from resight.report.inside import Inside
+from resight.report.lists import entries
 from resight.report.pictures import Decode, Pictures
 from resight.retrieval import protocols
+from resight.retrieval.compare import intervals
+from resight.retrieval.decide import Decision
+from resight.retrieval.decision_report import rate_text
 from resight.retrieval.protocols import Protocol
 
 _NOT_LOSSES = {"epoch", "step", "lr", "seconds", "images_per_second", "size"}
@@ -66,7 +70,8 @@ def write(
         baseline: an earlier report to compare with.
         history: the training history, one mapping per epoch with "epoch" and numbers (losses, "lr", "mAP", "R1").
         recipe: the text of the recipe.
-        card: the model's card as plain data; its "threshold" is marked among the distances.
+        card: the model's card as plain data; its "threshold" is marked among the distances, and what its "decision"
+            does on these embeddings has a section of its own.
         attributes: how right the model's attributes are, where it predicts any.
         inside: what can be seen inside the model, if anything.
         ranked: how many gallery images to show per query.
@@ -77,7 +82,8 @@ def write(
         The path written. A picture that cannot be read leaves a gap in the file, which says so.
 
     Raises:
-        DataError: a report that does not belong to these embeddings, or embeddings without identities.
+        DataError: a report that does not belong to these embeddings, embeddings without identities, or a decision of
+            another model.
         ResightError: the file cannot be written.
     """
     rules = protocols.get(protocol)
@@ -94,6 +100,8 @@ def write(
     shown = Pictures(images or decode) if pictures and query.paths is not None and gallery.paths is not None else None
     groups = _groups(report, query, gallery, rules, metric, shown, ranked, queries_shown)
     pairs = facts.camera_pairs(query, gallery, rules, metric)
+    known = (card or {}).get("decision")
+    decision = Decision.from_plain(known) if known else None
     page = (
         environment()
         .get_template("template.html.j2")
@@ -103,12 +111,14 @@ def write(
             rules=rules,
             baseline=baseline,
             numbers=_numbers(report, baseline),
+            between=intervals(report),
             shift=_shift(report, baseline),
             cmc=_cmc(report, baseline),
             distances=_distances(query, gallery, rules, metric, card),
             precision=_precision(report),
             pairs=pairs,
             tint=_tint(pairs),
+            decided=decisions.look(decision, query, gallery, rules, metric) if decision else None,
             attributes=attributes,
             inside=inside,
             groups=groups,
@@ -117,7 +127,7 @@ def write(
             wanted_pictures=pictures,
             training=_training(history or ()),
             recipe=recipe,
-            card=_card(card),
+            card=_card(card, decision),
             fingerprint=query.fingerprint or gallery.fingerprint,
             version=resight.__version__,
         )
@@ -138,9 +148,11 @@ def environment() -> jinja2.Environment:
     )
     environment.filters["percent"] = lambda value: f"{value:.1%}"
     environment.filters["rate"] = lambda value: "\u2013" if value is None or value != value else f"{value:.1%}"
+    environment.filters["exact"] = lambda value: "\u2013" if value is None else rate_text(value)
     environment.filters["signed"] = lambda value: f"{100 * value:+.1f}"
     environment.filters["distance"] = lambda value: f"{value:.{3 if value < 2 else 2 if value < 10 else 1}f}"
     environment.filters["trend"] = lambda value: "up" if value > 0.0005 else "down" if value < -0.0005 else ""
+    environment.filters["sentence"] = lambda value: f"{str(value)[:1].upper()}{str(value)[1:]}."
     environment.filters["count"] = lambda value: f"{value:,}"
     return environment
 
@@ -252,30 +264,10 @@ def _groups(
 ) -> list[tuple[str, list[dict[str, Any]]]]:
     """(title, one entry per query) for the ranked lists."""
 
-    def picture(of: Embeddings, index: int) -> dict[str, Any]:
-        return {
-            "picture": shown.of(str(of.paths[index])) if shown and of.paths is not None else None,
-            "camera": None if of.cameras is None else int(of.cameras[index]),
-            "name": "" if of.paths is None else Path(str(of.paths[index])).name,
-        }
-
-    groups = []
-    for name, which in facts.choose_queries(report, queries_shown):
-        lists = facts.ranked_lists(query, gallery, which, ranked, rules, metric)
-        entries = []
-        for q, answers in zip(which.tolist(), lists, strict=True):
-            assert query.identities is not None
-            entries.append(
-                picture(query, q)
-                | {
-                    "identity": int(query.identities[q]),
-                    "precision": float(report.average_precision[q]),
-                    "first": int(report.first_match[q]),
-                    "answers": [picture(gallery, answer.index) | vars(answer) for answer in answers],
-                }
-            )
-        groups.append((name, entries))
-    return groups
+    return [
+        (name, entries(report, query, gallery, which, ranked, rules, metric, shown))
+        for name, which in facts.choose_queries(report, queries_shown)
+    ]
 
 
 def _training(history: Sequence[Mapping[str, Any]]) -> list[tuple[str, plots.Chart]]:
@@ -316,10 +308,10 @@ def _is_number(value: Any) -> bool:
     return isinstance(value, (int, float)) and bool(np.isfinite(float(value)))
 
 
-def _card(card: Mapping[str, Any] | None) -> list[tuple[str, str, bool]]:
-    """(name, text, whether it is a block of JSON) of a card's fields that hold something."""
+def _card(card: Mapping[str, Any] | None, decision: Decision | None) -> list[tuple[str, str, bool]]:
+    """(name, text, whether it is a block of JSON) of a card's fields that hold something; the decision in words."""
     rows = []
-    for name, value in (card or {}).items():
+    for name, value in {**(card or {}), **({"decision": str(decision)} if decision else {})}.items():
         nested = isinstance(value, (Mapping, list, tuple))
         if value is None or (nested and not value) or value == "":
             continue

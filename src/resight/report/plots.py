@@ -14,6 +14,7 @@ from markupsafe import Markup, escape
 
 WIDTH, HEIGHT = 420, 280
 LEFT, RIGHT, TOP, BOTTOM = 64, 22, 12, 44
+_LINE, _LETTER = 14, 7  # the space of a line and of a letter
 
 
 @dataclass(frozen=True)
@@ -73,15 +74,21 @@ class _Axes:
     def frame(self, x_label: str, y_label: str, x_text: Callable[[float], str], y_text: Callable[[float], str]) -> str:
         base = HEIGHT - BOTTOM
         parts = []
+        free = math.inf  # labels that would stand on one another are left out
         for value in self.y_ticks:
             y = self.y(value)
             parts.append(f'<line class="grid" x1="{LEFT}" x2="{WIDTH - RIGHT}" y1="{y:.1f}" y2="{y:.1f}"/>')
-            parts.append(f'<text x="{LEFT - 8}" y="{y + 4:.1f}" text-anchor="end">{escape(y_text(value))}</text>')
+            if y <= free:
+                parts.append(f'<text x="{LEFT - 8}" y="{y + 4:.1f}" text-anchor="end">{escape(y_text(value))}</text>')
+                free = y - _LINE
+        free = -math.inf
         for value in self.x_ticks:
             if self.x_low <= value <= self.x_high:
-                x = self.x(value)
+                x, text = self.x(value), x_text(value)
                 parts.append(f'<line class="axis" x1="{x:.1f}" x2="{x:.1f}" y1="{base}" y2="{base + 4}"/>')
-                parts.append(f'<text x="{x:.1f}" y="{base + 18}" text-anchor="middle">{escape(x_text(value))}</text>')
+                if x - _LETTER * len(text) / 2 >= free:
+                    parts.append(f'<text x="{x:.1f}" y="{base + 18}" text-anchor="middle">{escape(text)}</text>')
+                    free = x + _LETTER * (len(text) / 2 + 1)
         parts.append(f'<line class="axis" x1="{LEFT}" x2="{WIDTH - RIGHT}" y1="{base}" y2="{base}"/>')
         middle = (LEFT + WIDTH - RIGHT) / 2
         parts.append(
@@ -109,6 +116,8 @@ def lines(
     y_label: str,
     alt: str,
     x_ticks: Sequence[float] | None = None,
+    y_ticks: Sequence[float] | None = None,
+    x_text: Callable[[float], str] = plain,
     y_text: Callable[[float], str] = plain,
 ) -> Chart:
     """Curves over a common axis; a curve of one point is drawn as a dot.
@@ -118,7 +127,8 @@ def lines(
         x_label, y_label: what the axes mean, with units.
         alt: what the picture shows, in words.
         x_ticks: where to mark the x axis, if round numbers will not do.
-        y_text: how to write a number on the y axis.
+        y_ticks: where to mark the y axis, from end to end, if round numbers will not do.
+        x_text, y_text: how to write a number on either axis.
     """
     points = [
         [(x, y) for x, y in zip(line.x, line.y, strict=True) if math.isfinite(x) and math.isfinite(y)]
@@ -127,17 +137,20 @@ def lines(
     xs, ys = [x for part in points for x, _ in part], [y for part in points for _, y in part]
     low, high = min(xs), max(xs)
     axes = _Axes(
-        x_ticks or ticks(low, high), ticks(min(ys), max(ys)), (low, high) if high > low else (low - 1, low + 1)
+        x_ticks or ticks(low, high),
+        y_ticks or ticks(min(ys), max(ys)),
+        (low, high) if high > low else (low - 1, low + 1),
     )
-    body = axes.frame(x_label, y_label, plain, y_text)
+    body = axes.frame(x_label, y_label, x_text, y_text)
     for number, (line, part) in enumerate(zip(series, points, strict=True)):
         dash = " dashed" if line.dashed else ""
         path = " ".join(f"{axes.x(x):.1f},{axes.y(y):.1f}" for x, y in part)
         body += f'<polyline class="line s{number}{dash}" points="{path}"/>'
         if len(part) <= 30:
+            radius = 4 if len(part) == 1 else 2.5
             body += "".join(
-                f'<circle class="dot s{number}" cx="{axes.x(x):.1f}" cy="{axes.y(y):.1f}" r="2.5">'
-                f"<title>{escape(line.name)}: {escape(y_text(round(y, 4)))} at {plain(x)}</title></circle>"
+                f'<circle class="dot s{number}" cx="{axes.x(x):.1f}" cy="{axes.y(y):.1f}" r="{radius}">'
+                f"<title>{escape(line.name)}: {escape(y_text(round(y, 4)))} at {escape(x_text(x))}</title></circle>"
                 for x, y in part
             )
     legend = [(f"s{number}", line.name) for number, line in enumerate(series)] if len(series) > 1 else []

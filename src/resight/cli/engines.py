@@ -1,0 +1,52 @@
+"""``resight engines``."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from rich.table import Table
+
+from resight.cli.console import Json, out, print_json
+
+
+def add(app: typer.Typer) -> None:
+    """Put the command into the application."""
+    app.command("engines")(engines)
+
+
+def engines(
+    model: Annotated[
+        str | None, typer.Argument(help="A run folder, a weight file with its card, or an architecture's name.")
+    ] = None,
+    weights: Annotated[Path | None, typer.Option(help="Weights for an architecture given by name.")] = None,
+    measure: Annotated[bool, typer.Option("--measure", help="Measure now, and keep the result.")] = False,
+    batch_size: Annotated[int, typer.Option(min=1)] = 64,
+    height: Annotated[int | None, typer.Option(min=16, help="Input height, for a model without a card.")] = None,
+    width: Annotated[int | None, typer.Option(min=16, help="Input width, for a model without a card.")] = None,
+    json: Annotated[bool, Json] = False,
+) -> None:
+    """What can compute embeddings here, and how fast it computes those of a model: what engine "auto" goes by."""
+    from resight.embedding.engines import auto
+    from resight.embedding.engines.build import PACKAGES, installed
+    from resight.errors import RecipeError
+    from resight.models.load import load_any
+
+    if measure and model is None:
+        raise RecipeError("--measure measures a model: name one, as in resight engines osnet_x0_25 --measure.")
+    here, rates = installed(), auto.Rates()
+    if model is not None:
+        loaded = load_any(model, weights, height=height, width=width)
+        rates = auto.measure(loaded, batch_size) if measure else auto.known(loaded, batch_size)
+    if json:
+        print_json({"installed": here, "images_per_second": rates, "fastest": auto.fastest(rates)})
+        return
+    table = Table("engine", "installed", "images/s")
+    for engine in PACKAGES:
+        versions = ", ".join(f"{package} {version}" for package, version in here.get(engine, {}).items())
+        rate = f"{rates[engine]:,.1f}" if engine in rates else ""
+        table.add_row(engine, versions or f"no: pip install 'resight[{engine}]'", rate)
+    out.print(table)
+    if model is not None and not rates:
+        out.print("Not measured yet for this model and batch size: add --measure, or embed some thousand images.")

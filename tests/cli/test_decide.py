@@ -1,0 +1,156 @@
+"""``resight evaluate --decide --intervals`` on drawn people, recounted one pair at a time."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from functools import partial
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+import resight
+from reference.pairs import every_pair
+from resight.embedding.calibrated import calibrate, decision_of
+from resight.retrieval.decision_report import rate_text
+from resight.retrieval.distance import pairwise
+from resight.training import recipe as recipes
+
+from .conftest import Shell
+
+MODEL = "model.safetensors"
+DRAWN = ("--as", "synthetic", "--set", "identities=30", "--set", "test_fraction=0.8")
+OTHERS = ("others", *DRAWN, "--set", "seed=7")
+
+
+@pytest.fixture(scope="module")
+def models(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with an untrained model and the same one calibrated on drawn people, and with others, drawn already."""
+    folder = tmp_path_factory.mktemp("models")
+    data = resight.datasets.load("synthetic", folder / "people", identities=30, test_fraction=0.8)
+    resight.datasets.load("synthetic", folder / "others", identities=30, test_fraction=0.8, seed=7)
+    model = resight.load("osnet_x0_25", height=32, width=16)
+    model.save(folder / "uncalibrated.safetensors")
+    calibrate(model, data, false_match_rate=1e-2, coverage=0.9, device="cpu")[0].save(folder / MODEL)
+    return folder
+
+
+@pytest.fixture
+def calibrated(shell: Shell, models: Path) -> Shell:
+    """A shell in a copy of that folder."""
+    shutil.copytree(models, Path.cwd(), dirs_exist_ok=True)
+    return partial(shell, "evaluate")
+
+
+def test_what_the_decision_does_here(calibrated: Shell) -> None:
+    code, out, err = calibrated(MODEL, *OTHERS, "--decide", "--intervals", "--json")
+    assert code == 0, err
+    ((told,),) = (json.loads(out),)
+    found = told["decision"]
+    model = resight.load(MODEL)
+    decision = decision_of(model)
+    data = resight.datasets.load("synthetic", "others", identities=30, test_fraction=0.8, seed=7)
+    embedder = resight.Embedder(model, device="cpu")
+    query, gallery = embedder(data.query), embedder(data.gallery)
+    everything = list(
+        every_pair(query, gallery, pairwise(query.vectors, gallery.vectors, decision.metric), "market1501")
+    )
+    genuine = [d for _, _, d, same in everything if same]
+    impostors = [d for _, _, d, same in everything if not same]
+    assert (found["genuine"], found["impostors"]) == (len(genuine), len(impostors))
+    assert found["fmr"]["value"] == pytest.approx(sum(d <= decision.threshold for d in impostors) / len(impostors))
+    assert found["fnmr"]["value"] == pytest.approx(sum(d > decision.threshold for d in genuine) / len(genuine))
+    refused = sum(d > decision.no_match_beyond for d in genuine) / len(genuine)
+    assert found["answers"]["genuine pairs"]["no_match"] == pytest.approx(refused)
+    nearest, other = dict.fromkeys(range(96), np.inf), dict.fromkeys(range(96), np.inf)
+    for q, _, d, same in everything:
+        if same:
+            nearest[q] = min(nearest[q], d)
+        else:
+            other[q] = min(other[q], d)
+    covered = [d <= decision.set_distance for d in nearest.values()]  # each of the 24 has as many queries
+    assert found["coverage"]["value"] == pytest.approx(np.mean(covered))
+    assert found["fpir"]["value"] == pytest.approx(np.mean([d <= decision.threshold for d in other.values()]))
+    assert (found["promised_fmr"], found["promised_coverage"], found["searches"]) == (0.01, 0.9, 96)
+    assert found["drift"]["images"] == len(query) + len(gallery)
+
+    firsts = np.array(list(nearest.values())) < np.array(list(other.values()))
+    range_of = told["intervals"]["R1"]
+    assert range_of["value"] == told["cmc"]["1"] == pytest.approx(firsts.mean())
+    error = 1.96 * firsts.std() / np.sqrt(len(firsts))
+    assert range_of["high"] - range_of["low"] == pytest.approx(2 * error, rel=0.2)
+    assert set(told["intervals"]) == {"mAP", "R1", "R5", "R10"}
+
+
+def test_it_reads_well(calibrated: Shell) -> None:
+    code, out, err = calibrated(MODEL, *OTHERS, "--decide", "--intervals")
+    assert code == 0, err
+    for words in ("false matches", "1%", "strangers found wrongly, of 96 searches", "first answers, strangers"):
+        assert words in out
+    assert (
+        "the promises are" in out
+        and "95% intervals over the queries: mAP" in out
+        and "like those of the calibration" in out
+    )
+    code, out, _ = calibrated(MODEL, *OTHERS)
+    assert code == 0 and "intervals" not in out and "strangers" not in out
+
+
+def test_images_unlike_the_calibration_are_noticed(calibrated: Shell) -> None:
+    data = resight.datasets.load("synthetic", "others", identities=30, test_fraction=0.8, seed=7)
+    for path in {*data.query.paths.tolist(), *data.gallery.paths.tolist()}:
+        with Image.open(path) as picture:
+            picture.point([value // 6 for value in range(256)] * 3).save(path)
+    code, out, err = calibrated(MODEL, *OTHERS, "--decide", "--json")
+    assert code == 0, err
+    assert json.loads(out)[0]["decision"]["drift"]["unlike"]
+
+
+def test_what_cannot_be_done_is_one_sentence(calibrated: Shell) -> None:
+    card = json.loads(Path("model.card.json").read_text())
+    mine = json.loads(Path("uncalibrated.card.json").read_text()) | {"decision": card["decision"]}
+    mine["decision"]["fingerprint"] = "another"
+    resight.load(MODEL).save("stolen.safetensors")
+    Path("stolen.card.json").write_text(json.dumps(mine))
+    for arguments, clue in [
+        (("uncalibrated.safetensors", *OTHERS, "--decide"), "has not been calibrated"),
+        (("stolen.safetensors", *OTHERS, "--decide"), "distances of another, but the model is"),
+        ((MODEL, *OTHERS, "--decide", "--flip"), "leave out --flip"),
+        ((MODEL, *OTHERS, "--decide", "--repeats", "2"), "leave out --repeats"),
+        ((MODEL, *OTHERS, "--intervals", "--repeats", "2"), "leave out --repeats"),
+        ((MODEL, *OTHERS, "--decide", "--metric", "cosine"), "add --metric euclidean"),
+    ]:
+        code, _, err = calibrated(*arguments)
+        assert code == 2 and clue in err and "Traceback" not in err, (arguments, err)
+    code, out, err = calibrated(MODEL, *OTHERS, "--decide", "--metric", "cosine", "--metric", "euclidean", "--json")
+    assert code == 0, err
+    assert ["decision" in one for one in json.loads(out)] == [False, True]
+
+
+def test_the_report_of_a_calibrated_run_shows_it(shell: Shell, calibrated: Shell) -> None:
+    Path("run").mkdir()
+    resight.load(MODEL).save("run/model.safetensors")
+    options = {"identities": 30, "test_fraction": 0.8, "seed": 7}
+    content = {
+        "name": "drawn",
+        "data": {"name": "synthetic", "root": "others", "options": options},
+        "model": {"name": "osnet_x0_25"},
+        "phases": [{"epochs": 1}],
+    }
+    Path("run/recipe.yaml").write_text(recipes.parse(content).yaml())
+    code, _, err = shell("report", "run", "--no-pictures")
+    assert code == 0, err
+    page = Path("run/report.html").read_text(encoding="utf-8")
+    _, out, _ = calibrated(MODEL, *OTHERS, "--decide", "--json")
+    found = json.loads(out)[0]["decision"]
+    for words in (
+        'id="decisions"',
+        "Between cameras",
+        rate_text(found["fmr"]["value"]),
+        f"of {found['searches']} searches",
+    ):
+        assert words in page
+    assert f"The promises are {'kept' if found['kept'] else 'broken'} on these images" in page
+    assert "quantiles" not in page
