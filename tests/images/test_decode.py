@@ -7,10 +7,10 @@ import cv2
 import numpy as np
 import pytest
 from numpy.typing import NDArray
-from PIL import Image
+from PIL import Image, ImageOps
 
 from resight.errors import DataError
-from resight.images.decode import decode, decode_bytes, fit
+from resight.images.decode import decode, decode_bytes, fit, from_pillow
 
 
 def noise(height: int = 40, width: int = 24, seed: int = 0) -> NDArray[np.uint8]:
@@ -54,6 +54,63 @@ def test_grey_palette_and_alpha_become_rgb() -> None:
     np.testing.assert_array_equal(decode_bytes(encoded(with_alpha, mode="RGBA"), "a.png"), noise())
     flat = np.zeros((8, 8, 3), np.uint8) + np.array([204, 0, 51], np.uint8)  # in the web palette
     np.testing.assert_array_equal(decode_bytes(encoded(flat, mode="P"), "a.png"), flat)
+    seen_through = encoded(flat, mode="P", transparency=bytes(range(256)))
+    np.testing.assert_array_equal(decode_bytes(seen_through, "a.png"), flat)
+
+
+def test_sixteen_bits_keep_the_upper_eight_and_unknown_ranges_are_refused() -> None:
+    deep = np.arange(40 * 24, dtype=np.uint16).reshape(40, 24) * 68
+    for form in ("PNG", "TIFF"):
+        buffer = io.BytesIO()
+        Image.fromarray(deep).save(buffer, form)
+        pixels = decode_bytes(buffer.getvalue(), "a")
+        np.testing.assert_array_equal(pixels, np.repeat(deep[..., None] // 256, 3, axis=2))
+    coloured = cv2.imencode(".png", np.dstack([deep, deep // 2, deep // 3])[..., ::-1])[1].tobytes()  # OpenCV takes BGR
+    expected = np.dstack([deep, deep // 2, deep // 3]) // 256
+    np.testing.assert_array_equal(decode_bytes(coloured, "a.png"), expected)
+    for values in (deep.astype(np.float32), deep.astype(np.int32)):
+        buffer = io.BytesIO()
+        Image.fromarray(values).save(buffer, "TIFF")
+        with pytest.raises(DataError, match="whose black and white are not known"):
+            decode_bytes(buffer.getvalue(), "a.tif")
+
+
+@pytest.mark.parametrize("form", ["JPEG", "PNG", "TIFF", "WEBP"])
+@pytest.mark.parametrize("orientation", range(1, 9))
+def test_the_orientation_of_exif_is_applied(form: str, orientation: int) -> None:
+    exif = Image.Exif()
+    exif[0x0112] = orientation
+    data = encoded(noise(), form, exif=exif.tobytes())
+    with Image.open(io.BytesIO(data)) as image:
+        expected = np.asarray(ImageOps.exif_transpose(image))
+    np.testing.assert_array_equal(decode_bytes(data, "a"), expected)
+    assert expected.shape[:2] == ((40, 24) if orientation < 5 else (24, 40))
+    with Image.open(io.BytesIO(data)) as image:
+        np.testing.assert_array_equal(from_pillow(image, "a"), expected)
+
+
+def test_of_several_frames_the_first() -> None:
+    frames = [Image.fromarray(noise(seed=seed)) for seed in (1, 2, 3)]
+    for form in ("TIFF", "PNG", "WEBP", "GIF"):
+        buffer = io.BytesIO()
+        options = {"lossless": True} if form == "WEBP" else {}
+        frames[0].save(buffer, form, save_all=True, append_images=frames[1:], **options)
+        with Image.open(io.BytesIO(buffer.getvalue())) as image:
+            assert image.n_frames == 3
+        first = np.asarray(frames[0].quantize().convert("RGB")) if form == "GIF" else noise(seed=1)
+        assert np.abs(decode_bytes(buffer.getvalue(), "a").astype(int) - first).mean() < 2, form
+
+
+def test_only_formats_of_pictures_are_opened() -> None:
+    """An EPS file is a program that Pillow would hand to Ghostscript."""
+    with pytest.raises(DataError, match="not an image of a known format"):
+        decode_bytes(b"%!PS-Adobe-3.0 EPSF-3.0\n%%BoundingBox: 0 0 9 9\n%%EndComments\nshowpage\n", "a.jpg")
+
+
+def test_very_long_images_are_images() -> None:
+    long = noise(3, 70_000)
+    np.testing.assert_array_equal(decode_bytes(encoded(long), "a.png"), long)
+    assert fit(long, 32, 16).shape == fit(long, 32, 16, how="letterbox").shape == (32, 16, 3)
 
 
 def test_what_is_not_a_whole_image_is_named(tmp_path: Path) -> None:
@@ -76,9 +133,9 @@ def test_what_is_not_a_whole_image_is_named(tmp_path: Path) -> None:
         assert "object at 0x" not in message
     huge = bytearray(whole)
     at = huge.index(b"\xff\xc0") + 5
-    for size, what in ((10_000, "it claims to be 10000 x 10000 pixels large"), (65_535, "Image size .*")):
+    for size in (10_000, 65_535):
         huge[at : at + 4] = 2 * size.to_bytes(2, "big")  # height and width
-        with pytest.raises(DataError, match=rf"huge\.jpg is not a whole image \({what}\): copy"):
+        with pytest.raises(DataError, match=r"huge\.jpg claims to have more than the 89,478,485 pixels"):
             decode_bytes(bytes(huge), "huge.jpg")
     with pytest.raises(DataError, match=r"gone\.jpg cannot be read"):
         decode(tmp_path / "gone.jpg")

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Iterator
 
 import numpy as np
 import torch
@@ -11,6 +11,7 @@ from torch import Tensor, nn
 
 from resight.images.batches import prefetch
 from resight.images.cache import Images
+from resight.images.stream import Batch
 from resight.images.transforms import prepare
 from resight.models.card import Preprocessing
 from resight.models.output import Output
@@ -28,6 +29,38 @@ def shifted(progress: Progress | None, done: int, total: int) -> Progress | None
     return None if progress is None else lambda more, _: progress(done + more, total)
 
 
+def outputs(
+    network: nn.Module,
+    batches: Iterable[Batch],
+    preprocessing: Preprocessing,
+    *,
+    flip: bool = False,
+    pick: Callable[[Output], Tensor] = _embedding,
+) -> Iterator[tuple[Batch, NDArray[np.float32]]]:
+    """Each batch with the vectors (B, D) of its images, computed where the network's weights are; (0, 0) of no images.
+
+    The network is put in evaluation mode for the time being. The arguments besides are those of :func:`embed`.
+    """
+    weight = next(network.parameters(), None)  # an exported network has none, and takes what lies in main memory
+    device = torch.device("cpu") if weight is None else weight.device
+    was_training = network.training
+    network.eval()
+    try:
+        for batch in batches:
+            if not len(batch.pixels):
+                yield batch, np.empty((0, 0), np.float32)
+                continue
+            with torch.no_grad():  # not inference_mode: weights converted in it could not be trained any more
+                x = prepare(torch.from_numpy(batch.pixels).to(device, non_blocking=True), preprocessing)
+                found = pick(network(x)).float()
+                if flip:
+                    found = (found + pick(network(x.flip(3))).float()) / 2
+                vectors = found.cpu().numpy()
+            yield batch, vectors
+    finally:
+        network.train(was_training)
+
+
 def embed(
     network: nn.Module,
     images: Images,
@@ -36,32 +69,21 @@ def embed(
     batch_size: int = 64,
     flip: bool = False,
     pick: Callable[[Output], Tensor] = _embedding,
-    progress: Callable[[int, int], None] | None = None,
+    progress: Progress | None = None,
 ) -> NDArray[np.float32]:
     """The embeddings (N, D) of all ``images``, computed where the network's weights are.
 
     ``flip`` adds the embedding of the mirrored image to that of the image (the mean of both). The network is put in
     evaluation mode for the time being. ``pick`` takes something else from the output, (B, D) as well: attributes.
     """
-    device = next(network.parameters()).device
-    was_training = network.training
-    network.eval().to(memory_format=torch.channels_last)  # type: ignore[call-overload]
-    total = len(images)
-    starts = range(0, total, batch_size)
-    vectors: NDArray[np.float32] | None = None
-    read = (images.read(np.arange(start, min(start + batch_size, total))) for start in starts)
-    try:
-        with torch.inference_mode():  # not above: weights that are converted in it could not be trained any more
-            for start, pixels in zip(starts, prefetch(read), strict=True):
-                x = prepare(torch.from_numpy(pixels).to(device, non_blocking=True), preprocessing)
-                found = pick(network(x)).float()
-                if flip:
-                    found = (found + pick(network(x.flip(3))).float()) / 2
-                if vectors is None:
-                    vectors = np.empty((total, found.shape[1]), np.float32)
-                vectors[start : start + len(pixels)] = found.cpu().numpy()
-                if progress:
-                    progress(start + len(pixels), total)
-    finally:
-        network.train(was_training)
-    return vectors if vectors is not None else np.empty((0, 1), np.float32)
+    network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+    done, vectors = 0, np.empty((0, 1), np.float32)
+    batches = prefetch(images.batches(batch_size))
+    for batch, found in outputs(network, batches, preprocessing, flip=flip, pick=pick):
+        if not done:
+            vectors = np.empty((len(images), found.shape[1]), np.float32)
+        vectors[batch.positions] = found
+        done += len(found)
+        if progress:
+            progress(done, len(images))
+    return vectors

@@ -1,28 +1,32 @@
-"""Images in, embeddings out: the same call for splits, folders, paths and pixels."""
+"""Images in, embeddings out: the same call for splits, folders, files, pixels, videos and whatever yields images."""
 
 from __future__ import annotations
 
-import os
 import warnings
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import replace
+from functools import cached_property
 from pathlib import Path
-from typing import Literal
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from PIL import Image
+from torch import nn
 
-from resight.embedding.compute import embed
+from resight.embedding.compute import Progress, outputs
+from resight.embedding.engines import Engine, network_for
+from resight.embedding.source import Pictures, Source, source_of
 from resight.errors import DataError, RecipeError
-from resight.files import is_image_name, list_files
+from resight.images.batches import prefetch
 from resight.images.cache import Images
-from resight.images.decode import Pixels, fit
+from resight.images.pictures import Colour
+from resight.images.stream import BadImage, Batch, read
+from resight.images.video import Video
 from resight.models.card import IMAGENET_ONLY
 from resight.models.load import Model
 from resight.records import Embeddings, Split
 
-Picture = str | os.PathLike[str] | NDArray[np.uint8] | Image.Image
+OnError = Callable[[BadImage], None]
 
 
 class Embedder:
@@ -30,25 +34,25 @@ class Embedder:
 
     Args:
         model: what :func:`resight.load` gives.
-        engine: ``torch``, or ``auto`` for the best one installed (today: torch).
+        engine: ``torch``, ``onnx`` or ``openvino``, or ``auto`` for the best one installed.
         batch_size: images per forward pass.
         flip: average each embedding with that of the mirrored image.
         device: ``cpu``, ``cuda``, ...; the GPU if there is one, when None.
-        cache: a folder to keep decoded pixels of splits in, or None to decode each time.
+        cache: a folder to keep decoded pixels of splits and lists of files in, or None to decode each time.
     """
 
     def __init__(
         self,
         model: Model,
-        engine: Literal["auto", "torch"] = "auto",
+        engine: Engine = "auto",
         batch_size: int = 64,
         *,
         flip: bool = False,
         device: str | None = None,
         cache: str | Path | None = None,
     ) -> None:
-        if engine not in ("auto", "torch"):
-            raise RecipeError(f"engine {engine!r} is not available: choose 'auto' or 'torch'.")
+        if engine not in ("auto", "torch", "onnx", "openvino"):
+            raise RecipeError(f"engine {engine!r} is not known: choose 'auto', 'torch', 'onnx' or 'openvino'.")
         if batch_size < 1:
             raise RecipeError(f"batch_size is {batch_size}: it must be at least 1.")
         if model.card.trained_on == IMAGENET_ONLY:
@@ -58,78 +62,117 @@ class Embedder:
                 stacklevel=2,
             )
         self.model = model
-        self.batch_size, self.flip, self.cache = batch_size, flip, cache
+        self.engine, self.batch_size, self.flip, self.cache = engine, batch_size, flip, cache
         self.device = torch.device(device or ("cuda" if torch.cuda.is_available() else "cpu"))
         if self.device.type == "cuda" and not torch.cuda.is_available():
             raise RecipeError(f"device {device!r} was asked for, but there is no GPU here: use device='cpu'.")
 
     def __call__(
         self,
-        images: Split | Picture | Sequence[Picture],
+        images: Pictures,
         *,
-        progress: Callable[[int, int], None] | None = None,
+        colour: Colour = "RGB",
+        quality: bool = False,
+        on_error: OnError | None = None,
+        progress: Progress | None = None,
     ) -> Embeddings:
-        """Embed a :class:`Split`, a folder or zip of images, one image, or a list of them.
+        """Embed images and keep their order.
 
-        An image is a path, a Pillow image, or an (H, W, 3) uint8 array in RGB order.
+        Args:
+            images: a :class:`Split`; a folder or zip of images; a :class:`~resight.images.video.Video`; one image; or a
+                list, array (N, H, W, 3), tensor (N, 3, H, W) or iterator of them. What one image may be:
+                :func:`~resight.images.pictures.pixels_of`. An iterator is read as it goes.
+            colour: the order of arrays and tensors; files know their own.
+            quality: add the column ``quality``, see :mod:`resight.images.quality`.
+            on_error: called with each image that cannot be embedded, which is then left out; without it the first such
+                image is an error.
+            progress: called with (images done, images in all); of an iterator, both are the images done.
 
         Raises:
             DataError: nothing to embed, or an image that cannot be read; the message names it.
         """
-        split, pixels = self._split(images)
-        to = self.model.card.preprocessing
-        source: Images
-        if pixels is not None:
-            source = _Loaded(split, np.stack([fit(p, to.height, to.width, how=to.resize) for p in pixels]))
+        return join(list(self.stream(images, colour=colour, quality=quality, on_error=on_error, progress=progress)))
+
+    def stream(
+        self,
+        images: Pictures,
+        *,
+        colour: Colour = "RGB",
+        quality: bool = False,
+        on_error: OnError | None = None,
+        progress: Progress | None = None,
+    ) -> Iterator[Embeddings]:
+        """As calling it, but batch by batch: neither images nor embeddings pile up, however many there are."""
+        if colour not in ("RGB", "BGR"):
+            raise RecipeError(f"colour is {colour!r}: choose 'RGB' or 'BGR'.")
+        source = source_of(images)
+        first: BadImage | None = None
+
+        def left_out(bad: BadImage) -> None:
+            nonlocal first
+            first = first or bad
+            if on_error is None:
+                raise DataError(bad.reason)
+            on_error(bad)
+
+        to, found, count = self.model.card.preprocessing, 0, 0
+        if self.cache and isinstance(source, Source) and source.files and len(source) > 1 and not (quality or on_error):
+            zeros = np.zeros(len(source), np.int64)
+            pixels = Images(Split(source.paths, zeros, zeros), to.height, to.width, how=to.resize, folder=self.cache)
+            batches = pixels.batches(self.batch_size)
         else:
-            source = Images(split, to.height, to.width, how=to.resize, folder=self.cache if len(split) > 1 else None)
-        network = self.model.network.to(self.device)
-        vectors = embed(network, source, to, batch_size=self.batch_size, flip=self.flip, progress=progress)
-        if isinstance(images, Split):
-            return Embeddings.of(split, vectors, self.model.card.fingerprint)
-        return Embeddings(vectors, paths=split.paths, fingerprint=self.model.card.fingerprint)
+            items = source.items(0) if isinstance(source, Source) else source
+            order: Colour = "RGB" if isinstance(images, Video) else colour
+            batches = read(items, to, batch_size=self.batch_size, colour=order, judge=quality)
+        total = len(source) if isinstance(source, Source) else None
+        for batch, vectors in self.run(batches, total, on_error=left_out, progress=progress):
+            count += len(batch.positions) + len(batch.bad)
+            found += len(vectors)
+            if not len(vectors):
+                continue
+            if isinstance(source, Source):
+                some = source.embeddings(vectors, batch.positions, self.model.card.fingerprint)
+            else:
+                some = Embeddings(vectors, paths=np.array(batch.names), fingerprint=self.model.card.fingerprint)
+            if batch.quality is not None:
+                some = replace(some, columns={**some.columns, "quality": batch.quality})
+            yield some
+        if first is not None and not found:
+            raise DataError(f"None of {count:,} images can be embedded; of the first: {first.reason}")
+        if not count:
+            raise DataError("the iterator yields no images: nothing to embed.")
 
-    @staticmethod
-    def _split(images: Split | Picture | Sequence[Picture]) -> tuple[Split, list[Pixels] | None]:
-        if isinstance(images, Split):
-            if not len(images):
-                raise DataError(f"{images.name} has no images: nothing to embed.")
-            return images, None
-        if isinstance(images, (str, os.PathLike)):
-            name = os.fspath(images)
-            found = [name] if is_image_name(name) else [p for p, _ in list_files(name) if is_image_name(p)]
-            if not found:
-                raise DataError(f"{name} holds no images: nothing to embed.")
-            return _anonymous(found), None
-        several = [images] if isinstance(images, (np.ndarray, Image.Image)) else list(images)
-        if not several:
-            raise DataError("the list of images is empty: nothing to embed.")
-        paths = [os.fspath(p) for p in several if isinstance(p, (str, os.PathLike))]
-        if len(paths) == len(several):
-            return _anonymous(paths), None
-        if paths:
-            raise DataError("the list mixes paths and pixels: pass either paths or pixels.")
-        pixels = [_pixels(p, at) for at, p in enumerate(several)]
-        return _anonymous([f"image {at}" for at in range(len(pixels))]), pixels
+    def run(
+        self,
+        batches: Iterable[Batch],
+        total: int | None,
+        *,
+        on_error: OnError,
+        progress: Progress | None = None,
+    ) -> Iterator[tuple[Batch, NDArray[np.float32]]]:
+        """Batches of pixels with their vectors (B, D); more than one are read ahead while the network computes."""
+        done = 0
+        ahead = batches if total is not None and total <= self.batch_size else prefetch(batches)
+        for batch, vectors in outputs(self._network, ahead, self.model.card.preprocessing, flip=self.flip):
+            for bad in batch.bad:
+                on_error(bad)
+            done += len(batch.positions) + len(batch.bad)
+            if progress:
+                progress(done, done if total is None else total)
+            yield batch, vectors
+
+    @cached_property
+    def _network(self) -> nn.Module:
+        return network_for(self.model, self.engine, batch_size=self.batch_size, device=self.device)
 
 
-class _Loaded(Images):
-    """Images that are in memory already."""
-
-    def __init__(self, split: Split, pixels: Pixels) -> None:
-        super().__init__(split, *pixels.shape[1:3])
-        self._pixels = pixels
-
-
-def _anonymous(paths: Sequence[str]) -> Split:
-    zeros = np.zeros(len(paths), np.int64)
-    return Split(np.array(paths, np.str_), zeros, zeros)
-
-
-def _pixels(picture: object, at: int) -> Pixels:
-    if isinstance(picture, Image.Image):
-        return np.array(picture.convert("RGB"))
-    if isinstance(picture, np.ndarray) and picture.dtype == np.uint8 and picture.ndim == 3 and picture.shape[2] == 3:
-        return picture
-    what = f"{picture.dtype} {picture.shape}" if isinstance(picture, np.ndarray) else type(picture).__name__
-    raise DataError(f"image {at} is {what}: pass a path, a Pillow image or an (H, W, 3) uint8 array in RGB order.")
+def join(parts: list[Embeddings]) -> Embeddings:
+    """One or more embeddings of the same model and with the same columns, one after the other."""
+    first = parts[0]
+    identities, cameras, paths = (
+        None if getattr(first, name) is None else np.concatenate([getattr(part, name) for part in parts])
+        for name in ("identities", "cameras", "paths")
+    )
+    columns = {name: np.concatenate([part.columns[name] for part in parts]) for name in first.columns}
+    vectors = np.concatenate([part.vectors for part in parts])
+    return Embeddings(vectors, identities, cameras, paths, columns, first.fingerprint)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import os
 import shutil
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -15,11 +15,11 @@ from numpy.typing import NDArray
 from resight.errors import DataError
 from resight.files import atomic_path, split_archive
 from resight.images.decode import Pixels, decode, fit
+from resight.images.stream import WORKERS, Batch
 from resight.models.card import Resize
 from resight.records import Split
 
 Progress = Callable[[int, int], None]  # (done, total)
-WORKERS = min(8, (os.cpu_count() or 1) + 1)
 
 
 class Images:
@@ -71,11 +71,17 @@ class Images:
         list(self._pool.map(lambda at: self._decode_into(out, at, int(indices[at])), range(len(indices))))
         return out
 
+    def batches(self, size: int) -> Iterator[Batch]:
+        """All images in order, ``size`` at a time."""
+        for start in range(0, len(self), size):
+            which = np.arange(start, min(start + size, len(self)))
+            yield Batch(self.read(which), which, tuple(self.paths[which].tolist()))
+
     def _decode_into(self, out: Pixels, at: int, index: int) -> None:
         out[at] = fit(decode(str(self.paths[index])), self.height, self.width, how=self.how)
 
     def _key(self) -> str:
-        digest = hashlib.sha256(f"1 {self.height} {self.width} {self.how}".encode())
+        digest = hashlib.sha256(f"2 {self.height} {self.width} {self.how}".encode())
         archives: dict[str, str] = {}
         for path in self.paths:
             archive, member = split_archive(str(path))

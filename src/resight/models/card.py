@@ -62,7 +62,9 @@ class Card(BaseModel):
         metrics: one entry per measurement: data, numbers in [0, 1], and the command that measured them.
         threshold: distance up to which two images count as the same, once calibrated.
         decision: what distances mean, once calibrated: :meth:`resight.retrieval.decide.Decision.plain`.
-        fingerprint: which weights and preprocessing; embeddings with different ones are never compared.
+        fingerprint: which weights and preprocessing; embeddings with different ones are never compared. A float
+            export keeps that of its model, whose embeddings it gives.
+        digest: of an exported file: its bytes and preprocessing.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -78,6 +80,7 @@ class Card(BaseModel):
     threshold: float | None = None
     decision: dict[str, Any] | None = None
     fingerprint: str = ""
+    digest: str = ""
 
     def save(self, weights: str | Path) -> Path:
         """Write the card beside its weights file, as ``<stem>.card.json``."""
@@ -87,8 +90,17 @@ class Card(BaseModel):
 
 
 def card_path(weights: str | Path) -> Path:
-    """Where the card of a weights file stands: ``runs/a/model.safetensors`` has ``runs/a/model.card.json``."""
-    return Path(weights).with_suffix(".card.json")
+    """Where the card of a weights file stands: ``runs/a/model.safetensors`` has ``runs/a/model.card.json``.
+
+    An exported model has one of its own, ``model.onnx.card.json``, since it may stand beside what it was made from.
+    """
+    path = Path(weights)
+    return path.with_name(f"{path.name}.card.json") if is_exported(path) else path.with_suffix(".card.json")
+
+
+def is_exported(file: str | Path) -> bool:
+    """Whether a file's name is that of an exported model: ONNX, OpenVINO's XML or TorchScript."""
+    return Path(file).suffix.lower() in (".onnx", ".xml", ".torchscript")
 
 
 def read_card(weights: str | Path) -> Card | None:
@@ -101,8 +113,21 @@ def read_card(weights: str | Path) -> Card | None:
     if not path.exists():
         return None
     try:
-        return Card.model_validate_json(path.read_text(encoding="utf-8"))
-    except (ValidationError, OSError, UnicodeDecodeError) as error:
-        first = error.errors()[0] if isinstance(error, ValidationError) else {"loc": (), "msg": str(error)}
+        text = path.read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        raise ModelError(f"{path} is not a valid model card (the file: {error}): mend or delete it.") from None
+    return parse_card(text, str(path))
+
+
+def parse_card(text: str, source: str) -> Card:
+    """A card from JSON; ``source`` is for the message.
+
+    Raises:
+        ModelError: the card is not valid.
+    """
+    try:
+        return Card.model_validate_json(text)
+    except ValidationError as error:
+        first = error.errors()[0]
         where = ".".join(map(str, first["loc"])) or "the file"
-        raise ModelError(f"{path} is not a valid model card ({where}: {first['msg']}): mend or delete it.") from None
+        raise ModelError(f"{source} is not a valid model card ({where}: {first['msg']}): mend or delete it.") from None

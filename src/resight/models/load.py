@@ -10,9 +10,11 @@ from typing import Any
 from torch import nn
 
 from resight.errors import ModelError
-from resight.models import imagenet, registry, weights
-from resight.models.card import IMAGENET_ONLY, UNTRAINED, Card, Preprocessing, read_card
+from resight.models import fastreid, imagenet, registry, weights
+from resight.models.card import IMAGENET_ONLY, UNTRAINED, Card, Preprocessing, is_exported, read_card
+from resight.models.exported import Exported, describe, own_card
 from resight.models.imagenet import IMAGENET
+from resight.models.weights import read as read_weights
 
 
 @dataclass(frozen=True)
@@ -25,6 +27,8 @@ class Model:
 
     def save(self, path: str | Path) -> None:
         """Write weights (``path``, safetensors) and card (beside it)."""
+        if isinstance(self.network, Exported):
+            raise ModelError(f"{self.network.file} is no network of torch: copy the file and its card instead.")
         weights.save(self.network.state_dict(), path)
         self.card.save(path)
 
@@ -41,7 +45,8 @@ def load(
     """A model by registered name, or by the path of a checkpoint that has its card beside it.
 
     Args:
-        name: a registered architecture (``"osnet_x0_25"``) or a weight file with a card.
+        name: a registered architecture (``"osnet_x0_25"``), a weight file with a card, or an exported model: ONNX,
+            OpenVINO's XML or TorchScript (:mod:`resight.models.exported`).
         weights: a weight file for a registered architecture (safetensors, or torch with torchreid's or torchvision's
             key names), or ``"imagenet"`` for torchvision's weights of a ResNet. Without it the weights are random.
         partial: load whatever matches instead of refusing a file that does not match wholly.
@@ -51,6 +56,11 @@ def load(
     Raises:
         ModelError: unknown name, unreadable or unfitting weights, or a checkpoint without a card.
     """
+    for given in (name, weights):
+        if given is not None and is_exported(given):
+            if weights is not None or arguments:
+                raise ModelError(f"{given} is a whole model, not weights for one: load it by its path alone.")
+            return from_exported(given)
     known = str(name) in registry.list_models()
     file = weights if weights is not None else None if known else Path(name)
     card = None if file is None or file == IMAGENET or not Path(file).name else read_card(file)
@@ -65,7 +75,11 @@ def load(
                 raise ModelError(f"{name} does not exist: check the path of the checkpoint.")
             registry.builder(str(name))  # raises, with the nearest name
         made_for = registry.preprocessing(str(name))
-        size = {"height": height or made_for.height, "width": width or made_for.width}
+        size: dict[str, Any] = {"height": height or made_for.height, "width": width or made_for.width}
+        if str(name) == fastreid.fastreid_resnet.__name__ and file is not None:
+            tensors = read_weights(file)
+            arguments = fastreid.arguments_of(tensors, str(file)) | arguments
+            size |= fastreid.colours(tensors)
         card = Card(
             architecture=str(name),
             arguments=arguments,
@@ -121,6 +135,10 @@ def _put(network: nn.Module, source: str | Path, *, part: str = "", partial: boo
     if source == IMAGENET:
         return imagenet.fill(network)
     tensors = weights.read(source)
+    if fastreid.is_fastreid(tensors):
+        if not fastreid.is_its_network(network):
+            raise ModelError(f"{source} is a checkpoint of fast-reid: load it as fastreid_resnet.")
+        tensors = fastreid.renamed(tensors)
     own = {key.removeprefix(f"{part}."): t for key, t in tensors.items() if part and key.startswith(f"{part}.")}
     return weights.fit(network, own or tensors, source=str(source), partial=partial)
 
@@ -136,3 +154,31 @@ def from_card(card: Card, file: str | Path | None, *, partial: bool = False) -> 
             "put the right pair together."
         )
     return Model(network, card.model_copy(update={"fingerprint": found}), report)
+
+
+def from_exported(file: str | Path) -> Model:
+    """The model in an ONNX, OpenVINO or TorchScript file.
+
+    Its fingerprint is the digest of the file's bytes and preprocessing; for a float export with the card written
+    beside it, that of the model it was made from.
+
+    Raises:
+        ModelError: a file that cannot be used, no card, or a card that does not fit the file.
+    """
+    network = Exported(file).eval()
+    beside = read_card(file)
+    card = beside or own_card(network)
+    found = network.digest(card.preprocessing.model_dump_json())
+    expected = card.digest or card.fingerprint
+    if beside and expected and expected != found:
+        raise ModelError(
+            f"{file} does not belong to the card beside it (digest {found}, card {expected}): put the right pair "
+            "together."
+        )
+    dim = describe(network, card.preprocessing).dim
+    if dim != card.dim:
+        raise ModelError(
+            f"{file} gives {dim} numbers per image, but its card says {card.dim}: write dim = {dim} there."
+        )
+    same_as_its_model = beside is not None and card.digest == found and card.fingerprint
+    return Model(network, card.model_copy(update={} if same_as_its_model else {"fingerprint": found}))

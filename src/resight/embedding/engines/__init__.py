@@ -1,0 +1,32 @@
+"""Engines: ways to compute the same function, from prepared images to :class:`~resight.models.output.Output`.
+
+``torch`` runs anywhere and on the GPU. ``onnx`` (ONNX Runtime) and ``openvino`` compute on the CPU, in float32 too,
+from a copy of the model that is converted once and kept in the cache folder. ``auto`` begins with torch and goes on
+with the fastest of them when there are many images: :mod:`resight.embedding.engines.auto`.
+"""
+
+from __future__ import annotations
+
+from typing import Literal
+
+import torch
+from torch import nn
+
+from resight.embedding.engines.auto import Auto
+from resight.embedding.engines.build import build
+from resight.models.load import Model
+
+Engine = Literal["auto", "torch", "onnx", "openvino"]
+
+
+def network_for(model: Model, engine: Engine, *, batch_size: int, device: torch.device) -> nn.Module:
+    """A module with the model's forward in evaluation mode, computed by ``engine`` for batches of ``batch_size``.
+
+    But for ``auto``, it is made from the model's weights as they are now.
+
+    Raises:
+        ModelError: an engine that is not installed, does not compute on ``device``, or cannot compute this model.
+    """
+    if engine != "auto":
+        return build(model, engine, device)
+    return build(model, "torch", device) if device.type != "cpu" else Auto(model, batch_size)

@@ -1,0 +1,126 @@
+"""Which engine is the fastest for a model on this machine, and a module that finds out by itself.
+
+What was measured is kept in ``engines/measured.json`` of the cache folder, for each model, batch size, number of
+threads and set of versions.
+"""
+
+from __future__ import annotations
+
+import json
+import threading
+import time
+from pathlib import Path
+from statistics import median
+
+import torch
+from torch import Tensor, nn
+
+from resight.embedding.engines.build import build, engines_of, installed
+from resight.embedding.engines.convert import example, identity
+from resight.errors import ModelError
+from resight.files import write_text
+from resight.images.cache import cache_folder
+from resight.models.exported import PIECE, Exported, Runtime
+from resight.models.load import Model
+from resight.models.output import Output
+
+PATIENCE = 512  # images that torch computes before others are tried; converting and measuring cost about as many
+ROUNDS = 4
+CPU = torch.device("cpu")
+
+Rates = dict[Runtime, float]  # images per second
+
+
+class Auto(nn.Module):
+    """A model's function on the CPU, by whichever engine is the fastest.
+
+    If that was measured before, it is used from the first image on. If not, the first :data:`PATIENCE` images are
+    computed by torch as the model stands; then every engine that is installed is made ready and timed, which takes
+    about as long as those images, and the fastest goes on. A few images never pay for it.
+    """
+
+    def __init__(self, model: Model, batch_size: int) -> None:
+        super().__init__()
+        self.model, self.batch_size = model, batch_size
+        self._seen, self._lock = 0, threading.Lock()
+        choice = engines_of(model)
+        self.engine = choice[0] if isinstance(model.network, Exported) else fastest(known(model, batch_size))
+        self.chosen: nn.Module | None = None if self.engine is None else build(model, self.engine, CPU)
+
+    def forward(self, x: Tensor) -> Output:
+        """(B, 3, H, W) float32 in main memory, prepared as the card says."""
+        with self._lock:
+            if self.chosen is None and self._seen >= PATIENCE:
+                self.engine = fastest(measure(self.model, self.batch_size))
+                self.chosen = build(self.model, self.engine or "torch", CPU)
+            self._seen += len(x)
+        if self.chosen is not None:
+            output: Output = self.chosen(x)
+            return output
+        return self._plain(x)
+
+    def _plain(self, x: Tensor) -> Output:
+        network, was_training = self.model.network, self.model.network.training
+        network.eval().to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+        try:
+            output: Output = network(x)
+        finally:
+            network.train(was_training)
+        return output
+
+
+def fastest(rates: Rates) -> Runtime | None:
+    """The engine with the most images per second, or None if nothing was measured."""
+    return max(rates, key=lambda engine: rates[engine], default=None)
+
+
+def measure(model: Model, batch_size: int, *, rounds: int = ROUNDS) -> Rates:
+    """Images per second of every engine that can compute the model here, taking turns; the result is kept.
+
+    The median of the rounds after one to warm up, on noise; a large batch is measured by a part that gives every thread
+    two pieces. An engine that cannot compute this model is left out.
+    """
+    images = example(model, min(batch_size, 2 * PIECE * torch.get_num_threads()))
+    networks: dict[Runtime, nn.Module] = {}
+    for engine in engines_of(model):
+        try:
+            networks[engine] = build(model, engine, CPU)
+        except ModelError:
+            continue
+    took: dict[Runtime, list[float]] = {engine: [] for engine in networks}
+    with torch.inference_mode():
+        for _ in range(rounds + 1):
+            for engine, network in networks.items():
+                began = time.perf_counter()
+                network(images)
+                took[engine].append(time.perf_counter() - began)
+    rates = {engine: len(images) / median(times[1:]) for engine, times in took.items()}
+    _keep(_key(model, batch_size), rates)
+    return rates
+
+
+def known(model: Model, batch_size: int) -> Rates:
+    """What :func:`measure` found here before for this model and batch size; empty if it did not measure them."""
+    return _read().get(_key(model, batch_size), {})
+
+
+def _key(model: Model, batch_size: int) -> str:
+    packages = {package: version for one in installed().values() for package, version in one.items()}
+    versions = " ".join(f"{package} {version}" for package, version in sorted(packages.items()))
+    return f"{identity(model)}, batch {batch_size}, {torch.get_num_threads()} threads, {versions}"
+
+
+def _read() -> dict[str, Rates]:
+    try:
+        found: dict[str, Rates] = json.loads(_file().read_text(encoding="utf-8"))
+    except (OSError, ValueError):  # nothing measured yet, or damaged: it can be measured again
+        return {}
+    return found
+
+
+def _keep(key: str, rates: Rates) -> None:
+    write_text(_file(), json.dumps(_read() | {key: rates}, indent=2) + "\n")
+
+
+def _file() -> Path:
+    return cache_folder().parent / "engines" / "measured.json"

@@ -1,0 +1,190 @@
+"""Embeddings on disk: Parquet, which every data tool reads, or NumPy's npz, which needs nothing else.
+
+A Parquet file has a row per image: ``path``, ``identity`` and ``camera`` where known, further columns, and
+``embedding``, a list of D float32. An npz file has the same as arrays, of N entries each.
+"""
+
+from __future__ import annotations
+
+import json
+import zipfile
+from collections.abc import Iterable, Mapping
+from importlib import import_module
+from pathlib import Path
+from types import MappingProxyType
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from resight.errors import DataError, ResightError
+from resight.files import atomic_path
+from resight.records import Embeddings
+
+SUFFIXES = (".parquet", ".npz")
+_FIELDS = {"path": "paths", "identity": "identities", "camera": "cameras"}  # in a file, and in Embeddings
+_VECTORS = "embedding"
+_ABOUT = "resight"  # the fingerprint: in Parquet's metadata, and in npz as an array of this name
+
+
+def check(path: str | Path, columns: Mapping[str, NDArray[Any]] = MappingProxyType({})) -> None:
+    """Refuse a file name that says no format, Parquet where it is not installed, and text that it cannot hold."""
+    if Path(path).suffix not in SUFFIXES:
+        raise DataError(f"{path} must end in {' or '.join(SUFFIXES)}: say which of the two to write.")
+    if Path(path).suffix == ".parquet":
+        _arrow()
+        for name, column in columns.items():
+            for text in column.ravel().tolist() if column.dtype.kind == "U" else ():
+                try:
+                    text.encode()
+                except UnicodeEncodeError:
+                    raise DataError(
+                        f"The {name} {text!r} is no UTF-8, which Parquet needs: rename it, or write .npz."
+                    ) from None
+
+
+def save(path: str | Path, embeddings: Embeddings) -> None:
+    """Write embeddings, whole or not at all; the name ends in ``.parquet`` or ``.npz``."""
+    write(path, columns_of(embeddings), [embeddings.vectors], len(embeddings), embeddings.fingerprint)
+
+
+def columns_of(known: Any) -> dict[str, NDArray[Any]]:
+    """The columns of a file, but for the vectors: of whatever has paths, identities, cameras (or None) and columns."""
+    there = {name: getattr(known, own) for name, own in _FIELDS.items()}
+    for name, column in known.columns.items():
+        if column.ndim > 2:
+            raise DataError(f"The column {name!r} has shape {column.shape}: a file takes one value or row per image.")
+    taken = [name for name in known.columns if name in (*_FIELDS, _VECTORS, _ABOUT)]
+    if taken:
+        raise DataError(f"The column {taken[0]!r} has a name that means something else in the file: rename it.")
+    return {name: column for name, column in there.items() if column is not None} | dict(known.columns)
+
+
+def write(
+    path: str | Path,
+    columns: Mapping[str, NDArray[Any]],
+    vectors: Iterable[NDArray[np.float32]],
+    count: int,
+    fingerprint: str,
+) -> None:
+    """Write ``count`` rows whose vectors come in parts (n, D), one after the other, of which one is held at a time.
+
+    Raises:
+        DataError: an ending that is neither ``.parquet`` nor ``.npz``, or columns that do not fit in the file.
+        ResightError: the file cannot be written.
+    """
+    check(path, columns)
+    with atomic_path(path) as temporary:
+        if Path(path).suffix == ".parquet":
+            _write_parquet(temporary, columns, vectors, fingerprint)
+        else:
+            _write_npz(temporary, columns, vectors, count, fingerprint)
+
+
+def read(path: str | Path) -> Embeddings:
+    """The embeddings of a file that :func:`save`, :func:`write` or ``resight embed`` wrote.
+
+    Raises:
+        DataError: it is missing, damaged, or lacks embeddings.
+    """
+    check(path)
+    if not Path(path).is_file():
+        raise DataError(f"{path} does not exist: check the path of the embeddings.")
+    try:
+        found, fingerprint = (_read_parquet if Path(path).suffix == ".parquet" else _read_npz)(Path(path))
+    except ResightError:
+        raise
+    except Exception as error:  # a damaged file fails in any way it likes
+        reason = str(error).splitlines()[0].rstrip(".") if str(error) else type(error).__name__
+        raise DataError(f"{path} holds no embeddings that can be read ({reason}): embed the images again.") from None
+    if _VECTORS not in found:
+        raise DataError(f"{path} has no column {_VECTORS!r}: pass a file that resight embed wrote.")
+    vectors = found.pop(_VECTORS)
+    known = {own: found.pop(name, None) for name, own in _FIELDS.items()}
+    return Embeddings(vectors, **known, columns=found, fingerprint=fingerprint)
+
+
+def _arrow() -> Any:
+    try:
+        import_module("pyarrow.parquet")
+    except ImportError:
+        raise DataError(
+            "Parquet files need pyarrow: install it with pip install 'resight[parquet]', or use a name ending in .npz."
+        ) from None
+    return import_module("pyarrow")
+
+
+def _write_parquet(
+    path: Path, columns: Mapping[str, NDArray[Any]], vectors: Iterable[NDArray[np.float32]], fingerprint: str
+) -> None:
+    arrow, at, writer = _arrow(), 0, None
+    try:
+        for some in vectors:
+            rows = {name: column[at : at + len(some)] for name, column in columns.items()} | {_VECTORS: some}
+            table = arrow.table({name: _column(arrow, values) for name, values in rows.items()})
+            table = table.replace_schema_metadata({_ABOUT: json.dumps({"fingerprint": fingerprint})})
+            writer = writer or arrow.parquet.ParquetWriter(path, table.schema, use_dictionary=False)
+            writer.write_table(table)
+            at += len(some)
+    finally:
+        if writer:
+            writer.close()
+
+
+def _column(arrow: Any, values: NDArray[Any]) -> Any:
+    """(n,) values, or (n, D) ones as lists of D."""
+    flat = np.ascontiguousarray(values).ravel()
+    found = arrow.array(flat.tolist(), arrow.string()) if flat.dtype.kind == "U" else arrow.array(flat)
+    return found if values.ndim == 1 else arrow.FixedSizeListArray.from_arrays(found, values.shape[1])
+
+
+def _read_parquet(path: Path) -> tuple[dict[str, NDArray[Any]], str]:
+    arrow = _arrow()
+    table = arrow.parquet.read_table(path, memory_map=True)
+    found: dict[str, NDArray[Any]] = {}
+    for name in table.column_names:
+        column = table.column(name)
+        if column.null_count:
+            raise DataError(f"{path} has {column.null_count} row(s) without {name}: fill them or take them out.")
+        kind, values = column.type, column
+        if arrow.types.is_list(kind) or arrow.types.is_large_list(kind) or arrow.types.is_fixed_size_list(kind):
+            lengths = {kind.list_size} if hasattr(kind, "list_size") else set(map(len, column.to_pylist()))
+            if len(lengths) > 1:
+                raise DataError(f"{path} has rows of different lengths in {name}: all must have as many numbers.")
+            values = arrow.chunked_array([chunk.flatten() for chunk in column.chunks], kind.value_type)
+        array = values.to_numpy()
+        array = array.astype(np.str_) if array.dtype == object else array
+        found[name] = array if values is column else array.reshape(table.num_rows, *lengths)
+    about = (table.schema.metadata or {}).get(_ABOUT.encode(), b"{}")
+    return found, str(json.loads(about).get("fingerprint", ""))
+
+
+def _write_npz(
+    path: Path,
+    columns: Mapping[str, NDArray[Any]],
+    vectors: Iterable[NDArray[np.float32]],
+    count: int,
+    fingerprint: str,
+) -> None:
+    with zipfile.ZipFile(path, "w") as archive:
+        for name, column in {_ABOUT: np.array(fingerprint), **columns}.items():
+            with _member(archive, name) as file:
+                np.lib.format.write_array(file, np.asarray(column), allow_pickle=False)
+        with _member(archive, _VECTORS) as file:
+            for at, some in enumerate(vectors):
+                if not at:
+                    header = {"descr": "<f4", "fortran_order": False, "shape": (count, some.shape[1])}
+                    np.lib.format.write_array_header_1_0(file, header)
+                file.write(np.ascontiguousarray(some, "<f4").tobytes())
+
+
+def _member(archive: zipfile.ZipFile, name: str) -> Any:
+    """A member to write to, of the same date whenever it is written; it may be of any size."""
+    return archive.open(zipfile.ZipInfo(f"{name}.npy"), "w", force_zip64=True)
+
+
+def _read_npz(path: Path) -> tuple[dict[str, NDArray[Any]], str]:
+    with np.load(path, allow_pickle=False) as file:
+        found = {name: file[name] for name in file.files}
+    about = found.pop(_ABOUT, None)
+    return found, "" if about is None else str(about)

@@ -1,0 +1,78 @@
+"""Whatever holds one picture, made (H, W, 3) uint8 RGB: a path, bytes, a Pillow image, an array, a tensor."""
+
+from __future__ import annotations
+
+import os
+import threading
+from typing import Literal
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image
+from torch import Tensor
+
+from resight.errors import DataError
+from resight.images.decode import Pixels, decode, decode_bytes, from_pillow
+
+Picture = str | os.PathLike[str] | bytes | Image.Image | NDArray[np.uint8] | Tensor
+Colour = Literal["RGB", "BGR"]
+
+_KINDS = (
+    "pass a path, the bytes of an image file, a Pillow image, an (H, W, 3) or (H, W) uint8 array, "
+    "or a (3, H, W) tensor, uint8 or float from 0 to 1"
+)
+_PILLOW = threading.Lock()  # a Pillow image is decoded when it is first used, and may stand twice in a list
+
+
+def pixels_of(picture: object, name: str, colour: Colour = "RGB") -> Pixels:
+    """The pixels of one picture.
+
+    Args:
+        picture: a path, which may lead through a zip archive; the bytes of an image file; a Pillow image; an (H, W, 3)
+            or grey (H, W) uint8 array; a (3, H, W) tensor of uint8, or of floats from 0 to 1, which are rounded to
+            the nearest of 256 steps.
+        name: for the message.
+        colour: the order of arrays and tensors; files and Pillow images know their own.
+
+    Raises:
+        DataError: none of these, without pixels, or an image that cannot be read.
+    """
+    if isinstance(picture, (str, os.PathLike)):
+        if "\0" in os.fspath(picture):
+            raise DataError(f"{name!r} is no path, for it has a zero byte: pass a path.")
+        return decode(picture)
+    if isinstance(picture, (bytes, bytearray, memoryview)):
+        return decode_bytes(bytes(picture), name)
+    if isinstance(picture, Image.Image):
+        try:
+            with _PILLOW:
+                return from_pillow(picture, name)
+        except DataError:
+            raise
+        except Exception as error:  # as many as decoders have
+            raise DataError(f"{name} is not a whole image ({error}): open it again or leave it out.") from None
+    pixels = _of_tensor(picture, name) if isinstance(picture, Tensor) else picture
+    if isinstance(pixels, np.ndarray) and pixels.dtype == np.uint8 and 0 not in pixels.shape:
+        if pixels.ndim == 2:
+            return np.repeat(pixels[..., None], 3, axis=2)
+        if pixels.ndim == 3 and pixels.shape[2] == 3:
+            return np.ascontiguousarray(pixels[..., ::-1] if colour == "BGR" else pixels)
+    raise DataError(f"{name} is {_described(picture)}: {_KINDS}.")
+
+
+def _of_tensor(tensor: Tensor, name: str) -> object:
+    """A (3, H, W) tensor as an (H, W, 3) uint8 array; anything else as it is."""
+    if tensor.ndim != 3 or len(tensor) != 3 or not tensor.numel():
+        return tensor
+    if tensor.is_floating_point():
+        tensor = tensor.detach().float()
+        if not bool(((tensor >= 0) & (tensor <= 1)).all()):
+            raise DataError(f"{name} has values outside 0 to 1: divide it by its largest value, or pass uint8.")
+        tensor = (tensor * 255).round().byte()
+    return tensor.detach().cpu().permute(1, 2, 0).numpy()
+
+
+def _described(picture: object) -> str:
+    if isinstance(picture, (np.ndarray, Tensor)):
+        return f"{str(picture.dtype).removeprefix('torch.')} {tuple(picture.shape)}"
+    return type(picture).__name__

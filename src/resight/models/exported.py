@@ -1,0 +1,159 @@
+"""Models in files of other runtimes: ONNX, OpenVINO and TorchScript, with the same forward as every network.
+
+The file takes prepared images, float (B, 3, H, W), and gives embeddings (B, D): its first output, or the one named
+``embedding``; a second one named ``attributes`` is attribute logits. How images are prepared stands on the card beside
+it (``<file>.card.json``), or in the file itself where :mod:`resight.embedding.export` wrote it.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from concurrent.futures import ThreadPoolExecutor
+from functools import cached_property
+from pathlib import Path
+from typing import Literal
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from resight.errors import ModelError
+from resight.models.card import Card, Preprocessing, card_path, parse_card
+from resight.models.output import Output
+from resight.models.runtimes import Floats, Onnx, OpenVino, Run, TorchScript
+
+Runtime = Literal["onnx", "openvino", "torch"]
+RUNTIMES: dict[str, Runtime] = {".onnx": "onnx", ".xml": "openvino", ".torchscript": "torch"}  # by the file's ending
+PIECE = 8  # images that a thread computes at a time: their maps fit into its cache
+
+
+class Exported(nn.Module):
+    """A file as a network in evaluation mode.
+
+    A batch is cut into pieces of :data:`PIECE` images. Each is computed by one thread from beginning to end, as many
+    side by side as there are threads: unlike threads that share each layer, they never wait for one another. One image
+    alone is shared by all threads. A file for batches of one fixed size gets its pieces in that size.
+
+    Args:
+        file: ONNX, OpenVINO's XML (its ``.bin`` beside it), or TorchScript.
+        runtime: what computes it; OpenVINO also reads ONNX.
+        threads: how many; torch's number when None.
+
+    Raises:
+        ModelError: a missing or damaged file, a runtime that is not installed, or not one image input.
+    """
+
+    def __init__(self, file: str | Path, runtime: Runtime | None = None, *, threads: int | None = None) -> None:
+        super().__init__()
+        self.file = Path(file)
+        self.runtime = runtime or RUNTIMES[self.file.suffix.lower()]
+        self.threads = threads or torch.get_num_threads()
+        if not self.file.is_file():
+            raise ModelError(f"{self.file} does not exist: check the path of the model.")
+        kinds: dict[Runtime, type[Onnx | OpenVino | TorchScript]]
+        kinds = {"onnx": Onnx, "openvino": OpenVino, "torch": TorchScript}
+        try:
+            self._opened = kinds[self.runtime](self.file)
+        except ImportError as error:
+            raise ModelError(
+                f"{self.file} needs {error.name}, which is not installed: pip install 'resight[{self.runtime}]'."
+            ) from None
+        except (RuntimeError, ValueError) as error:
+            raise self._unfit(f"it cannot be read ({_short(error)})") from None
+        self.names, self.shape = self._opened.names, self._opened.shape
+        if len(self.shape) != 4 or self.shape[1] not in (3, None):
+            raise self._unfit(f"its input is {self.shape}, not images (batch, 3, height, width)")
+
+    @cached_property
+    def _pool(self) -> ThreadPoolExecutor:
+        return ThreadPoolExecutor(self.threads, "resight-engine")
+
+    @cached_property
+    def _side_by_side(self) -> Run:
+        return self._opened.run(threads=self.threads, streams=self.threads)
+
+    @cached_property
+    def _alone(self) -> Run:
+        return self._side_by_side if self.threads == 1 else self._opened.run(threads=self.threads, streams=1)
+
+    def forward(self, x: Tensor) -> Output:
+        """(B, 3, H, W) float32 in main memory, prepared as the card says."""
+        images: Floats = np.ascontiguousarray(x.detach().numpy())
+        fixed = self.shape[0]
+        try:
+            if self.runtime == "torch":
+                found = self._side_by_side(images)
+            elif len(images) == 1 and fixed in (None, 1):
+                found = self._alone(images)
+            else:
+                size = fixed or min(PIECE, -(-len(images) // self.threads))
+                pieces = [images[at : at + size] for at in range(0, len(images), size)]
+                parts = list(self._pool.map(self._piece, pieces))
+                found = [np.concatenate(part) for part in zip(*parts, strict=True)]
+        except (RuntimeError, ValueError) as error:
+            raise self._unfit(f"it cannot take {len(images)} images {images.shape[1:]} ({_short(error)})") from None
+        by_name = dict(
+            zip(self.names, map(torch.from_numpy, found), strict=False)
+        )  # TorchScript does not tell how many
+        embedding = by_name.get("embedding", next(iter(by_name.values()))).flatten(1)
+        return Output(embedding, (embedding,), attributes=by_name.get("attributes"))
+
+    def _piece(self, images: Floats) -> list[Floats]:
+        count, fixed = len(images), self.shape[0]
+        if fixed and count < fixed:
+            images = np.concatenate([images, np.zeros((fixed - count, *images.shape[1:]), np.float32)])
+        return [part[:count] for part in self._side_by_side(images)]
+
+    def inside(self) -> str:
+        """The card inside the file as JSON, or nothing."""
+        return self._opened.card()
+
+    def digest(self, preprocessing: str) -> str:
+        """16 hex digits that name the file's bytes and the preprocessing."""
+        digest = hashlib.sha256(preprocessing.encode())
+        weights = self.file.with_suffix(".bin")
+        for file in (self.file, weights) if self.file.suffix.lower() == ".xml" else (self.file,):
+            digest.update(file.read_bytes())
+        return digest.hexdigest()[:16]
+
+    def _unfit(self, why: str) -> ModelError:
+        return ModelError(f"{self.file} does not work as a re-ID model: {why}; export it again or choose another file.")
+
+
+def _short(error: Exception) -> str:
+    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
+    return (lines[-1] if lines else type(error).__name__).rstrip(".")[:160]
+
+
+def own_card(network: Exported) -> Card:
+    """The card written inside a file.
+
+    Raises:
+        ModelError: there is none (the message shows one), or it is not valid.
+    """
+    text = network.inside()
+    if text:
+        return parse_card(text, str(network.file))
+    height, width = network.shape[2] or 256, network.shape[3] or 128
+    raise ModelError(
+        f"{network.file} has no card that says how its images are prepared: write {card_path(network.file)}, such as "
+        f'{{"architecture": "exported", "dim": 512, "preprocessing": {{"height": {height}, "width": {width}, '
+        '"colour": "BGR", "scale": 255, "mean": [0.485, 0.456, 0.406], "std": [0.229, 0.224, 0.225]}}, or let '
+        "resight models card write it."
+    )
+
+
+def describe(network: Exported, preprocessing: Preprocessing) -> Card:
+    """A card for a file from elsewhere; one empty image is embedded to see how many numbers come out.
+
+    Raises:
+        ModelError: images of that size do not go in.
+    """
+    to, (_, _, height, width) = preprocessing, network.shape
+    if (height or to.height, width or to.width) != (to.height, to.width):
+        raise ModelError(
+            f"{network.file} takes images of {height}x{width}, but its card says {to.height}x{to.width}: write the "
+            "file's own size there."
+        )
+    dim = network(torch.zeros(1, 3, to.height, to.width)).embedding.shape[1]
+    return Card(architecture="exported", preprocessing=to, dim=dim, metric="cosine")

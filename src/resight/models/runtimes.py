@@ -1,0 +1,138 @@
+"""What computes a model file: ONNX Runtime, OpenVINO or TorchScript, each opened and run in the same way.
+
+A runtime has ``names`` of its outputs, the ``shape`` of its input (None where any size goes), the ``card`` written
+inside the file, and ``run(threads, streams)``: a function from images (B, 3, H, W) to outputs that ``streams`` callers
+may call at the same time.
+"""
+
+from __future__ import annotations
+
+import os
+import queue
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+CARD = "resight.card"  # where the card stands inside a file
+SEVERAL = 5  # any batch but one, to see whether a graph takes it
+
+Floats = NDArray[np.float32]
+Run = Callable[[Floats], list[Floats]]
+
+
+class Onnx:
+    """ONNX Runtime on the CPU."""
+
+    def __init__(self, file: Path) -> None:
+        self.file = file
+        self.first = self._session(1)
+        (images,) = self.first.get_inputs()
+        self.input, self.names = images.name, [one.name for one in self.first.get_outputs()]
+        self.shape = tuple(size if isinstance(size, int) else None for size in images.shape)
+
+    def _session(self, threads: int) -> Any:
+        import onnxruntime
+
+        options = onnxruntime.SessionOptions()
+        options.intra_op_num_threads = threads
+        options.log_severity_level = 4
+        try:
+            return onnxruntime.InferenceSession(os.fspath(self.file), options, providers=["CPUExecutionProvider"])
+        except Exception as error:  # its exceptions have no common base but Exception
+            raise RuntimeError(str(error)) from None
+
+    def run(self, threads: int, streams: int) -> Run:
+        session = self.first if streams == threads else self._session(threads)  # runs of one session may overlap
+
+        def run(images: Floats) -> list[Floats]:
+            try:
+                found: list[Floats] = session.run(None, {self.input: images})
+            except Exception as error:
+                raise RuntimeError(str(error)) from None
+            return found
+
+        return run
+
+    def card(self) -> str:
+        return str(self.first.get_modelmeta().custom_metadata_map.get(CARD, ""))
+
+
+class OpenVino:
+    """OpenVINO on the CPU, in float32 even where the processor would rather use bfloat16."""
+
+    def __init__(self, file: Path) -> None:
+        import openvino  # its own type hints leave out what it exports
+
+        vino: Any = openvino
+        self.core = vino.Core()
+        self.model = self.core.read_model(os.fspath(file))
+        (images,) = self.model.inputs
+        self.names = [_name(one, at) for at, one in enumerate(self.model.outputs)]
+        shape: list[int | None] = [size.get_length() if size.is_static else None for size in images.partial_shape]
+        if shape[0] is not None and len(shape) == 4:
+            shape[0] = self._free_batch(shape)
+        self.shape = tuple(shape)
+
+    def _free_batch(self, shape: list[int | None]) -> int | None:
+        """Let the batch be of any size, where the graph allows it; else the size it is made for."""
+        sizes = [-1 if size is None else size for size in shape[1:]]
+        try:
+            self.model.clone().reshape([SEVERAL, *sizes])
+        except RuntimeError:  # some layer has the batch written into it
+            return shape[0]
+        self.model.reshape([-1, *sizes])
+        return None
+
+    def run(self, threads: int, streams: int) -> Run:
+        settings = {"NUM_STREAMS": streams, "INFERENCE_NUM_THREADS": threads, "INFERENCE_PRECISION_HINT": "f32"}
+        compiled = self.core.compile_model(self.model, "CPU", settings)
+        free: queue.SimpleQueue[Any] = queue.SimpleQueue()
+        for _ in range(streams):
+            free.put(compiled.create_infer_request())
+
+        def run(images: Floats) -> list[Floats]:
+            request = free.get()
+            try:
+                found = request.infer({0: images}, share_inputs=True)
+                return [found[at].astype(np.float32) for at in range(len(self.names))]  # a copy
+            finally:
+                free.put(request)
+
+        return run
+
+    def card(self) -> str:
+        path = CARD.split(".")
+        return str(self.model.get_rt_info(path).astype(str)) if self.model.has_rt_info(path) else ""
+
+
+def _name(output: Any, at: int) -> str:
+    names = sorted(output.get_names())
+    return names[0] if names else f"output {at}"
+
+
+class TorchScript:
+    """TorchScript, with torch's own threads."""
+
+    def __init__(self, file: Path) -> None:
+        extra = {CARD: b""}
+        self.module = torch.jit.load(os.fspath(file), map_location="cpu", _extra_files=extra).eval()
+        self.text = bytes(extra[CARD]).decode()
+        self.names = ["embedding", "attributes"]
+        self.shape: tuple[int | None, ...] = (None, 3, None, None)
+
+    def run(self, threads: int, streams: int) -> Run:
+        del threads, streams
+
+        def run(images: Floats) -> list[Floats]:
+            with torch.inference_mode():
+                found = self.module(torch.from_numpy(images))
+            return [one.numpy() for one in (found if isinstance(found, tuple) else (found,))]
+
+        return run
+
+    def card(self) -> str:
+        return self.text
