@@ -218,6 +218,9 @@ def test_a_file_without_a_card_says_what_to_write(tmp_path: Path) -> None:
 
 
 def test_files_that_are_no_models(tmp_path: Path) -> None:
+    (tmp_path / "alone.xml").write_text("<net/>")
+    with pytest.raises(ModelError, match=r"alone\.bin does not exist: OpenVINO's weights must stand beside alone\.xml"):
+        resight.load(tmp_path / "alone.xml")
     pytest.importorskip("onnxruntime", reason="needs onnxruntime")
     with pytest.raises(ModelError, match=r"gone\.onnx does not exist"):
         resight.load(tmp_path / "gone.onnx")

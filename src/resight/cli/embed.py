@@ -55,6 +55,10 @@ def embed(
     ] = False,
     engine: Annotated[Engine, typer.Option(help="What computes.")] = Engine.auto,
     batch_size: Annotated[int, typer.Option(min=1)] = 64,
+    ray: Annotated[
+        str | None,
+        typer.Option(help="Let a Ray cluster compute: HOST:PORT of its head, or auto for the one this machine is in."),
+    ] = None,
     height: Annotated[int | None, typer.Option(min=16, help="Input height, for a model without a card.")] = None,
     width: Annotated[int | None, typer.Option(min=16, help="Input width, for a model without a card.")] = None,
     json: Annotated[bool, Json] = False,
@@ -74,7 +78,8 @@ def embed(
     embedder = Embedder(loaded, engine.value, batch_size, flip=flip)
     about = {"model": model, "source": str(source), "command": shlex.join(["resight", *sys.argv[1:]])}
     with bar("embedding", json) as progress:
-        written = embed_to_file(embedder, images, output, skip=on_error is OnError.skip, about=about, progress=progress)
+        skip = on_error is OnError.skip
+        written = embed_to_file(embedder, images, output, skip=skip, ray=ray, about=about, progress=progress)
     if json:
         print_json(written.numbers())
         return

@@ -29,7 +29,7 @@ def engines(
 ) -> None:
     """What can compute embeddings here, and how fast it computes those of a model: what engine "auto" goes by."""
     from resight.embedding.engines import auto
-    from resight.embedding.engines.build import PACKAGES, installed
+    from resight.embedding.engines.make import PACKAGES, installed
     from resight.errors import RecipeError
     from resight.models.load import load_any
 

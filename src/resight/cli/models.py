@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 from rich.table import Table
@@ -37,6 +37,48 @@ def list_(
 
 
 @models.command()
+def card(
+    file: Annotated[str, typer.Argument(help="An ONNX, OpenVINO (.xml) or TorchScript file from elsewhere.")],
+    height: Annotated[int | None, typer.Option(min=16, help="Input height, if the file does not say.")] = None,
+    width: Annotated[int | None, typer.Option(min=16, help="Input width, if the file does not say.")] = None,
+    colour: Annotated[str, typer.Option(help="RGB or BGR.")] = "RGB",
+    scale: Annotated[float, typer.Option(help="What 0..255 is divided by first; 1 leaves it as it is.")] = 255.0,
+    mean: Annotated[str, typer.Option(help="Subtracted then, per channel.")] = "0.485,0.456,0.406",
+    std: Annotated[str, typer.Option(help="Divided by then, per channel.")] = "0.229,0.224,0.225",
+    json: Annotated[bool, Json] = False,
+) -> None:
+    """Write the card of a model from elsewhere, which says how its images are prepared; then any command takes it."""
+    from pydantic import ValidationError
+
+    from resight.errors import RecipeError
+    from resight.models.card import Preprocessing, is_exported
+    from resight.models.exported import Exported, describe
+
+    if not is_exported(file):
+        raise RecipeError(f"{file} is no ONNX, OpenVINO or TorchScript file: the weights of a network need no card.")
+    network = Exported(file)
+    said: dict[str, Any] = {
+        "height": height or network.shape[2] or 256,
+        "width": width or network.shape[3] or 128,
+        "colour": colour,
+        "scale": scale,
+        "mean": mean.split(","),
+        "std": std.split(","),
+    }
+    try:
+        to = Preprocessing.model_validate(said)
+    except ValidationError as error:
+        first = error.errors()[0]
+        raise RecipeError(f"--{first['loc'][0]} is not right: {first['msg']}.") from None
+    written = describe(network, to)
+    path = written.save(file)
+    if json:
+        print_json(written.model_dump(mode="json") | {"file": path})
+        return
+    out.print(f"{path}: {written.dim} numbers per image, {to.height}x{to.width} {to.colour}", markup=False)
+
+
+@models.command()
 def show(
     name: Annotated[str, typer.Argument(help="An architecture, or a weight file with its card.")],
     height: Annotated[int | None, typer.Option(min=16, help="Input height, if not what it was made for.")] = None,
@@ -47,11 +89,15 @@ def show(
     from pathlib import Path
 
     from resight.models import load
+    from resight.models.card import is_exported
     from resight.models.summary import summarise
 
     card, arguments = None, {}
     if Path(name).exists():
         card = load(name).card
+        if is_exported(name):  # what is in it is its own program's matter
+            out.print(card.model_dump_json(indent=2), markup=False)
+            return
         name, height, width = card.architecture, card.preprocessing.height, card.preprocessing.width
         arguments = card.arguments
     summary = summarise(name, height, width, arguments)

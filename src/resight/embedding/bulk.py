@@ -3,30 +3,27 @@
 from __future__ import annotations
 
 import json
-import platform
-from collections.abc import Iterable, Iterator
-from contextlib import suppress
 from dataclasses import asdict, dataclass
-from importlib.metadata import PackageNotFoundError, version
-from itertools import islice
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from resight.embedding.compute import Progress, shifted
+from resight.embedding.compute import Progress
 from resight.embedding.embedder import Embedder
 from resight.embedding.engines.auto import PATIENCE, fastest, known, measure
-from resight.embedding.engines.build import engines_of
+from resight.embedding.engines.make import engines_of
 from resight.embedding.files import check, columns_of, write
+from resight.embedding.parts import Part, fill
+from resight.embedding.scale_out import fill_with_ray
 from resight.embedding.source import Pictures, Source, source_of
+from resight.embedding.versions import versions
 from resight.errors import DataError
-from resight.files import atomic_path, write_text
-from resight.images.stream import BadImage, Item, read
+from resight.files import write_text
+from resight.images.stream import BadImage
 
 PART = 4096  # images
-_PACKAGES = ("resight", "torch", "numpy", "opencv-python-headless", "pillow", "simplejpeg", "onnxruntime", "openvino")
 _PLAN, _MANIFEST = "plan.json", "manifest.json"
 
 
@@ -63,6 +60,7 @@ def embed_to_file(
     *,
     skip: bool = False,
     part: int = PART,
+    ray: str | None = None,
     about: dict[str, Any] | None = None,
     progress: Progress | None = None,
 ) -> Written:
@@ -77,12 +75,14 @@ def embed_to_file(
         file: its name ends in ``.parquet`` or ``.npz``.
         skip: leave out images that cannot be embedded; the manifest names them. Without it the first is an error.
         part: images in a part.
+        ray: let the workers of a Ray cluster compute, to the same bytes: ``HOST:PORT`` of its head, or ``auto``
+            (:mod:`resight.embedding.scale_out`).
         about: more for the manifest.
         progress: called with (images done, images in all).
 
     Raises:
         DataError: nothing to embed, an image that cannot be read, or parts of other work.
-        ResightError: the disk is full, or the place cannot be written.
+        ResightError: the disk is full, the place cannot be written, or Ray does not do it.
     """
     source = source_of(images)
     if not isinstance(source, Source) or not (source.files or source.stamp):
@@ -103,7 +103,10 @@ def embed_to_file(
     _begin(folder, plan)
     if embedder.engine == "auto":
         embedder = _settled(embedder, folder, len(source))
-    _fill(folder, embedder, source, part=part, skip=skip, progress=progress)
+    if ray is None:
+        fill(folder, embedder, source, part=part, skip=skip, progress=progress)
+    else:
+        fill_with_ray(ray, folder, embedder, source, part=part, skip=skip, progress=progress)
     kept, failed, dim = _outcome(folder, range(0, len(source), part))
     if failed and not skip:
         raise DataError(failed[0].reason)
@@ -112,9 +115,9 @@ def embed_to_file(
     manifest, fingerprint = f"{file}.manifest.json", card.fingerprint
     written = Written(str(file), manifest, len(source), len(kept), dim, fingerprint, data, tuple(failed))
     settings = plan | {"engine": embedder.engine}
-    told = written.numbers() | {"card": card.model_dump(), "settings": settings, "versions": _versions()}
+    told = written.numbers() | {"card": card.model_dump(), "settings": settings, "versions": versions()}
     write_text(folder / _MANIFEST, json.dumps(told | (about or {}), indent=2) + "\n")
-    vectors = (_Part.read(folder, start).vectors for start in range(0, len(source), part))
+    vectors = (Part.read(folder, start).vectors for start in range(0, len(source), part))
     rows = {name: column[kept] for name, column in columns.items()}
     joined = folder / f"joined{Path(file).suffix}"  # here, so that a killed run leaves nothing elsewhere
     write(joined, rows, (some for some in vectors if len(some)), len(kept), fingerprint)
@@ -122,34 +125,6 @@ def embed_to_file(
     _move(folder / _MANIFEST, manifest)
     _end(folder)
     return written
-
-
-@dataclass(frozen=True, eq=False)
-class _Part:
-    """The vectors (n, D) of the images at ``kept`` (n,), and the images that failed."""
-
-    vectors: NDArray[np.float32]
-    kept: NDArray[np.int64]
-    failed: list[BadImage]
-
-    @staticmethod
-    def path(folder: Path, start: int) -> Path:
-        return folder / f"{start:012d}.npz"
-
-    def write(self, folder: Path, start: int) -> None:
-        failed = json.dumps([asdict(bad) for bad in self.failed])
-        with atomic_path(self.path(folder, start)) as temporary, temporary.open("wb") as file:
-            np.savez(file, vectors=self.vectors, kept=self.kept, failed=failed)
-
-    @staticmethod
-    def read(folder: Path, start: int) -> _Part:
-        path = _Part.path(folder, start)
-        try:
-            with np.load(path, allow_pickle=False) as found:
-                failed = [BadImage(**bad) for bad in json.loads(str(found["failed"]))]
-                return _Part(found["vectors"], found["kept"], failed)
-        except Exception as error:
-            raise DataError(f"{path} is damaged ({error}): delete it and run the command again.") from None
 
 
 def _begin(folder: Path, plan: dict[str, Any]) -> None:
@@ -191,46 +166,11 @@ def _settled(embedder: Embedder, folder: Path, images: int) -> Embedder:
     return Embedder(model, engine, size, flip=embedder.flip, device=str(embedder.device))
 
 
-def _fill(
-    folder: Path, embedder: Embedder, source: Source, *, part: int, skip: bool, progress: Progress | None
-) -> None:
-    """Write the parts that are missing."""
-    total, at = len(source), -1
-    items: Iterator[Item] = iter(())
-    for start in range(0, total, part):
-        if _Part.path(folder, start).exists():
-            continue
-        if at != start:
-            items = source.items(start)  # and otherwise go on: a video is read once
-        at = min(start + part, total)
-        told = shifted(progress, start, total)
-        _embed_part(embedder, islice(items, at - start), skip=skip, progress=told).write(folder, start)
-
-
-def _embed_part(embedder: Embedder, items: Iterable[Item], *, skip: bool, progress: Progress | None) -> _Part:
-    failed: list[BadImage] = []
-    kept = [np.empty(0, np.int64)]
-    found = []
-
-    def left_out(bad: BadImage) -> None:
-        if not skip:
-            raise DataError(bad.reason)
-        failed.append(bad)
-
-    batches = read(items, embedder.model.card.preprocessing, batch_size=embedder.batch_size)
-    for batch, vectors in embedder.run(batches, None, on_error=left_out, progress=progress):
-        if len(vectors):
-            kept.append(batch.positions)
-            found.append(vectors)
-    vectors = np.concatenate(found) if found else np.empty((0, 0), np.float32)
-    return _Part(vectors, np.concatenate(kept), failed)
-
-
 def _outcome(folder: Path, starts: range) -> tuple[NDArray[np.int64], list[BadImage], int]:
     """Which images were embedded, which were not, and D (0 if none was)."""
     kept, failed, dim = [], [], 0
     for start in starts:
-        part = _Part.read(folder, start)
+        part = Part.read(folder, start)
         kept.append(part.kept)
         failed += part.failed
         dim = dim or part.vectors.shape[1]
@@ -250,11 +190,3 @@ def _end(folder: Path) -> None:
     for left in sorted(folder.iterdir(), key=lambda path: path.name == _PLAN):
         left.unlink()
     folder.rmdir()
-
-
-def _versions() -> dict[str, str]:
-    found = {"python": platform.python_version()}
-    for name in _PACKAGES:
-        with suppress(PackageNotFoundError):
-            found[name] = version(name)
-    return found

@@ -14,8 +14,8 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from resight.embedding.engines.build import PACKAGES, installed
 from resight.embedding.engines.convert import Outputs, example, to_onnx
+from resight.embedding.engines.make import PACKAGES, installed
 from resight.embedding.parity import Parity, Progress, both_splits, compare
 from resight.embedding.quantise import quantise, stages
 from resight.embedding.samples import Samples, samples
@@ -92,7 +92,7 @@ def export(
             found = both_splits(from_exported(written), given)
             return written, compare(original, found, given, card.metric)
 
-        plain, kept = Path(folder) / "float.onnx", _NOTHING
+        plain, kept = Path(folder) / "plain.onnx", _NOTHING
         if to != "torchscript":
             _to_onnx(model, plain)
         if int8:
@@ -143,7 +143,7 @@ def _search(
     tell: Tell,
 ) -> tuple[Path, Parity, tuple[str, ...]]:
     """The 8-bit model; where it loses more than ``limit``, with the parts in float again that cost it most."""
-    file = plain.with_name("int8.onnx")
+    file = plain.with_name("scratch.onnx")
     quantise(plain, file, images)
     best = (*judge(file, "int8"), _NOTHING)
     if best[1].loss <= limit:

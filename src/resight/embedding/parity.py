@@ -75,7 +75,8 @@ def compare(
     """Query and gallery of the original beside those of the changed model."""
     a, b = (np.concatenate([part.vectors for part in both]).astype(np.float64) for both in (original, changed))
     known = [tuple(replace(part, fingerprint="") for part in both) for both in (original, changed)]
-    ours, theirs = (topk(query, gallery, NEAREST, metric).indices for query, gallery in known)
+    nearest = min(NEAREST, len(given.gallery))
+    ours, theirs = (topk(query, gallery, nearest, metric).indices for query, gallery in known)
     overlap = np.mean([len(set(x) & set(y)) / len(x) for x, y in zip(ours.tolist(), theirs.tolist(), strict=True)])
     mean = (
         [evaluate(query, gallery, protocol=given.protocol, metric=metric).mAP for query, gallery in known]

@@ -50,6 +50,9 @@ class Exported(nn.Module):
         self.threads = threads or torch.get_num_threads()
         if not self.file.is_file():
             raise ModelError(f"{self.file} does not exist: check the path of the model.")
+        weights = self.file.with_suffix(".bin")
+        if self.file.suffix.lower() == ".xml" and not weights.is_file():
+            raise ModelError(f"{weights} does not exist: OpenVINO's weights must stand beside {self.file.name}.")
         kinds: dict[Runtime, type[Onnx | OpenVino | TorchScript]]
         kinds = {"onnx": Onnx, "openvino": OpenVino, "torch": TorchScript}
         try:
@@ -78,13 +81,13 @@ class Exported(nn.Module):
 
     def forward(self, x: Tensor) -> Output:
         """(B, 3, H, W) float32 in main memory, prepared as the card says."""
-        images: Floats = np.ascontiguousarray(x.detach().numpy())
+        images: Floats = x.detach().numpy()
         fixed = self.shape[0]
         try:
             if self.runtime == "torch":
-                found = self._side_by_side(images)
+                found = self._side_by_side(np.ascontiguousarray(images))
             elif len(images) == 1 and fixed in (None, 1):
-                found = self._alone(images)
+                found = self._alone(np.ascontiguousarray(images))
             else:
                 size = fixed or min(PIECE, -(-len(images) // self.threads))
                 pieces = [images[at : at + size] for at in range(0, len(images), size)]
@@ -92,9 +95,8 @@ class Exported(nn.Module):
                 found = [np.concatenate(part) for part in zip(*parts, strict=True)]
         except (RuntimeError, ValueError) as error:
             raise self._unfit(f"it cannot take {len(images)} images {images.shape[1:]} ({_short(error)})") from None
-        by_name = dict(
-            zip(self.names, map(torch.from_numpy, found), strict=False)
-        )  # TorchScript does not tell how many
+        # not strict: a TorchScript file does not tell how many outputs it has
+        by_name = dict(zip(self.names, map(torch.from_numpy, found), strict=False))
         embedding = by_name.get("embedding", next(iter(by_name.values()))).flatten(1)
         return Output(embedding, (embedding,), attributes=by_name.get("attributes"))
 
@@ -102,7 +104,7 @@ class Exported(nn.Module):
         count, fixed = len(images), self.shape[0]
         if fixed and count < fixed:
             images = np.concatenate([images, np.zeros((fixed - count, *images.shape[1:]), np.float32)])
-        return [part[:count] for part in self._side_by_side(images)]
+        return [part[:count] for part in self._side_by_side(np.ascontiguousarray(images))]
 
     def inside(self) -> str:
         """The card inside the file as JSON, or nothing."""

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import os
 import queue
+import warnings
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -119,7 +120,9 @@ class TorchScript:
 
     def __init__(self, file: Path) -> None:
         extra = {CARD: b""}
-        self.module = torch.jit.load(os.fspath(file), map_location="cpu", _extra_files=extra).eval()
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", DeprecationWarning)  # torch would rather have its newer format
+            self.module = torch.jit.load(os.fspath(file), map_location="cpu", _extra_files=extra).eval()
         self.text = bytes(extra[CARD]).decode()
         self.names = ["embedding", "attributes"]
         self.shape: tuple[int | None, ...] = (None, 3, None, None)

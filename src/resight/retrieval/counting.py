@@ -14,7 +14,9 @@ from numpy.typing import NDArray
 from resight.retrieval.rough import Block, Floats, Rough
 from resight.retrieval.validity import Validity
 
-_SPARSE = 24  # to pick n of G images and sort them takes as long as to count the images before n / G * _SPARSE matches
+# To count the images before one match takes as long as to pick and sort one in _SPARSE / _MATCHES of them. The images
+# before the last of many matches are worth sorting even where they are more: then all are counted at once.
+_SPARSE, _MATCHES = 320, 16
 
 Indices = NDArray[np.int64]
 
@@ -50,20 +52,9 @@ class Counter:
         unsure: list[tuple[int, Indices]] = []
         offsets = self._offsets[block.rows.start : block.rows.stop + 1].tolist()
         for row, first, last in zip(block.products, offsets[:-1], offsets[1:], strict=True):
-            row += block.squares
-            matches, count = last - first, 0
-            while matches:
-                reached = row <= self._high[first + matches - 1]
-                count = int(np.count_nonzero(reached))
-                if count * _SPARSE <= matches * len(row):
-                    break
-                match, matches = first + matches - 1, matches - 1
-                sure = np.count_nonzero(row < self._low[match])
-                self._before[match] += sure
-                if count > sure:
-                    unsure.append((match, np.flatnonzero(reached & (row >= self._low[match]))))
-            if matches and count:
-                unsure += self._sparse(row, np.flatnonzero(reached), slice(first, first + matches))
+            if last > first:
+                row += block.squares
+                unsure += self._row(row, first, last)
         if unsure:
             match = np.repeat([match for match, _ in unsure], [len(near) for _, near in unsure])
             image = block.images[np.concatenate([near for _, near in unsure])]
@@ -71,15 +62,28 @@ class Counter:
             nearer = (apart < limit) | ((apart == limit) & (image < self._image[match]))
             np.add.at(self._before, match[nearer], 1)
 
-    def _sparse(self, row: Floats, near: Indices, matches: slice) -> list[tuple[int, Indices]]:
-        """Add what is sure among the images ``near`` that may stand before the last of ``matches``; return the rest."""
-        values = row[near]
-        ordered = np.sort(values)
-        sure = ordered.searchsorted(self._low[matches], "left")
-        reached = ordered.searchsorted(self._high[matches], "right")
-        self._before[matches] += sure
-        found = []
-        for m in np.flatnonzero(reached > sure).tolist():
-            match = matches.start + m
-            found.append((match, near[(values >= self._low[match]) & (values <= self._high[match])]))
-        return found
+    def _row(self, row: Floats, first: int, last: int) -> list[tuple[int, Indices]]:
+        """Add what is sure to stand before the matches ``first`` to ``last`` of a query; return what may, for each."""
+        unsure = []
+        for match in range(last - 1, first - 1, -1):
+            reached = row <= self._high[match]
+            count = int(np.count_nonzero(reached))
+            if count * _SPARSE <= len(row) * max(match + 1 - first, _MATCHES):
+                break
+            sure = np.count_nonzero(row < self._low[match])
+            self._before[match] += sure
+            if count > sure:
+                unsure.append((match, np.flatnonzero(reached & (row >= self._low[match]))))
+        else:
+            return unsure
+        if count:
+            matches = slice(first, match + 1)
+            near = np.flatnonzero(reached)
+            values = row[near]
+            ordered = np.sort(values)
+            low, high = self._low[matches], self._high[matches]
+            sure, maybe = ordered.searchsorted(low, "left"), ordered.searchsorted(high, "right")
+            self._before[matches] += sure
+            for m in np.flatnonzero(maybe > sure).tolist():
+                unsure.append((first + m, near[(values >= low[m]) & (values <= high[m])]))
+        return unsure

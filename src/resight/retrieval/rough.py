@@ -22,6 +22,7 @@ from resight.retrieval.threads import THREADS, one_blas_thread, spread
 from resight.retrieval.validity import Lists
 
 _WIDTH, _HEIGHT = 2**15, 2**9  # gallery images and queries at a time: more would not be faster
+_PAIRS = 2**16  # coordinates of pairs in float64 at a time, so that they stay near the processor
 _LEAST = 2**14  # bytes for a block of distances
 _SAMPLE = 4096  # images to take a centre from
 _ROUNDED = 2.0**-21  # by how much of it a squared distance may be off that was rounded to float32 on the way
@@ -119,7 +120,7 @@ class Rough:
     def each(self, images: NDArray[np.int64], memory: int, work: Callable[[Block], None]) -> None:
         """Call ``work`` with the rough distances of all queries to some gallery images, block by block.
 
-        All queries to the first images come first. The blocks of the same images are worked on in threads, each of which
+        All queries to the first images come first. Blocks of the same images are worked on in threads, each of which
         computes and looks through blocks of its own: the library's own threads would have to wait for one another.
 
         Args:
@@ -199,15 +200,26 @@ def dissimilarities(
         (P,) |a - b|^2 or 1 - cos(a, b), as of :func:`dissimilarity`.
     """
     out = np.empty(len(rows))
+    step = max(_PAIRS // one.shape[1], 1)
 
     def work(part: slice) -> None:
-        a, b = one.take(rows[part], axis=0).astype(np.float64), other.take(columns[part], axis=0)
-        if metric == "euclidean":
-            a -= b
-            out[part] = np.vecdot(a, a)
-        else:
-            wide = b.astype(np.float64)
-            out[part] = 1.0 - np.vecdot(a, wide) / np.sqrt(np.vecdot(a, a) * np.vecdot(wide, wide))
+        # Memory that is new each time would cost several times the arithmetic.
+        shape = (min(step, part.stop - part.start), one.shape[1])
+        narrow, a = np.empty(shape, one.dtype), np.empty(shape)
+        b = np.empty(shape) if metric == "cosine" else None
+        for start in range(part.start, part.stop, step):
+            some = slice(start, min(start + step, part.stop))
+            count = some.stop - some.start
+            wide, small = a[:count], narrow[:count]
+            wide[:] = one.take(rows[some], axis=0, out=small, mode="clip")
+            other.take(columns[some], axis=0, out=small, mode="clip")
+            if b is None:
+                wide -= small
+                np.vecdot(wide, wide, out=out[some])
+            else:
+                right = b[:count]
+                right[:] = small
+                out[some] = 1.0 - np.vecdot(wide, right) / np.sqrt(np.vecdot(wide, wide) * np.vecdot(right, right))
 
-    spread(work, len(out), max(TOGETHER // one.shape[1], 1))
+    spread(work, len(out), -(-len(out) // THREADS) if len(out) > step * THREADS else max(len(out), 1))
     return out

@@ -13,7 +13,8 @@ import torch
 from torch import nn
 
 from resight.embedding.engines.auto import Auto
-from resight.embedding.engines.build import build
+from resight.embedding.engines.make import build
+from resight.models.exported import Exported
 from resight.models.load import Model
 
 Engine = Literal["auto", "torch", "onnx", "openvino"]
@@ -22,11 +23,13 @@ Engine = Literal["auto", "torch", "onnx", "openvino"]
 def network_for(model: Model, engine: Engine, *, batch_size: int, device: torch.device) -> nn.Module:
     """A module with the model's forward in evaluation mode, computed by ``engine`` for batches of ``batch_size``.
 
-    But for ``auto``, it is made from the model's weights as they are now.
+    But for ``auto``, it is made from the model's weights as they are now. Only torch computes elsewhere than on the
+    CPU; a module without parameters takes images in main memory, whatever the device.
 
     Raises:
-        ModelError: an engine that is not installed, does not compute on ``device``, or cannot compute this model.
+        ModelError: an engine that is not installed, or that cannot compute this model.
     """
     if engine != "auto":
         return build(model, engine, device)
-    return build(model, "torch", device) if device.type != "cpu" else Auto(model, batch_size)
+    on_cpu = device.type == "cpu" or isinstance(model.network, Exported)
+    return Auto(model, batch_size) if on_cpu else build(model, "torch", device)

@@ -15,8 +15,8 @@ from statistics import median
 import torch
 from torch import Tensor, nn
 
-from resight.embedding.engines.build import build, engines_of, installed
 from resight.embedding.engines.convert import example, identity
+from resight.embedding.engines.make import build, engines_of, installed
 from resight.errors import ModelError
 from resight.files import write_text
 from resight.images.cache import cache_folder

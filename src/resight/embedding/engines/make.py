@@ -44,14 +44,14 @@ def engines_of(model: Model) -> tuple[Runtime, ...]:
 def build(model: Model, engine: Runtime, device: torch.device) -> nn.Module:
     """The model's function as a module, made from its weights as they are now.
 
+    ``device`` is where torch computes a network; files and the other engines are computed on the CPU.
+
     Raises:
-        ModelError: the engine is not installed, does not compute on ``device``, or cannot compute this model.
+        ModelError: the engine is not installed, or cannot compute this model.
     """
     if engine not in installed():
         raise ModelError(f"engine {engine!r} is not installed: pip install 'resight[{engine}]', or choose 'torch'.")
-    network, name = model.network, model.card.architecture
-    if device.type != "cpu" and (engine != "torch" or isinstance(network, Exported)):
-        raise ModelError(f"{name} on {engine} computes on the CPU, not on {device}: choose device='cpu' or 'torch'.")
+    network = model.network
     if isinstance(network, Exported):
         if engine not in READS[network.file.suffix.lower()]:
             known = " or ".join(READS[network.file.suffix.lower()])

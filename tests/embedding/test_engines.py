@@ -1,0 +1,224 @@
+"""Every engine computes the same function, and the fastest is chosen by what was measured."""
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from torch import nn
+
+import resight
+from conftest import SHARED
+from peers import scramble
+from resight.embedding.embedder import Embedder
+from resight.embedding.engines import auto, network_for
+from resight.embedding.engines.convert import converted, converted_path, example, identity
+from resight.embedding.engines.fused import fused
+from resight.embedding.engines.make import installed
+from resight.errors import ModelError
+from resight.models.load import Model
+from resight.models.output import Output
+
+CPU = torch.device("cpu")
+ENGINES = ("torch", "onnx", "openvino")
+
+
+@pytest.fixture(scope="module")
+def shared_cache(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tmp_path_factory.mktemp("cache")
+
+
+@pytest.fixture(autouse=True)
+def common(shared_cache: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The tests convert each model once between them."""
+    monkeypatch.setenv("RESIGHT_CACHE", str(shared_cache))
+
+
+@pytest.fixture
+def cache(tmp_path: Path, common: None, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A cache folder of the test's own."""
+    monkeypatch.setenv("RESIGHT_CACHE", str(tmp_path))
+    return tmp_path
+
+
+def need(engine: str) -> None:
+    if engine not in installed():
+        pytest.skip(f"engine {engine} is not installed")
+
+
+def made(name: str = "osnet_x0_25", height: int = 64, width: int = 32, **arguments: object) -> Model:
+    torch.manual_seed(0)
+    model = resight.load(name, height=height, width=width, **arguments)
+    scramble(model.network)
+    return model
+
+
+def unit(x: torch.Tensor) -> torch.Tensor:
+    return nn.functional.normalize(x)
+
+
+@pytest.mark.parametrize("engine", ENGINES)
+@pytest.mark.parametrize(
+    ("name", "arguments"),
+    [("osnet_x0_25", {}), ("agw_resnet18", {"ibn": True}), ("saver_resnet18", {})],
+    ids=["osnet", "agw", "saver"],
+)
+def test_all_engines_compute_the_same(name: str, arguments: dict[str, object], engine: str) -> None:
+    need(engine)
+    model = made(name, **arguments)
+    network = network_for(model, engine, batch_size=11, device=CPU)  # type: ignore[arg-type]
+    with torch.inference_mode():
+        for batch in (1, 2, 11):  # alone, fewer than a piece, several pieces of which one is not full
+            x = example(model, batch)
+            wanted, found = model.network.eval()(x).embedding, network(x).embedding
+            assert found.shape == wanted.shape and found.dtype == torch.float32
+            assert float((found - wanted).abs().max()) <= 1e-4 * float(wanted.abs().max())
+            torch.testing.assert_close(unit(found), unit(wanted), rtol=0, atol=2e-6)
+
+
+def test_attributes_come_out_of_every_engine() -> None:
+    need("onnx")
+    model = made("attributes_osnet_x0_25", attributes=5)
+    x = example(model, 3)
+    with torch.inference_mode():
+        wanted = model.network(x)
+        for engine in installed():
+            found = network_for(model, engine, batch_size=3, device=CPU)(x)
+            torch.testing.assert_close(found.attributes, wanted.attributes, rtol=1e-4, atol=1e-4)
+
+
+def test_threads_change_nothing() -> None:
+    need("onnx")
+    from resight.models.exported import Exported
+
+    model = made()
+    x, file = example(model, 11), converted(model)
+    one = Exported(file, threads=1)(x).embedding
+    for runtime in [engine for engine in ("onnx", "openvino") if engine in installed()]:
+        for threads in (2,):
+            network = Exported(file, runtime, threads=threads)  # type: ignore[arg-type]
+            for batch in (1, 11):
+                torch.testing.assert_close(network(x[:batch]).embedding, one[:batch], rtol=1e-4, atol=1e-5)
+
+
+def test_normalisation_is_folded_into_convolutions_and_the_model_stays_as_it_is() -> None:
+    model = made("bot_resnet18")
+    network, before = model.network.train(), {k: v.clone() for k, v in model.network.state_dict().items()}
+    folded = fused(network, example(model))
+    assert any(isinstance(m, nn.BatchNorm2d) for m in network.modules())
+    assert not any(isinstance(m, nn.BatchNorm2d) for m in folded.modules())
+    assert network.training and all(torch.equal(v, before[k]) for k, v in network.state_dict().items())
+    depends = made("saver_resnet18").network  # its steps depend on its input
+    assert any(isinstance(m, nn.BatchNorm2d) for m in fused(depends, torch.randn(2, 3, 64, 32)).modules())
+
+
+def test_a_fold_that_would_change_the_embeddings_is_not_used() -> None:
+    class Odd(nn.Module):
+        """It is not what it seems when its steps are recorded."""
+
+        def __init__(self) -> None:
+            super().__init__()
+            self.conv, self.bn = nn.Conv2d(3, 4, 3), nn.BatchNorm2d(4)
+
+        def forward(self, x: torch.Tensor) -> Output:
+            return Output(self.bn(self.conv(x)).mean((2, 3)) * (1 if isinstance(x, torch.Tensor) else 2))
+
+    network = Odd().eval()
+    found = fused(network, torch.randn(2, 3, 8, 8))
+    assert isinstance(found, Odd)
+
+
+def test_a_file_is_converted_once_for_each_state_of_the_weights(cache: Path) -> None:
+    need("onnx")
+    model = made()
+    first = converted(model)
+    stamp = first.stat().st_mtime_ns
+    assert converted(model) == first and first.stat().st_mtime_ns == stamp and first.is_relative_to(cache)
+    assert [file.name for file in first.parent.iterdir()] == [first.name]
+    model.network.conv1.conv.weight.data += 0.01  # type: ignore[union-attr, operator]
+    assert converted_path(model) != first
+    strided = [identity(made("resnet18", last_stride=stride)) for stride in (1, 2)]
+    assert strided[0] != strided[1], "the same weights, another function"
+
+
+def test_auto_is_torch_for_few_images_and_goes_on_with_the_fastest(
+    monkeypatch: pytest.MonkeyPatch, cache: Path
+) -> None:
+    need("onnx")
+    model = made()
+    x = example(model, 4)
+    with torch.inference_mode():
+        wanted = model.network.eval()(x).embedding
+        network = network_for(model, "auto", batch_size=4, device=CPU)
+        assert isinstance(network, auto.Auto)
+        torch.testing.assert_close(network(x).embedding, wanted)
+        assert network.engine is None and not (cache / "engines").exists(), "a few images cost nothing"
+        monkeypatch.setattr(auto, "PATIENCE", 8)
+        network(x)
+        torch.testing.assert_close(network(x).embedding, wanted, rtol=1e-4, atol=1e-4)
+    rates = auto.known(model, 4)
+    assert set(rates) == set(installed()) and network.engine == auto.fastest(rates)
+    assert auto.known(model, 5) == {} and auto.known(made(head="bnneck"), 4) == {}
+    measured = json.loads((cache / "engines" / "measured.json").read_text())
+    (key,) = measured
+    for slow, engine in enumerate(("onnx", "torch")):  # what was measured decides from the first image on
+        measured[key] = {"torch": 10.0 * (1 + slow), "onnx": 15.0}
+        (cache / "engines" / "measured.json").write_text(json.dumps(measured))
+        again = network_for(model, "auto", batch_size=4, device=CPU)
+        assert isinstance(again, auto.Auto) and again.engine == engine and again.chosen is not None
+    (cache / "engines" / "measured.json").write_text("{")
+    assert auto.known(model, 4) == {}
+
+
+def test_auto_keeps_the_networks_mode(monkeypatch: pytest.MonkeyPatch) -> None:
+    model = made()
+    network = network_for(model, "auto", batch_size=4, device=CPU)
+    model.network.train()
+    with torch.inference_mode():
+        found = network(example(model)).embedding
+        assert model.network.training
+        torch.testing.assert_close(found, model.network.eval()(example(model)).embedding)
+
+
+def test_a_model_that_an_engine_cannot_compute_is_left_to_the_others(monkeypatch: pytest.MonkeyPatch) -> None:
+    need("onnx")
+
+    class Untold(nn.Module):
+        def forward(self, x: torch.Tensor) -> Output:
+            return Output(torch.linalg.eigvals(x[:, 0, :8, :8]).real)
+
+    model = Model(Untold(), made().card)
+    with pytest.raises(ModelError, match=r"osnet_x0_25 cannot be written as ONNX \(.*\): use engine='torch'"):
+        network_for(model, "onnx", batch_size=4, device=CPU)
+    assert set(auto.measure(model, 4, rounds=1)) == {"torch"}
+
+
+def test_engines_that_are_not_there(monkeypatch: pytest.MonkeyPatch) -> None:
+    model = made()
+    monkeypatch.setattr("resight.embedding.engines.make.PACKAGES", {"torch": ("torch",), "onnx": ("no-such-package",)})
+    with pytest.raises(ModelError, match=r"engine 'onnx' is not installed: pip install 'resight\[onnx\]'"):
+        network_for(model, "onnx", batch_size=4, device=CPU)
+    assert list(installed()) == ["torch"]
+
+
+@pytest.mark.parametrize("engine", ["onnx", "openvino"])
+def test_the_same_map_on_market1501(market_zip: Path, engine: str) -> None:
+    """Real images: identities of the official test, with all their images."""
+    need(engine)
+    weights = SHARED / "weights" / "osnet_x0_25_msmt17.pth"
+    if not weights.is_file():
+        pytest.skip(f"needs {weights}, which may not be passed on")
+    model = resight.load("osnet_x0_25", weights=weights, height=128, width=64)
+    data = resight.datasets.load("market1501", market_zip)
+    people = np.unique(data.query.identities)[::90]
+    parts = [split.take(np.flatnonzero(np.isin(split.identities, people))) for split in (data.query, data.gallery)]
+    vectors, found = [], []
+    for one in ("torch", engine):
+        query, gallery = (Embedder(model, one, device="cpu")(part) for part in parts)  # type: ignore[arg-type]
+        vectors.append(np.concatenate([query.vectors, gallery.vectors]))
+        found.append(resight.evaluate(query, gallery, protocol=data.protocol, metric="cosine").mAP)
+    assert len(vectors[0]) > 200 and 0.3 < found[0] < 0.999
+    assert abs(found[1] - found[0]) < 1e-4
+    unit_length = [v / np.linalg.norm(v, axis=1, keepdims=True) for v in vectors]
+    np.testing.assert_allclose(*unit_length, rtol=0, atol=2e-6)

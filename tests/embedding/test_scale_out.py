@@ -1,0 +1,269 @@
+"""Parts computed on a Ray cluster: the bytes of a single machine, whoever is killed meanwhile, and what is refused."""
+
+import errno
+import json
+import os
+import signal
+import socket
+import sys
+import threading
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import numpy as np
+import psutil
+import pytest
+import torch
+
+import resight
+from conftest import write_noise
+from resight.cli.main import main
+from resight.embedding import scale_out
+from resight.embedding.bulk import embed_to_file
+from resight.embedding.cluster import share_of
+from resight.embedding.embedder import Embedder
+from resight.embedding.export import export
+from resight.errors import DataError, RecipeError, ResightError
+
+SIZE = {"height": 32, "width": 16}
+IMAGES, PART = 22, 4
+
+
+@pytest.fixture(scope="module")
+def cluster() -> Iterator[Any]:
+    """A head that only keeps the books, and two nodes of one core each."""
+    pytest.importorskip("ray", reason="needs Ray: pip install 'resight[ray]'")
+    from ray.cluster_utils import Cluster
+
+    quick = {"health_check_initial_delay_ms": 0, "health_check_period_ms": 500, "health_check_failure_threshold": 4}
+    small = {"object_store_memory": 80 * 2**20, "include_dashboard": False}
+    made = Cluster(initialize_head=True, head_node_args={"num_cpus": 0, "_system_config": quick, **small})
+    try:
+        for _ in range(2):
+            made.add_node(num_cpus=1, **small)
+        yield made
+    finally:
+        started = [child for node in (made.head_node, *made.worker_nodes) for child in _processes(node)]
+        made.shutdown()
+        assert not psutil.wait_procs(started, timeout=20)[1], "processes of Ray stayed behind"
+
+
+def _processes(node: Any) -> list[psutil.Process]:
+    own = [process.process.pid for kind in node.all_processes.values() for process in kind]
+    there = [psutil.Process(pid) for pid in own if psutil.pid_exists(pid)]
+    return there + [child for process in there for child in process.children(recursive=True)]
+
+
+@pytest.fixture
+def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A relative path, which every node must find all the same."""
+    monkeypatch.chdir(tmp_path)
+    for seed in range(IMAGES):
+        write_noise(tmp_path / "images" / f"{seed:02d}.jpg", 40, 20, seed)
+    return Path("images")
+
+
+def embedder() -> Embedder:
+    torch.manual_seed(0)
+    return Embedder(resight.load("osnet_x0_25", **SIZE), "torch", batch_size=3, device="cpu")
+
+
+def free_port() -> int:
+    with socket.socket() as one:
+        one.bind(("127.0.0.1", 0))
+        return int(one.getsockname()[1])
+
+
+def manifest(file: str) -> dict[str, Any]:
+    told: dict[str, Any] = json.loads(Path(f"{file}.manifest.json").read_text())
+    return {key: value for key, value in told.items() if key not in ("file", "manifest")}
+
+
+def test_a_cluster_writes_the_bytes_of_one_machine(cluster: Any, folder: Path) -> None:
+    (folder / "05.jpg").write_bytes(b"no image")
+    told: list[tuple[int, int]] = []
+    embed_to_file(embedder(), folder, "one.npz", skip=True, part=PART)
+    embed_to_file(
+        embedder(),
+        folder,
+        "many.npz",
+        skip=True,
+        part=PART,
+        ray=cluster.address,
+        progress=lambda *now: told.append(now),
+    )
+    assert Path("many.npz").read_bytes() == Path("one.npz").read_bytes()
+    assert manifest("many.npz") == manifest("one.npz") and manifest("one.npz")["failed"][0]["position"] == 5
+    assert len(told) == 6 and told[-1] == (IMAGES, IMAGES) and told == sorted(told)
+    assert not Path("many.npz.parts").exists()
+    with pytest.raises(DataError, match=r"^images/05\.jpg is not an image of a known format"):
+        embed_to_file(embedder(), folder, "strict.npz", part=PART, ray=cluster.address)
+
+
+def reader_of(pipe: Path) -> tuple[int, int]:
+    """Wait for another process to read from a pipe: its id, and the end to write to."""
+    while True:
+        try:
+            end = os.open(pipe, os.O_WRONLY | os.O_NONBLOCK)
+            break
+        except OSError as error:
+            assert error.errno == errno.ENXIO
+            time.sleep(0.02)
+    wanted = pipe.resolve()
+    for pid in psutil.pids():
+        for held in Path(f"/proc/{pid}/fd").glob("*") if pid != os.getpid() else ():
+            try:
+                if held.readlink() == wanted:
+                    return pid, end
+            except OSError:
+                continue
+    raise AssertionError("nobody reads the pipe")
+
+
+@pytest.mark.skipif(not Path("/proc/self/fd").exists(), reason="looks for workers in /proc")
+def test_a_killed_worker_and_a_killed_node_lose_nothing(cluster: Any, folder: Path) -> None:
+    """In the midst of a part: one of its images is a pipe, from which a worker reads until it is killed."""
+    embed_to_file(embedder(), folder, "one.npz", part=PART)
+    image, killed, failures = folder / "09.jpg", [], []
+    content = image.read_bytes()
+    image.unlink()
+    os.mkfifo(image)
+
+    def kill() -> None:
+        try:
+            worker, end = reader_of(image)
+            os.kill(worker, signal.SIGKILL)
+            killed.append(worker)
+            os.close(end)
+            psutil.wait_procs([psutil.Process(worker)] if psutil.pid_exists(worker) else [], timeout=20)
+            worker, end = reader_of(image)
+            node = psutil.Process(worker).ppid()
+            image.with_suffix(".new").write_bytes(content)
+            image.with_suffix(".new").replace(image)
+            os.kill(node, signal.SIGKILL)
+            killed.append(node)
+            os.close(end)
+        except BaseException as error:
+            failures.append(error)
+            raise
+
+    killer = threading.Thread(target=kill, daemon=True)
+    killer.start()
+    embed_to_file(embedder(), folder, "many.npz", part=PART, ray=cluster.address)
+    killer.join(20)
+    assert not failures and len(killed) == 2 and killed[0] != killed[1]
+    raylets = {node.all_processes["raylet"][0].process.pid for node in cluster.worker_nodes}
+    assert killed[1] in raylets
+    assert Path("many.npz").read_bytes() == Path("one.npz").read_bytes()
+
+
+def test_on_the_command_line(cluster: Any, folder: Path, monkeypatch: pytest.MonkeyPatch, capfd: Any) -> None:
+    embedder().model.save("model.safetensors")
+    arguments = ["resight", "embed", "model.safetensors", "images", "--engine", "torch"]
+    for more in (["-o", "one.npz"], ["-o", "many.npz", "--ray", cluster.address]):
+        monkeypatch.setattr(sys, "argv", [*arguments, *more])
+        with pytest.raises(SystemExit) as stop:
+            main()
+        out, err = capfd.readouterr()
+        assert not stop.value.code and out == "22 of 22 images embedded, 512 numbers each.\n", err
+        assert err.splitlines() == [f"written: {more[1]}, {more[1]}.manifest.json"]
+    assert Path("many.npz").read_bytes() == Path("one.npz").read_bytes()
+
+
+def answering(reply: bytes) -> int:
+    """The port of something that answers, but is no Ray cluster."""
+    listener = socket.create_server(("127.0.0.1", 0))
+
+    def answer() -> None:
+        with listener, listener.accept()[0] as line:
+            line.recv(64)
+            line.sendall(reply)
+
+    threading.Thread(target=answer, daemon=True).start()
+    return int(listener.getsockname()[1])
+
+
+def test_no_cluster_is_one_sentence(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    pytest.importorskip("ray", reason="needs Ray: pip install 'resight[ray]'")
+    closed = f"127.0.0.1:{free_port()}"
+    for address, message in {
+        closed: rf"No Ray cluster answers at {closed} \(.*refused\): check the address",
+        f"127.0.0.1:{answering(b'HTTP/1.1 400 Bad Request')}": "is not the head of a Ray cluster",
+        f"127.0.0.1:{answering(b'')}": "is not the head of a Ray cluster",
+        "localhost": "'localhost' is no address of a Ray cluster: give HOST:PORT of its head, or auto",
+        "ray://localhost:10001": "is no address of a Ray cluster",
+        "localhost:99999": "No Ray cluster answers at localhost:99999",
+    }.items():
+        with pytest.raises(RecipeError, match=message):
+            embed_to_file(embedder(), folder, "a.npz", ray=address)
+    monkeypatch.setenv("RAY_ADDRESS", closed)
+    with pytest.raises(RecipeError, match=f"No Ray cluster answers at {closed}"):
+        embed_to_file(embedder(), folder, "a.npz", ray="auto")
+
+
+def test_without_ray_the_extra_is_named(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "ray", None)
+    with pytest.raises(RecipeError, match=r"--ray needs Ray, which is not installed: pip install 'resight\[ray\]'"):
+        embed_to_file(embedder(), folder, "a.npz", ray="auto")
+
+
+def test_a_worker_takes_as_many_cores_as_there_are_threads_here() -> None:
+    def node(alive: bool = True, **resources: float) -> dict[str, Any]:
+        return {"Alive": alive, "Resources": resources}
+
+    here = torch.get_num_threads()
+    cpu, gpu = torch.device("cpu"), torch.device("cuda")
+    assert share_of([node(CPU=here + 5.0), node()], cpu) == {"num_cpus": here}
+    assert share_of([node(CPU=99.0), node(CPU=1.0), node(False, CPU=0.0)], cpu) == {"num_cpus": 1}
+    assert share_of([node(CPU=4.0), node(CPU=4.0, GPU=2.0)], gpu) == {"num_cpus": 1, "num_gpus": 1}
+    with pytest.raises(RecipeError, match="no node of the Ray cluster has one"):
+        share_of([node(CPU=4.0), node(False, GPU=1.0)], gpu)
+    with pytest.raises(RecipeError, match="No node of the Ray cluster has a core"):
+        share_of([node(GPU=1.0), node(False, CPU=8.0)], cpu)
+
+
+@pytest.mark.parametrize("runtime", ["torch", "torchscript", "onnx", "openvino"])
+def test_a_worker_makes_the_same_model_from_what_it_is_sent(folder: Path, runtime: str) -> None:
+    model = embedder().model
+    if runtime != "torch":
+        if runtime != "torchscript":
+            pytest.importorskip("onnx")
+            pytest.importorskip({"onnx": "onnxruntime"}.get(runtime, runtime))
+        model.save("model.safetensors")
+        model = resight.load(export(model, runtime).path)  # type: ignore[arg-type]
+    here = Embedder(model, "auto", batch_size=3, device="cpu")
+    there = scale_out._Job.of(here, torch.get_num_threads()).embedder()
+    assert there.model.card.fingerprint == model.card.fingerprint
+    np.testing.assert_array_equal(there(folder).vectors, here(folder).vectors)
+
+
+def test_a_node_that_differs_is_refused(
+    cluster: Any, folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refused(change: Callable[[scale_out._Job], scale_out._Job], message: str) -> None:
+        of = scale_out._Job.of
+        with monkeypatch.context() as patched:
+            patched.setattr(scale_out._Job, "of", lambda *known: change(of(*known)))
+            with pytest.raises(ResightError, match=message):
+                embed_to_file(embedder(), folder, "a.npz", skip=True, part=PART, ray=cluster.address)
+
+    def changed(**values: Any) -> Callable[[scale_out._Job], scale_out._Job]:
+        return lambda job: scale_out._Job(**{**vars(job), **values})
+
+    node = r"^The node \d+\.\d+\.\d+\.\d+ "
+    old = scale_out.versions() | {"torch": "0.4"}
+    refused(changed(versions=old), node + r"cannot take part: its torch is .*, not 0\.4: install the same versions")
+    refused(changed(folder="/"), node + r"cannot read images/\d\d\.jpg, which can be read here \(.*No such file")
+    torch.manual_seed(1)
+    other = scale_out._files_of(resight.load("osnet_x0_25", **SIZE))
+    wrong = scale_out._files_of(embedder().model) | {"model.safetensors": other["model.safetensors"]}
+    refused(changed(model=wrong), node + "cannot take part: .* does not belong to the card beside it")
+
+
+def test_a_video_is_not_divided(folder: Path) -> None:
+    source = SimpleNamespace(files=False)
+    with pytest.raises(DataError, match="A video is read from its beginning"):
+        scale_out.fill_with_ray("auto", folder, embedder(), source, part=4, skip=False, progress=None)  # type: ignore[arg-type]
