@@ -6,6 +6,8 @@ from hypothesis import strategies as st
 from reference import ranking as plain
 from reference.ranking_cases import cases
 from resight import DataError, Embeddings
+from resight.embedding.products import TorchProducts
+from resight.errors import RecipeError
 from resight.retrieval import counting, protocols, rank
 from resight.retrieval.distance import pairwise
 from resight.retrieval.rough import Rough
@@ -84,10 +86,11 @@ def test_no_block_and_its_copy_exceed_the_memory_budget(rng, small_grid):
 
 @pytest.mark.parametrize("metric", ["euclidean", "cosine"])
 @pytest.mark.parametrize("common", [0, 1, 30, 1000])
-def test_rough_distances_are_as_near_the_truth_as_they_say(metric, common, rng):
+@pytest.mark.parametrize("half", [False, True])
+def test_rough_distances_are_as_near_the_truth_as_they_say(metric, common, half, rng):
     shift = common * rng.normal(size=96)
     query, gallery = ((rng.normal(size=(n, 96)) + shift).astype(np.float32) for n in (70, 300))
-    rough = Rough(query, gallery, metric)
+    rough = Rough(query, gallery, metric, TorchProducts("cpu", half=True) if half else None)
     found = np.empty((70, 300), np.float32)
 
     def keep(block):
@@ -97,7 +100,28 @@ def test_rough_distances_are_as_near_the_truth_as_they_say(metric, common, rng):
     queries, images = np.divmod(np.arange(70 * 300), 300)
     low, high = rough.window(queries, rough.exact(queries, images))
     assert (low <= found.ravel()).all() and (found.ravel() <= high).all()
-    assert np.median(high - low) < 1e-2 * np.ptp(found)  # and useful
+    assert np.median(high - low) < (1e-1 if half else 1e-2) * np.ptp(found)  # and useful
+
+
+@pytest.mark.parametrize("half", [False, True])
+@pytest.mark.parametrize("metric", ["euclidean", "cosine"])
+def test_products_of_torch_and_of_half_precision_change_no_rank(metric, half, rng):
+    vectors = (rng.normal(size=(600, 24)) @ rng.normal(size=(24, 64)) + 3).astype(np.float32)
+    vectors[300:400] = vectors[:100]  # ties
+    gallery = Embeddings(vectors, rng.integers(-1, 40, 600), rng.integers(1, 4, 600))
+    query = Embeddings(vectors[:150], rng.permutation(gallery.identities[:150]), gallery.cameras[:150])
+    results = []
+    for products in (None, TorchProducts("cpu", half)):
+        matches = rank.ranks_of_matches(query, gallery, protocols.market1501, metric, products=products)
+        nearest = rank.topk(query, gallery, 20, metric, protocols.market1501, products=products)
+        results.append((matches.ranks, matches.offsets, nearest.indices, nearest.distances))
+    for one, two in zip(*results, strict=True):
+        np.testing.assert_array_equal(one, two)
+
+
+def test_a_device_that_is_not_there_is_refused():
+    with pytest.raises(RecipeError, match="device 'cuda:99' cannot be used here"):
+        TorchProducts("cuda:99")
 
 
 def test_ties_keep_the_gallerys_order():

@@ -133,9 +133,10 @@ def test_equals_torchreid_on_real_embeddings(market_zip):
 
 @METRICS
 @pytest.mark.parametrize("protocol", ["market1501", "single_camera"])
-@given(case=cases(), rerank=PARAMETERS, memory=st.sampled_from([1, 50, 200, 10**6]))
+@given(case=cases(), rerank=PARAMETERS, memory=st.sampled_from([1, 50, 200, 10**6]), few=st.sampled_from([0, 64]))
 @FAST
-def test_evaluation_and_lists_follow_the_matrix(case, rerank, memory, metric, protocol, small_grid):
+def test_evaluation_and_lists_follow_the_matrix(case, rerank, memory, few, metric, protocol, small_grid, monkeypatch):
+    monkeypatch.setattr(rank, "_FEW", few)  # both ways of counting
     query, gallery = case
     distances, rules = matrix(query, gallery, rerank, metric), protocols.get(protocol)
     lists = rank.topk(query, gallery, 6, metric, rules, memory, rerank)

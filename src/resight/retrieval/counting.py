@@ -82,8 +82,8 @@ class Counter:
             values = row[near]
             ordered = np.sort(values)
             low, high = self._low[matches], self._high[matches]
-            sure, maybe = ordered.searchsorted(low, "left"), ordered.searchsorted(high, "right")
-            self._before[matches] += sure
-            for m in np.flatnonzero(maybe > sure).tolist():
+            nearer, maybe = ordered.searchsorted(low, "left"), ordered.searchsorted(high, "right")
+            self._before[matches] += nearer
+            for m in np.flatnonzero(maybe > nearer).tolist():
                 unsure.append((first + m, near[(values >= low[m]) & (values <= high[m])]))
         return unsure

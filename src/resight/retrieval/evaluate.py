@@ -10,6 +10,7 @@ from resight.records import DISTRACTOR, JUNK, Embeddings, Report
 from resight.retrieval import metrics, protocols
 from resight.retrieval.protocols import Protocol
 from resight.retrieval.rank import MEMORY, Rerank, ranks_of_matches
+from resight.retrieval.rough import Products
 from resight.retrieval.tracks import by_track
 
 NO_IDENTITY = "the query is junk or a distractor"
@@ -25,6 +26,7 @@ def evaluate(
     metric: str = "euclidean",
     rerank: Rerank | None = None,
     memory: int = MEMORY,
+    products: Products | None = None,
 ) -> Report:
     """How well the gallery, sorted by distance, answers the queries.
 
@@ -36,6 +38,8 @@ def evaluate(
         rerank: :class:`resight.KReciprocal` to sort by its distances instead; the report says which and with what
             parameters. It sees all queries and the whole gallery, junk included; the protocol is applied afterwards.
         memory: bytes for a block of distances (default 256 MiB); it changes the speed, never the result.
+        products: :class:`resight.embedding.products.TorchProducts` ("cuda") computes products on a GPU; the result is
+            the same. Re-ranking stays on the processor.
 
     Returns:
         A :class:`resight.Report`, computed as :mod:`resight.retrieval.metrics` says. Queries without a true match
@@ -50,7 +54,7 @@ def evaluate(
     check_same_model(query, gallery)
     check_no_leak(query, gallery, rules)
     ranked, distances = by_track(gallery, rerank) if rules.by_track else (gallery, rerank)
-    matches = ranks_of_matches(query, ranked, rules, metric, memory, distances)
+    matches = ranks_of_matches(query, ranked, rules, metric, memory, distances, products)
     found = metrics.per_query(matches)
     kept = found.first_match > 0
     reasons = _reasons(query, gallery, ~kept)

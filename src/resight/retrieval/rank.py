@@ -6,9 +6,11 @@ The order is that of a stable sort of the float32 distances (of :func:`resight.r
 re-ranked) over the valid gallery images: nearer first, and among equal distances the one that stands earlier in the
 gallery. A true match has rank r if r - 1 valid gallery images stand before it, so counting replaces sorting.
 
-Distances come in blocks of queries by all of the gallery that fit the memory budget; where not even the smallest such
-block does, the gallery is cut as well, and read twice. All blocks lie on one grid of tiles (see
-:class:`resight.retrieval.distance.Distances`), so the memory budget never changes a rank.
+Distances of the metric are rough first and exact where it matters, see :mod:`resight.retrieval.rough`,
+:mod:`resight.retrieval.counting` and :mod:`resight.retrieval.nearest`. Others (re-ranked, or of tracks) come in blocks
+of queries by all of the gallery that fit the memory budget; where not even the smallest such block does, the gallery is
+cut as well, and read twice. Their blocks lie on one grid of tiles (see
+:class:`resight.retrieval.distance.Distances`). So the memory budget never changes a rank.
 """
 
 from __future__ import annotations
@@ -27,7 +29,7 @@ from resight.retrieval.counting import Counter
 from resight.retrieval.distance import Distances
 from resight.retrieval.nearest import nearest
 from resight.retrieval.protocols import Protocol
-from resight.retrieval.rough import Rough
+from resight.retrieval.rough import Products, Rough
 from resight.retrieval.validity import Validity
 
 MEMORY = 256 * 2**20
@@ -129,6 +131,7 @@ def ranks_of_matches(
     metric: str = "euclidean",
     memory: int = MEMORY,
     rerank: Rerank | None = None,
+    products: Products | None = None,
 ) -> MatchRanks:
     """The rank of every true match of every query among its valid gallery images.
 
@@ -139,6 +142,8 @@ def ranks_of_matches(
         metric: "euclidean" or "cosine".
         memory: bytes for a block of distances; it changes the speed, never the result.
         rerank: take other distances, those it makes; None for those of the metric.
+        products: who computes products, see :class:`resight.embedding.products.TorchProducts`; it changes the speed,
+            never the result. Not for ``rerank``.
 
     Raises:
         DataError: dimensions or columns that do not fit, an empty gallery, or vectors the metric cannot compare.
@@ -146,7 +151,7 @@ def ranks_of_matches(
     if rerank is None:
         check_gallery(gallery)
         valid = Validity(query, gallery, protocol)
-        rough = Rough(query.vectors, gallery.vectors, metric)
+        rough = Rough(query.vectors, gallery.vectors, metric, products)
         return MatchRanks(Counter(rough, valid, memory).ranks(), valid.matches.offsets)
     stream = Stream(query, gallery, metric, protocol, memory, rerank)
     counts = np.zeros(len(query), np.int64)
@@ -208,6 +213,7 @@ def topk(
     protocol: Protocol | None = None,
     memory: int = MEMORY,
     rerank: Rerank | None = None,
+    products: Products | None = None,
 ) -> Ranking:
     """The ``k`` nearest gallery images of each query, in the order this module describes.
 
@@ -219,6 +225,8 @@ def topk(
         protocol: leave out what it leaves out (identities are then needed); None keeps every gallery image.
         memory: bytes for a block of distances; it changes the speed, never the result.
         rerank: take other distances, those it makes; None for those of the metric.
+        products: who computes products, see :class:`resight.embedding.products.TorchProducts`; it changes the speed,
+            never the result. Not for ``rerank``.
 
     Returns:
         Ranking of shape (Q, k): index -1 and distance infinity where a query has fewer than k valid images.
@@ -231,7 +239,7 @@ def topk(
     if rerank is None:
         check_gallery(gallery)
         valid = Validity(query, gallery, protocol)
-        rough = Rough(query.vectors, gallery.vectors, metric)
+        rough = Rough(query.vectors, gallery.vectors, metric, products)
         return Ranking(*nearest(rough, k, valid.kept, valid.left_out, memory))
     stream = Stream(query, gallery, metric, protocol, memory, rerank)
     indices = np.full((len(query), k), -1, np.int64)

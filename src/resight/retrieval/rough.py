@@ -12,7 +12,7 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable
 from functools import partial
-from typing import NamedTuple
+from typing import NamedTuple, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -28,6 +28,7 @@ _SAMPLE = 4096  # images to take a centre from
 _ROUNDED = 2.0**-21  # by how much of it a squared distance may be off that was rounded to float32 on the way
 
 Floats = NDArray[np.float32]
+Multiply = Callable[[Floats, Floats], None]
 
 
 class Block(NamedTuple):
@@ -54,6 +55,16 @@ class Block(NamedTuple):
         self.products[owner[here], at[here]] = np.inf
 
 
+class Products(Protocol):
+    """Who computes products in numpy's place."""
+
+    def error(self, dimensions: int, lengths: NDArray[np.float64], longest: float) -> NDArray[np.float64]:
+        """(Q,) by how much -2 p_i.p_j may be off on top of what float32 does, from (Q,) |p_i| and the longest |p_j|."""
+
+    def multiplier(self, points: Floats) -> Multiply:
+        """A function that writes the products of its first argument with ``points`` into its second."""
+
+
 class Rough:
     """Rough squared distances of two sets of vectors up to a constant for each query, and how far off they can be.
 
@@ -66,6 +77,7 @@ class Rough:
         query: (Q, D) floats, finite.
         gallery: (G, D) floats, finite, G at least 1.
         metric: "euclidean" or "cosine".
+        products: who computes them; None for numpy's library on the processor.
 
     Attributes:
         shape, dimensions: (Q, G) and D.
@@ -77,10 +89,10 @@ class Rough:
         DataError: vectors the metric cannot compare, see :class:`resight.retrieval.distance.Distances`.
     """
 
-    def __init__(self, query: Floats, gallery: Floats, metric: str) -> None:
+    def __init__(self, query: Floats, gallery: Floats, metric: str, products: Products | None = None) -> None:
         plain = Distances(query, gallery, metric)  # refuses what cannot be compared
         self.shape, self.dimensions = plain.shape, query.shape[1]
-        self._query, self._gallery, self._metric = query, gallery, metric
+        self._query, self._gallery, self._metric, self._products = query, gallery, metric, products
         self._step = max(TOGETHER // self.dimensions, 1)
         self._scales = tuple(None if metric == "euclidean" else s**-0.5 for s in plain.squares)
         sample = slice(0, None, -(-len(gallery) // _SAMPLE))
@@ -93,8 +105,10 @@ class Rough:
         coordinates = 8 * (self._shrink if metric == "cosine" else 0.0)
         zero = 1.0 if metric == "cosine" else plain.squares[0]
         self._zero = np.broadcast_to(2 * self.dimensions * ROUNDING * zero, len(query))  # of squared distances
-        products = (1.01 * self.dimensions + 8) * lengths * longest[1] * self._shrink
-        self.error = 2.0**-23 * (products + 4 + coordinates)
+        sums = (1.01 * self.dimensions + 8) * lengths * longest[1] * self._shrink
+        self.error = 2.0**-23 * (sums + 4 + coordinates)
+        if products:
+            self.error += products.error(self.dimensions, lengths, longest[1] * self._shrink)
         self.error += self._zero * self._shrink**2
 
     def _points(self, side: int, rows: slice | NDArray[np.int64]) -> Floats:
@@ -139,20 +153,22 @@ class Rough:
         def copy(some: NDArray[np.int64], at: slice) -> None:
             np.multiply(self._points(1, some[at]), shrink, out=points[at])
 
-        def one(some: NDArray[np.int64], squares: Floats, rows: slice) -> None:
+        def one(some: NDArray[np.int64], squares: Floats, multiply: Multiply, rows: slice) -> None:
             if not hasattr(buffers, "own"):
                 buffers.own = np.empty(height * width, np.float32)
             wanted = self._points(0, rows) * (-2 * shrink)
             products = buffers.own[: len(wanted) * len(some)].reshape(len(wanted), len(some))
-            np.matmul(wanted, points[: len(some)].T, out=products)
+            multiply(wanted, products)
             work(Block(rows, some, products, squares))
 
         for left in range(0, len(images), width):
             some = images[left : left + width]
             spread(partial(copy, some), len(some), self._step)
             squares = (self._squares[1][some] * self._shrink**2).astype(np.float32)
+            there = points[: len(some)]
+            multiply = self._products.multiplier(there) if self._products else partial(_multiply, there)
             with one_blas_thread():
-                spread(partial(one, some, squares), queries, height)
+                spread(partial(one, some, squares, multiply), queries, height)
 
     def window(self, queries: NDArray[np.int64], distances: Floats) -> tuple[Floats, Floats]:
         """Between which rough distances everything lies that may be as far from its query as ``distances`` (P,).
@@ -175,6 +191,10 @@ class Rough:
             return found.astype(np.float32)
         found[found <= self._zero[queries]] = 0.0
         return np.sqrt(found.astype(np.float32))
+
+
+def _multiply(points: Floats, wanted: Floats, out: Floats) -> None:
+    np.matmul(wanted, points.T, out=out)
 
 
 def dissimilarity(distances: Floats, metric: str) -> NDArray[np.float64]:

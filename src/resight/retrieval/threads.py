@@ -23,7 +23,8 @@ _blas = ThreadpoolController().select(user_api="blas")
 
 def one_blas_thread() -> AbstractContextManager[Any]:
     """While this lasts, matrix products use one thread each, so that several threads can each make their own."""
-    return _blas.limit(limits=1)
+    limit: AbstractContextManager[Any] = _blas.limit(limits=1)
+    return limit
 
 
 def spread(work: Callable[[slice], object], count: int, step: int) -> None:
