@@ -31,9 +31,15 @@ def found_ranks(query, gallery, metric, protocol, memory):
 
 @pytest.mark.parametrize("protocol", ["market1501", "single_camera"])
 @pytest.mark.parametrize("metric", ["euclidean", "cosine"])
-@given(case=cases(), memory=st.sampled_from([1, 50, 100, 200, 400, 10**6]), sparse=st.sampled_from([0, 3, 10**9]))
+@given(
+    case=cases(),
+    memory=st.sampled_from([1, 50, 100, 200, 400, 10**6]),
+    sparse=st.sampled_from([0, 3, 10**9]),
+    with_numba=st.booleans(),
+)
 @FAST
-def test_ranks_equal_a_stable_sort(case, memory, sparse, metric, protocol, small_grid, monkeypatch):
+def test_ranks_equal_a_stable_sort(case, memory, sparse, with_numba, metric, protocol, small_grid, monkeypatch):
+    monkeypatch.setattr(counting, "_WORTH", 0 if with_numba else 10**9)  # without it installed, both are numpy
     monkeypatch.setattr(counting, "_SPARSE", sparse)  # picked and sorted, some of both, counted one by one
     assert found_ranks(*case, metric, protocol, memory) == expected_ranks(*case, metric, protocol)
 

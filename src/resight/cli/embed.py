@@ -10,7 +10,7 @@ from typing import Annotated
 
 import typer
 
-from resight.cli.console import Json, bar, err, out, print_json
+from resight.cli.console import EngineName, Json, bar, err, out, print_json
 
 
 class OnError(str, Enum):
@@ -18,15 +18,6 @@ class OnError(str, Enum):
 
     fail = "fail"
     skip = "skip"
-
-
-class Engine(str, Enum):
-    """What computes."""
-
-    auto = "auto"
-    torch = "torch"
-    onnx = "onnx"
-    openvino = "openvino"
 
 
 def add(app: typer.Typer) -> None:
@@ -53,7 +44,7 @@ def embed(
     flip: Annotated[
         bool, typer.Option("--flip", help="Average each embedding with that of the mirrored image.")
     ] = False,
-    engine: Annotated[Engine, typer.Option(help="What computes.")] = Engine.auto,
+    engine: Annotated[EngineName, typer.Option(help="What computes.")] = EngineName.auto,
     batch_size: Annotated[int, typer.Option(min=1)] = 64,
     ray: Annotated[
         str | None,

@@ -7,7 +7,7 @@ from typing import Annotated, Any
 
 import typer
 
-from resight.cli.console import Json, bar, out, print_json
+from resight.cli.console import EngineName, Json, bar, out, print_json
 
 
 def add(app: typer.Typer) -> None:
@@ -29,6 +29,7 @@ def evaluate(
         bool, typer.Option("--flip", help="Average each embedding with that of the mirrored image.")
     ] = False,
     batch_size: Annotated[int, typer.Option(min=1)] = 64,
+    engine: Annotated[EngineName, typer.Option(help="What computes.")] = EngineName.auto,
     options: Annotated[
         list[str] | None, typer.Option("--set", metavar="KEY=VALUE", help="An option of the data set: --set size=1600")
     ] = None,
@@ -87,7 +88,9 @@ def evaluate(
     if repeats > 1:
         draws = [datasets.load(kind, data, **chosen, repeat=at) for at in range(repeats)]
         with bar("embedding", json) as progress:
-            found = measure_repeats(loaded, draws, batch_size=batch_size, flip=flip, progress=progress)
+            found = measure_repeats(
+                loaded, draws, engine=engine.value, batch_size=batch_size, flip=flip, progress=progress
+            )
         spread = summarise(found)
         if json:
             print_json({"data": draws[0].name, "repeats": [one.numbers() for one in found], "spread": spread})
@@ -97,7 +100,9 @@ def evaluate(
         return
     data_set = datasets.load(kind, data, **chosen)
     with bar("embedding", json) as progress:
-        query, gallery, report = measure(loaded, data_set, batch_size=batch_size, flip=flip, progress=progress)
+        query, gallery, report = measure(
+            loaded, data_set, engine=engine.value, batch_size=batch_size, flip=flip, progress=progress
+        )
     reports = [
         report
         if (wanted, way) == (report.metric, None)

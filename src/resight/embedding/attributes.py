@@ -41,11 +41,11 @@ NO_ATTRIBUTES = (
 def attribute_count(model: Model) -> int:
     """How many attributes the model predicts; 0 for a model that predicts none."""
     to = model.card.preprocessing
-    device = next(model.network.parameters()).device
+    weight = next(model.network.parameters(), torch.empty(0))  # an exported network has none
     was_training = model.network.training
     try:
         with torch.inference_mode():
-            found = model.network.eval()(torch.zeros(1, 3, to.height, to.width, device=device)).attributes
+            found = model.network.eval()(torch.zeros(1, 3, to.height, to.width, device=weight.device)).attributes
     finally:
         model.network.train(was_training)
     return 0 if found is None else int(found.shape[1])

@@ -37,6 +37,7 @@ def connected(address: str) -> Iterator[Any]:
     where = os.environ.get("RAY_ADDRESS") or address if address == "auto" else address
     if where != "auto":
         _knock(where)
+    os.environ.setdefault("RAY_BACKEND_LOG_LEVEL", "fatal")  # its errors come as exceptions, too
     try:
         ray.init(where, log_to_driver=False, logging_level=logging.ERROR)
     except Exception as error:  # as many as there are ways for two machines not to agree

@@ -11,6 +11,7 @@ import numpy as np
 from resight.datasets import Dataset
 from resight.embedding.compute import shifted
 from resight.embedding.embedder import Embedder
+from resight.embedding.engines import Engine
 from resight.errors import DataError
 from resight.models.load import Model
 from resight.records import Embeddings, Report, Split
@@ -21,6 +22,7 @@ def measure(
     model: Model,
     data: Dataset,
     *,
+    engine: Engine = "auto",
     batch_size: int = 64,
     flip: bool = False,
     device: str | None = None,
@@ -37,7 +39,7 @@ def measure(
     """
     if not len(data.query):
         raise DataError(f"{data.name} has no queries: nothing can be measured on it.")
-    embedder = Embedder(model, batch_size=batch_size, flip=flip, device=device, cache=cache)
+    embedder = Embedder(model, engine, batch_size, flip=flip, device=device, cache=cache)
     total = len(data.query) + len(data.gallery)
     query = embedder(data.query, progress=shifted(progress, 0, total))
     gallery = embedder(data.gallery, progress=shifted(progress, len(data.query), total))

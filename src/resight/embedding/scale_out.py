@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import shutil
+from collections import Counter
 from collections.abc import Iterator
 from contextlib import suppress
 from dataclasses import dataclass
@@ -28,7 +29,7 @@ from resight.images.stream import Item, read
 from resight.models.exported import Exported
 from resight.models.load import Model, load
 
-RETRIES = 3  # times that a part is begun again whose worker died
+ATTEMPTS = 4  # at a part whose workers die
 
 
 def fill_with_ray(
@@ -87,6 +88,7 @@ class _Job:
     threads: int
     folder: str
     versions: dict[str, str]
+    attempts: int = ATTEMPTS
 
     @staticmethod
     def of(embedder: Embedder, threads: int) -> _Job:
@@ -130,22 +132,38 @@ def _files_of(model: Model) -> dict[str, bytes]:
         return {path.name: path.read_bytes() for path in (file, *others)}
 
 
+class _Attempts:
+    """Counts how often each part was begun: Ray itself would kill workers with one for ever."""
+
+    def __init__(self) -> None:
+        self.begun: Counter[int] = Counter()
+
+    def begin(self, start: int) -> int:
+        self.begun[start] += 1
+        return self.begun[start]
+
+
 class _Worker:
     """Embeds one part after the other, on whatever node Ray puts it; what it refuses comes back as data."""
 
-    def __init__(self, job: _Job) -> None:
-        self.job = job
+    def __init__(self, job: _Job, attempts: Any) -> None:
+        self.job, self.attempts = job, attempts
 
     @cached_property
     def embedder(self) -> Embedder:
         return self.job.embedder()
 
     def __call__(self, row: dict[str, Any]) -> dict[str, Any]:
-        from ray.util import get_node_ip_address
+        import ray
 
-        told = {"start": row["start"], "node": get_node_ip_address(), "part": b"", "refused": ""}
+        told = {"start": row["start"], "node": ray.util.get_node_ip_address(), "part": b"", "refused": ""}
         try:
             paths = json.loads(row["paths"])
+            if ray.get(self.attempts.begin.remote(row["start"])) > self.job.attempts:
+                raise ResightError(
+                    f"{self.job.attempts} workers died of the {len(paths):,} images from {paths[0]} on: give nodes "
+                    "more memory, pass a smaller batch size, or look whether one of these images kills a process."
+                )
             items = [Item(position, path, path) for position, path in enumerate(paths, row["start"])]
             return told | {"part": embed_part(self.embedder, items).pack()}
         except ResightError as error:
@@ -154,9 +172,11 @@ class _Worker:
 
 def _results(ray: Any, rows: list[dict[str, Any]], job: _Job, share: dict[str, float]) -> Iterator[dict[str, Any]]:
     """What the workers make of the rows, as they finish them."""
+    here = ray.util.scheduling_strategies.NodeAffinitySchedulingStrategy(ray.get_runtime_context().get_node_id(), False)
+    attempts = ray.remote(num_cpus=0, scheduling_strategy=here)(_Attempts).remote()
     pool = ray.data.ActorPoolStrategy(min_size=1, max_size=len(rows), max_tasks_in_flight_per_actor=1)
     work = ray.data.from_items(rows, override_num_blocks=len(rows)).map(
-        _Worker, fn_constructor_args=(job,), compute=pool, max_task_retries=RETRIES, **share
+        _Worker, fn_constructor_args=(job, attempts), compute=pool, **share
     )
     try:
         for row in work.iter_rows():

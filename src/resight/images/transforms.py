@@ -117,12 +117,15 @@ def erase(x: Tensor, u: Tensor, how: Augmentation) -> Tensor:
 
 
 def normalise(x: Tensor, to: Preprocessing) -> Tensor:
-    """(B, 3, H, W) RGB in 0..255 to the network's input: colour order, scale, mean and deviation of its card."""
+    """(B, 3, H, W) RGB in 0..255 to the network's input: colour order, scale, mean and deviation of its card.
+
+    It is done in place: what is passed is not what it was.
+    """
     if to.colour == "BGR":
         x = x.flip(1)
     mean = torch.tensor(to.mean, device=x.device)[:, None, None] * to.scale
     factor = 1 / (torch.tensor(to.std, device=x.device)[:, None, None] * to.scale)
-    return (x - mean) * factor
+    return x.sub_(mean).mul_(factor)
 
 
 def prepare(pixels: Tensor, to: Preprocessing) -> Tensor:

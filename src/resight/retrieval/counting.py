@@ -8,17 +8,31 @@ Shape letters: ``Q`` queries, ``G`` gallery, ``D`` embedding, ``M`` true matches
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from functools import cache
+
 import numpy as np
 from numpy.typing import NDArray
 
 from resight.retrieval.rough import Block, Floats, Rough
 from resight.retrieval.validity import Validity
 
+_WORTH = 10**7  # pairs of a query and an image from which on it pays to load numba
 # To count the images before one match takes as long as to pick and sort one in _SPARSE / _MATCHES of them. The images
 # before the last of many matches are worth sorting even where they are more: then all are counted at once.
 _SPARSE, _MATCHES = 320, 16
 
 Indices = NDArray[np.int64]
+
+
+@cache
+def _kernel() -> Callable[..., int] | None:
+    """:func:`resight.retrieval.kernel.count`, or None where numba is not installed: it is an extra."""
+    try:
+        from resight.retrieval.kernel import count
+    except ImportError:
+        return None
+    return count
 
 
 class Counter:
@@ -49,18 +63,38 @@ class Counter:
         """Add what stands before the matches of the block's queries among its images."""
         block.hide(self._valid.matches)
         block.hide(self._valid.left_out)
+        compiled = _kernel() if self._rough.shape[0] * self._rough.shape[1] >= _WORTH else None
+        unsure = self._compiled(block, compiled) if compiled else self._by_rows(block)
+        if len(unsure[0]):
+            match, image = unsure[0], block.images[unsure[1]]
+            apart, limit = self._rough.exact(self._owner[match], image), self._distance[match]
+            nearer = (apart < limit) | ((apart == limit) & (image < self._image[match]))
+            np.add.at(self._before, match[nearer], 1)
+
+    def _compiled(self, block: Block, compiled: Callable[..., int]) -> tuple[Indices, Indices]:
+        """Add what is sure to stand before the matches of the block's queries; return what may: matches and columns."""
+        offsets = self._offsets[block.rows.start : block.rows.stop + 1]
+        part, room = slice(offsets[0], offsets[-1]), 4 * int(offsets[-1] - offsets[0]) + 64
+        while True:
+            matches, columns = np.empty(room, np.int64), np.empty(room, np.int64)
+            low, high, before = self._low[part], self._high[part], self._before[part]
+            found = compiled(block.products, block.squares, offsets - offsets[0], low, high, before, matches, columns)
+            if found <= room:
+                return matches[:found] + offsets[0], columns[:found]
+            room = found
+
+    def _by_rows(self, block: Block) -> tuple[Indices, Indices]:
+        """As :meth:`_compiled`, with numpy."""
         unsure: list[tuple[int, Indices]] = []
         offsets = self._offsets[block.rows.start : block.rows.stop + 1].tolist()
         for row, first, last in zip(block.products, offsets[:-1], offsets[1:], strict=True):
             if last > first:
                 row += block.squares
                 unsure += self._row(row, first, last)
-        if unsure:
-            match = np.repeat([match for match, _ in unsure], [len(near) for _, near in unsure])
-            image = block.images[np.concatenate([near for _, near in unsure])]
-            apart, limit = self._rough.exact(self._owner[match], image), self._distance[match]
-            nearer = (apart < limit) | ((apart == limit) & (image < self._image[match]))
-            np.add.at(self._before, match[nearer], 1)
+        if not unsure:
+            return np.empty(0, np.int64), np.empty(0, np.int64)
+        match = np.repeat([match for match, _ in unsure], [len(near) for _, near in unsure])
+        return match, np.concatenate([near for _, near in unsure])
 
     def _row(self, row: Floats, first: int, last: int) -> list[tuple[int, Indices]]:
         """Add what is sure to stand before the matches ``first`` to ``last`` of a query; return what may, for each."""

@@ -148,7 +148,9 @@ def train(
             if main:
                 every = recipe.evaluation.every
                 if every and (epoch + 1) % every == 0 and epoch + 1 < recipe.epochs and len(data.query):
-                    _, _, found = measure(Model(state.kept, card), data, device=str(device), cache=folder)
+                    _, _, found = measure(
+                        Model(state.kept, card), data, engine="torch", device=str(device), cache=folder
+                    )
                     entry |= {"mAP": found.mAP, "R1": found.cmc[1]}
                 state.history.append(entry)
                 state.checkpoint(resolved, fingerprint, accelerator).save(run.checkpoint)
@@ -160,7 +162,7 @@ def train(
         result: dict[str, Any] = {"history": state.history, "seconds": state.seconds}
         if main:
             if len(data.query):
-                _, _, report = measure(Model(state.kept, card), data, device=str(device), cache=folder)
+                _, _, report = measure(Model(state.kept, card), data, engine="torch", device=str(device), cache=folder)
                 result["report"] = report.numbers()
                 live.note(f"{data.name}: {report}")
                 command = f"resight train {run.recipe}"
