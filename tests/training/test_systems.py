@@ -30,7 +30,7 @@ def people(tmp_path_factory: pytest.TempPathFactory) -> Dataset:
     bits = np.stack([(who >> at) & 1 for at in range(3)], 1).astype(np.uint8)
     train_split = replace(data.train, columns={**data.train.columns, "attributes": bits})
     triplets = np.array(
-        [(a, p, n) for a in range(len(who)) for p in range(len(who)) for n in range(0, len(who), 5)
+        [(a, p, n) for a in range(len(who)) for p in range(len(who)) for n in range(0, len(who), 13)
          if a < p and who[a] == who[p] != who[n]]
     )  # fmt: skip
     return replace(data, train=train_split, attributes=("low", "middle", "high"), triplets=triplets)
@@ -60,8 +60,7 @@ def run(people: Dataset, folder: Path, model: dict[str, Any], losses: list[dict[
         ({"name": "resnet18_course"}, [{"name": "cross_entropy"}],
          {"images": {"height": 64, "width": 64, "resize": "letterbox_corner", "cache": False}}),
         ({"name": "resnet18_course"}, [{"name": "given_triplets"}],
-         {"sampler": {"kind": "triplets", "batch_size": 12},
-          "images": {"height": 64, "width": 64, "resize": "letterbox_corner", "cache": False}}),
+         {"sampler": {"kind": "triplets", "batch_size": 12}, "phases": [{"epochs": 3, "lr": 1e-3}]}),
         ({"name": "attributes_osnet_x0_25_cbam", "arguments": {"attributes": 3}}, [{"name": "attributes"}], {}),
         ({"name": "cbdb_osnet_x0_25", "arguments": {"stripes": 3}}, [{"name": "cross_entropy"}, {"name": "elastic"}],
          {"sampler": {"batch_size": 8, "images_per_identity": 2}}),
