@@ -117,10 +117,12 @@ def reader_of(pipe: Path) -> tuple[int, int]:
         except OSError as error:
             assert error.errno == errno.ENXIO  # nobody reads
             continue
-        for pid in set(psutil.pids()) - {os.getpid()}:
-            with suppress(OSError):
-                if any(held.readlink() == wanted for held in Path(f"/proc/{pid}/fd").iterdir()):
-                    return pid, end
+        for _ in range(50):  # it counts as a reader before it has its descriptor
+            for pid in set(psutil.pids()) - {os.getpid()}:
+                with suppress(OSError):
+                    if any(held.readlink() == wanted for held in Path(f"/proc/{pid}/fd").iterdir()):
+                        return pid, end
+            time.sleep(0.02)
         os.close(end)  # whoever read was dying
 
 
@@ -139,7 +141,8 @@ def test_a_killed_worker_and_a_killed_node_lose_nothing(cluster: Any, folder: Pa
             os.kill(worker, signal.SIGKILL)
             killed.append(worker)
             os.close(end)
-            psutil.wait_procs([psutil.Process(worker)] if psutil.pid_exists(worker) else [], timeout=20)
+            while psutil.pid_exists(worker):
+                time.sleep(0.02)
             worker, end = reader_of(image)
             node = psutil.Process(worker).ppid()
             image.with_suffix(".new").write_bytes(content)

@@ -5,8 +5,9 @@ from __future__ import annotations
 import logging
 import os
 import socket
+import sys
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, redirect_stdout
 from typing import Any
 
 import torch
@@ -37,30 +38,35 @@ def connected(address: str) -> Iterator[Any]:
     where = os.environ.get("RAY_ADDRESS") or address if address == "auto" else address
     if where != "auto":
         _knock(where)
-    os.environ.setdefault("RAY_BACKEND_LOG_LEVEL", "fatal")  # its errors come as exceptions, too
-    try:
-        ray.init(where, log_to_driver=False, logging_level=logging.ERROR)
-    except Exception as error:  # as many as there are ways for two machines not to agree
-        raise RecipeError(f"The Ray cluster {where!r} cannot be used: {first_line(error)}.") from None
-    try:
-        logging.getLogger("ray.data").setLevel(logging.ERROR)
-        context = ray.data.DataContext.get_current()
-        context.enable_progress_bars = context.print_on_execution_start = False
-        yield ray
-    finally:
-        ray.shutdown()
+    os.environ.setdefault("RAY_BACKEND_LOG_LEVEL", "fatal")  # it warns of what Ray Data does well
+    with redirect_stdout(sys.stderr):  # where Ray tells of workers that died
+        try:
+            ray.init(where, log_to_driver=False, logging_level=logging.ERROR)
+        except ConnectionError:
+            raise RecipeError(
+                f"There is no Ray cluster at {where!r}: start one with ray start, or give another."
+            ) from None
+        except Exception as error:  # as many as there are ways for two machines not to agree
+            raise RecipeError(f"The Ray cluster {where!r} cannot be used: {first_line(error)}.") from None
+        try:
+            logging.getLogger("ray.data").setLevel(logging.ERROR)
+            context = ray.data.DataContext.get_current()
+            context.enable_progress_bars = context.print_on_execution_start = False
+            yield ray
+        finally:
+            ray.shutdown()
 
 
 def _knock(address: str) -> None:
     """Refuse an address where no cluster answers; Ray itself would try for minutes."""
     host, _, port = address.rpartition(":")
-    if not host or "/" in host or not port.isdecimal():
+    if not host or "/" in host or not (port.isdecimal() and int(port) < 2**16):
         raise RecipeError(f"{address!r} is no address of a Ray cluster: give HOST:PORT of its head, or auto.")
     try:
         with socket.create_connection((host.strip("[]"), int(port)), ANSWER) as line:
             line.sendall(_HELLO)
             answer = line.recv(9)
-    except (OSError, OverflowError) as error:
+    except OSError as error:
         raise RecipeError(
             f"No Ray cluster answers at {address} ({error}): check the address, which ray start --head prints."
         ) from None

@@ -53,8 +53,7 @@ def fill_with_ray(
     Raises:
         RecipeError: Ray is not installed, there is no such cluster, or it has nothing to compute with.
         DataError: images that are not files, one that cannot be read, or a node that does not see them.
-        ModelError: a node has other versions, or cannot compute the model.
-        ResightError: Ray gave up.
+        ResightError: a node has other versions or cannot compute the model, a part kills its workers, or Ray gave up.
     """
     if not source.files:
         raise DataError("A video is read from its beginning to its end and cannot be divided: leave out --ray.")
@@ -181,7 +180,7 @@ def _results(ray: Any, rows: list[dict[str, Any]], job: _Job, share: dict[str, f
     try:
         for row in work.iter_rows():
             if row["refused"]:
-                raise ModelError(f"The node {row['node']} cannot take part: {row['refused']}")
+                raise ResightError(f"Stopped by the node {row['node']}: {row['refused']}")
             yield row
     except ResightError:
         raise
