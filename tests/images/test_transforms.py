@@ -6,6 +6,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from resight.images import transforms
 from resight.images.transforms import (
     COLUMNS,
     Augmentation,
@@ -210,3 +211,13 @@ def test_letterbox_keeps_proportions_at_the_centre_or_in_the_corner(shape: tuple
         expected[:, :, top : top + height, left : left + width] = 1
         torch.testing.assert_close(boxed, expected)
         assert torch.equal(boxed == 0, expected == 0)
+
+
+@pytest.mark.parametrize("colour", ["RGB", "BGR"])
+def test_a_few_images_are_prepared_to_the_same_bits_as_many(colour, monkeypatch):
+    pixels = torch.randint(0, 256, (3, 9, 5, 3), dtype=torch.uint8, generator=torch.Generator().manual_seed(0))
+    card = TO.model_copy(update={"colour": colour, "mean": (0.4, 0.5, 0.6), "std": (0.2, 0.25, 0.3)})
+    few = prepare(pixels, card)
+    monkeypatch.setattr(transforms, "_FEW", 0)
+    many = prepare(pixels, card)
+    assert torch.equal(few, many) and few.stride() == many.stride()

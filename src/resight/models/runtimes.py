@@ -41,6 +41,7 @@ class Onnx:
         options = onnxruntime.SessionOptions()
         options.intra_op_num_threads = threads
         options.log_severity_level = 4
+        options.add_session_config_entry("session.intra_op.allow_spinning", "0")  # it would be in torch's threads' way
         try:
             return onnxruntime.InferenceSession(os.fspath(self.file), options, providers=["CPUExecutionProvider"])
         except Exception as error:  # its exceptions have no common base but Exception
