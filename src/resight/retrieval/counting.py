@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from resight.retrieval.rough import Block, Floats, Rough
 from resight.retrieval.validity import Validity
 
-_WORTH = 10**7  # pairs of a query and an image from which on it pays to load numba
+_WORTH = 5 * 10**8  # pairs of a query and an image from which on what numba saves is more than loading it takes
 # To count the images before one match takes as long as to pick and sort one in _SPARSE / _MATCHES of them. The images
 # before the last of many matches are worth sorting even where they are more: then all are counted at once.
 _SPARSE, _MATCHES = 320, 16
