@@ -42,14 +42,3 @@ def people(rng, identities, images=6, cameras=2, noise=0.5, dimensions=16, first
     seen_by = np.tile(np.arange(images) % cameras + 1, identities)
     paths = [f"{n}.jpg" for n in range(len(who))]
     return Embeddings(vectors.astype(np.float32), who, seen_by, paths, fingerprint=fingerprint)
-
-
-def rows(embeddings, which):
-    """Some of the images."""
-    return Embeddings(
-        embeddings.vectors[which],
-        embeddings.identities[which],
-        embeddings.cameras[which],
-        embeddings.paths[which],
-        fingerprint=embeddings.fingerprint,
-    )

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 import resight
-from reference.pairs import every_pair, people, rows
+from reference.pairs import every_pair, people
 from resight import DataError
 from resight.report import html
 from resight.report.decisions import look
@@ -29,7 +29,7 @@ def decision():
 def others():
     images = people(np.random.default_rng(2), 30, cameras=3, noise=0.7, first=100, fingerprint="aa")
     asked = np.arange(len(images)) % 6 < 2
-    return rows(images, asked), rows(images, ~asked)
+    return images.take(asked), images.take(~asked)
 
 
 @pytest.fixture

@@ -15,8 +15,8 @@ def test_camera_pairs_are_small_evaluations(street):
     filled = 0
     for asked, line in zip(pairs.query, pairs.cells, strict=True):
         for there, cell in zip(pairs.gallery, line, strict=True):
-            part = facts.rows(query, np.flatnonzero(query.cameras == asked))
-            other = facts.rows(gallery, np.flatnonzero(gallery.cameras == there))
+            part = query.take(np.flatnonzero(query.cameras == asked))
+            other = gallery.take(np.flatnonzero(gallery.cameras == there))
             if asked == there:
                 assert cell is None
                 with pytest.raises(DataError):

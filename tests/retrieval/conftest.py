@@ -1,3 +1,5 @@
+from pathlib import Path
+
 import numpy as np
 import pytest
 
@@ -15,3 +17,12 @@ def small_grid(monkeypatch):
 @pytest.fixture
 def rng():
     return np.random.default_rng(0)
+
+
+@pytest.fixture(scope="session")
+def msmt17_weights() -> Path:
+    """Real OSNet x0.25 weights; the test is skipped where they are absent."""
+    path = Path(__file__).parents[3] / "shared" / "weights" / "osnet_x0_25_msmt17.pth"
+    if not path.is_file():
+        pytest.skip(f"needs the OSNet weights at {path}, which may not be passed on")
+    return path

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 import resight
-from reference.pairs import every_pair, people, rows
+from reference.pairs import every_pair, people
 from resight import Embeddings
 from resight.retrieval.camera_rates import camera_rates
 from resight.retrieval.decide import Decision
@@ -24,7 +24,7 @@ def test_counted_one_by_one(decision: Decision, protocol: str, both: bool) -> No
     nobody = np.arange(len(images)) % 11
     identities = np.where(nobody == 0, 0, np.where(nobody == 1, -1, images.identities))
     images = Embeddings(images.vectors, identities, images.cameras, images.paths)
-    query = images if both else rows(images, np.arange(len(images)) % 3 == 0)
+    query = images if both else images.take(np.arange(len(images)) % 3 == 0)
     distances = pairwise(query.vectors, images.vectors)
     everything = list(every_pair(query, images, distances, protocol))
     found = {one.cameras: one for one in camera_rates(decision, query, images, protocol)}

@@ -6,7 +6,7 @@ import pytest
 
 import resight
 from reference import ranking as plain
-from reference.pairs import every_pair, people, rows
+from reference.pairs import every_pair, people
 from resight import DataError, Decision, Embeddings
 from resight.retrieval.conformal import conformal_distance
 from resight.retrieval.decision_report import measure_decisions, rate_text
@@ -123,7 +123,7 @@ def test_answers_equal_the_plain_loop(images, decision, absent):
     rng = np.random.default_rng(8)
     others = people(rng, 40, images=6, cameras=3, noise=0.7, first=200, fingerprint="aa")
     asked = np.arange(len(others)) % 6 == 0
-    query, gallery = rows(others, asked), rows(others, ~asked & (others.identities >= 200 + absent))
+    query, gallery = others.take(asked), others.take(~asked & (others.identities >= 200 + absent))
     report = measure_decisions(decision, query, gallery)
     distances = pairwise(query.vectors, gallery.vectors)
     said = {name: [] for name in ("genuine pairs", "impostor pairs", "known", "strangers")}
@@ -155,9 +155,9 @@ def test_drift_is_told_with_the_rates(images, decision):
     assert report.drift == decision.drift(images) and not report.numbers()["drift"]["unlike"]
     asked = np.arange(len(images)) % 6 < 2
     faint = Embeddings(0.5 * images.vectors, images.identities, images.cameras, images.paths)
-    two = measure_decisions(decision, rows(faint, asked), rows(faint, ~asked))
+    two = measure_decisions(decision, faint.take(asked), faint.take(~asked))
     assert two.drift.images == len(images) and two.drift.unlike and two.numbers()["drift"]["unlike"]
-    few = rows(images, images.identities <= 10)
+    few = images.take(images.identities <= 10)
     assert measure_decisions(decision, few, few).drift is None
 
 
@@ -167,7 +167,7 @@ def test_promises_are_kept_on_other_identities():
     kept, false, covered = 0, [], []
     for _ in range(40):
         everyone = people(rng, 80, images=4, noise=0.8)
-        first, second = (rows(everyone, (everyone.identities % 2) == side) for side in (0, 1))
+        first, second = (everyone.take((everyone.identities % 2) == side) for side in (0, 1))
         decision = resight.calibrate(first, false_match_rate=1e-2, coverage=0.9)
         report = measure_decisions(decision, second, second)
         kept += report.kept
@@ -189,7 +189,7 @@ def test_a_broken_promise_is_seen(images, decision):
 
 def test_query_and_gallery_or_one_set(images):
     asked = np.arange(len(images)) % 6 < 2
-    query, gallery = rows(images, asked), rows(images, ~asked)
+    query, gallery = images.take(asked), images.take(~asked)
     two = resight.calibrate((query, gallery), false_match_rate=1e-2)
     assert two.facts.queries == 160 and two.facts.gallery == 320
     assert two.facts.impostors == 160 * 320 - 80 * 2 * 4
@@ -205,16 +205,16 @@ def test_query_and_gallery_or_one_set(images):
 @pytest.mark.parametrize("metric", ["euclidean", "cosine"])
 @pytest.mark.parametrize("probability", ["isotonic", "logistic"])
 def test_memory_does_not_matter(images, metric, probability, small_grid):
-    few = rows(images, images.identities <= 25)
+    few = images.take(images.identities <= 25)
     options = {"false_match_rate": 0.02, "metric": metric, "probability": probability}
     assert resight.calibrate(few, memory=5_000, **options) == resight.calibrate(few, **options)
 
 
 def test_too_little_is_refused_with_what_is_needed(images):
     with pytest.raises(DataError, match=r"0\.0001 needs at least 30,000 different impostor pairs, .* has 10,800:"):
-        resight.calibrate(rows(images, images.identities <= 25), false_match_rate=1e-4)
+        resight.calibrate(images.take(images.identities <= 25), false_match_rate=1e-4)
     with pytest.raises(DataError, match="needs at least 20 identities with a true match, but the data has 19"):
-        resight.calibrate(rows(images, images.identities <= 19), false_match_rate=1e-2)
+        resight.calibrate(images.take(images.identities <= 19), false_match_rate=1e-2)
     with pytest.raises(DataError, match=r"needs at least 99 identities .* has 80.* or ask for less"):
         resight.calibrate(images, coverage=0.99)
     with pytest.raises(DataError, match="No two images make a genuine pair under protocol market1501"):
@@ -248,6 +248,6 @@ def test_what_makes_no_sense_is_refused(images, decision):
     with pytest.raises(DataError, match="about euclidean distances, not cosine"):
         decision.check(metric="cosine")
     with pytest.raises(DataError, match="no genuine pair"):
-        measure_decisions(decision, rows(images, images.identities < 3), rows(images, images.identities > 5))
+        measure_decisions(decision, images.take(images.identities < 3), images.take(images.identities > 5))
     with pytest.raises(DataError, match="no impostor pair"):
-        measure_decisions(decision, rows(images, images.identities == 3), rows(images, images.identities == 3))
+        measure_decisions(decision, images.take(images.identities == 3), images.take(images.identities == 3))

@@ -10,17 +10,12 @@ from peers import load_file
 from resight.embedding.measure import measure
 from resight.records import Embeddings
 
-WEIGHTS = Path(__file__).parents[3] / "shared" / "weights" / "osnet_x0_25_msmt17.pth"
-
 
 @pytest.fixture(scope="module")
-def embedded(request: pytest.FixtureRequest) -> tuple[Embeddings, Embeddings]:
+def embedded(market_zip: Path, msmt17_weights: Path) -> tuple[Embeddings, Embeddings]:
     """The validation fold of Market-1501 through the MSMT17 weights, at 64x32 to be quick."""
-    market: Path = request.getfixturevalue("market_zip")
-    if not WEIGHTS.is_file():
-        pytest.skip(f"needs the OSNet weights at {WEIGHTS}, which may not be passed on")
-    data = resight.datasets.load("market1501", market, fold="validation")
-    query, gallery, _ = measure(resight.load("osnet_x0_25", weights=WEIGHTS, height=64, width=32), data)
+    data = resight.datasets.load("market1501", market_zip, fold="validation")
+    query, gallery, _ = measure(resight.load("osnet_x0_25", weights=msmt17_weights, height=64, width=32), data)
     return query, gallery
 
 

@@ -2,7 +2,6 @@
 
 import json
 import math
-from pathlib import Path
 
 import numpy as np
 import pytest
@@ -21,7 +20,6 @@ from resight.retrieval.distance import pairwise
 from resight.retrieval.evaluate import evaluate
 from resight.retrieval.neighbours import neighbours
 
-WEIGHTS = Path(__file__).parents[3] / "shared" / "weights" / "osnet_x0_25_msmt17.pth"
 FAST = settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 METRICS = pytest.mark.parametrize("metric", ["euclidean", "cosine"])
 
@@ -112,11 +110,9 @@ def test_the_numbers_are_those_of_torchreid(rng):
     assert list(report.cmc.values()) == pytest.approx(cmc.tolist(), abs=1e-6)
 
 
-def test_equals_torchreid_on_real_embeddings(market_zip):
-    if not WEIGHTS.is_file():
-        pytest.skip(f"needs the OSNet weights at {WEIGHTS}, which may not be passed on")
+def test_equals_torchreid_on_real_embeddings(market_zip, msmt17_weights):
     data = resight.datasets.load("market1501", market_zip, fold="validation")
-    embed = Embedder(resight.load("osnet_x0_25", weights=WEIGHTS, height=64, width=32))
+    embed = Embedder(resight.load("osnet_x0_25", weights=msmt17_weights, height=64, width=32))
     people = np.unique(data.query.identities)[:30]
     query = embed(data.query.take(np.isin(data.query.identities, people)))
     mine = np.isin(data.gallery.identities, people)

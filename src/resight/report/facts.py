@@ -21,20 +21,6 @@ from resight.retrieval.validity import Validity
 MOST_CAMERAS = 20
 
 
-def rows(embeddings: Embeddings, which: NDArray[np.int64]) -> Embeddings:
-    """The embeddings at ``which``, with their identities, cameras and paths."""
-
-    def part(column: NDArray[np.generic] | None) -> NDArray[np.generic] | None:
-        return None if column is None else column[which]
-
-    return Embeddings(
-        embeddings.vectors[which],
-        part(embeddings.identities),  # type: ignore[arg-type]
-        part(embeddings.cameras),  # type: ignore[arg-type]
-        part(embeddings.paths),  # type: ignore[arg-type]
-    )
-
-
 def sample_distances(
     query: Embeddings,
     gallery: Embeddings,
@@ -109,10 +95,10 @@ def camera_pairs(query: Embeddings, gallery: Embeddings, protocol: Protocol, met
         left_out |= set(largest[MOST_CAMERAS:].tolist())
     if len(set(kept[0]) | set(kept[1])) < 2:
         return None
-    parts = [rows(gallery, np.flatnonzero(gallery.cameras == camera)) for camera in kept[1]]
+    parts = [gallery.take(np.flatnonzero(gallery.cameras == camera)) for camera in kept[1]]
     cells: list[list[CameraPair | None]] = []
     for camera in kept[0]:
-        asked = rows(query, np.flatnonzero(query.cameras == camera))
+        asked = query.take(np.flatnonzero(query.cameras == camera))
         line: list[CameraPair | None] = []
         for part in parts:
             found = metrics.per_query(ranks_of_matches(asked, part, protocol, metric))
@@ -164,7 +150,7 @@ def ranked_lists(
 ) -> list[list[Answer]]:
     """The ``k`` nearest valid gallery images of the queries at ``which``, nearest first."""
     assert query.identities is not None and gallery.identities is not None
-    ranking = topk(rows(query, which), gallery, k, metric, protocol)
+    ranking = topk(query.take(which), gallery, k, metric, protocol)
     lists = []
     for q, indices, distances in zip(which, ranking.indices, ranking.distances, strict=True):
         found = gallery.identities[indices]

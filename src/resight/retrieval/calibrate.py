@@ -21,6 +21,7 @@ from resight.retrieval.curves import threshold_at
 from resight.retrieval.decide import Decision, Facts
 from resight.retrieval.distance import check_metric
 from resight.retrieval.drift import reference
+from resight.retrieval.evaluate import check_same_model
 from resight.retrieval.operating import LEAST_IDENTITIES, RATES, errors, needed
 from resight.retrieval.pairs import Pairs, collect, step_of, to_end_of_step
 from resight.retrieval.protocols import Protocol
@@ -134,11 +135,7 @@ def both_sides(pairs_from: Embeddings | tuple[Embeddings, Embeddings]) -> tuple[
                 f"The {name} embeddings have no identities, and a calibration needs to know who is who: "
                 "pass identities=... as an (N,) array of integers."
             )
-    if query.fingerprint and gallery.fingerprint and query.fingerprint != gallery.fingerprint:
-        raise DataError(
-            f"The query was embedded by {query.fingerprint} and the gallery by {gallery.fingerprint}, "
-            "so their distances mean nothing: embed both with the same model and preprocessing."
-        )
+    check_same_model(query, gallery)
     if query is not gallery:
         return query, gallery, 1
     if query.paths is None:  # each image must be told from the others, so that it makes no pair with itself

@@ -31,7 +31,7 @@ def nearest(
 
     Args:
         rough: the distances of Q queries to G images.
-        k: how many, at least 1.
+        k: how many; with 0, ``look`` alone sees the distances.
         images: ascending, the gallery images that count at all.
         left_out: those that do not count for a query.
         memory: bytes for a block of distances and a copy of the gallery images it is of.
