@@ -83,3 +83,21 @@ def kl_to_normal(mean: Array, log_variance: Array) -> float:
     """Divergence of N(mean, exp(log_variance)) from N(0, 1), averaged over entries."""
     pairs = zip(mean.ravel(), log_variance.ravel(), strict=True)
     return sum(-0.5 * (1 + v - m * m - math.exp(v)) for m, v in pairs) / mean.size
+
+
+def neighbour_divergence(student: Array, teacher: Array, temperature: float) -> float:
+    """For each image, softmaxes over the others of the cosines to them; the teacher's against the student's."""
+
+    def cosine(x: Array, y: Array) -> float:
+        dot = sum(p * q for p, q in zip(x, y, strict=True))
+        return dot / math.sqrt(sum(p * p for p in x) * sum(q * q for q in y))
+
+    def shares(vectors: Array, i: int) -> list[float]:
+        heats = [math.exp(cosine(vectors[i], other) / temperature) for j, other in enumerate(vectors) if j != i]
+        return [heat / sum(heats) for heat in heats]
+
+    total = 0.0
+    for i in range(len(student)):
+        for p, q in zip(shares(teacher, i), shares(student, i), strict=True):
+            total += p * math.log(p / q)
+    return total / len(student)

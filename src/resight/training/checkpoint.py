@@ -23,7 +23,7 @@ class Checkpoint:
             that of the loss, is None but for fp16).
         memories: what the losses remember.
         history: one entry per epoch.
-        recipe: the resolved recipe, as YAML; ``data``: the fingerprint of the data.
+        recipe: the resolved recipe, as YAML; ``data``: the fingerprints of data and teachers.
         seconds: wall time of training so far.
     """
 

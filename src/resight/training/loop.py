@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -34,6 +35,7 @@ from resight.training.recipe import Recipe
 from resight.training.run import Run, tensorboard
 from resight.training.sampler import epoch_batches, share
 from resight.training.state import State, place
+from resight.training.teachers import Teachers
 
 
 def train(
@@ -68,6 +70,8 @@ def train(
     recipe = recipe if isinstance(recipe, Recipe) else recipes.read(recipe)
     data = data or datasets.load(recipe.data.name, recipe.data.root or None, **recipe.data.options)
     fingerprint, resolved = data.fingerprint(), recipe.without_prose().yaml()
+    teachers = Teachers.read(recipe.teachers)
+    stamp = " ".join((fingerprint, *teachers.names))
     known = data.train.identities > 0
     people, triplets = data.train.take(known), data.triplets
     if triplets is not None:  # they count among all of train's images, here only those of known identities remain
@@ -90,17 +94,21 @@ def train(
     state = State.create(recipe, labels, attributes, accelerator)
     run, previous = Run(output), None
     if resume and run.checkpoint.exists():
-        previous = checkpoint.read(run.checkpoint, resolved, fingerprint)
+        previous = checkpoint.read(run.checkpoint, resolved, stamp)
         state.restore(previous, accelerator)
     if main:
         run.begin(recipe, {"name": data.name, "fingerprint": fingerprint, **data.facts()}, resume=resume)
 
-    spec, card = recipe.images, _card(state.network, recipe, f"{data.name} ({fingerprint})")
+    trained_on = ", taught by ".join((f"{data.name} ({fingerprint})", *teachers.names))
+    spec, card = recipe.images, _card(state.network, recipe, trained_on)
     to, folder = card.preprocessing, cache_folder() if spec.cache else None
     how = Augmentation(**recipe.augmentation.model_dump())
     with accelerator.main_process_first(), Live(recipe.epochs, state.epoch, show=progress and main) as live:
         live.note(state.loaded or f"{recipe.model.name} from random weights, {len(people):,} images, on {device}")
-        images = Images(people, to.height, to.width, how=to.resize, folder=folder, progress=live.decoding)
+        decoding, asking = partial(live.preparing, "decoding"), partial(live.preparing, "asking teachers")
+        images = Images(people, to.height, to.width, how=to.resize, folder=folder, progress=decoding)
+        kept = folder and folder.with_name("teachers")
+        lessons = teachers.embed(people, device=str(device), folder=kept, progress=asking)
     with Live(recipe.epochs, state.epoch, show=progress and main) as live, tensorboard(run.folder, main) as record:
         for epoch in range(state.epoch, recipe.epochs):
             began = time.perf_counter()
@@ -124,7 +132,8 @@ def train(
                 x = resize(x, height, width)
                 output_, batch = state.wrapped(x), batches[step, mine]
                 answers = None if attributes is None else torch.from_numpy(attributes[batch]).to(device)
-                target = Target(torch.from_numpy(labels[batch]).to(device), x, answers)
+                lesson = None if lessons is None else lessons[batch].to(device)
+                target = Target(torch.from_numpy(labels[batch]).to(device), x, answers, lesson)
                 loss, parts = objective(output_, target, losses, state.memories[index])
                 values = {"loss": float(loss.detach())} | {name: float(value) for name, value in parts.items()}
                 rate = learning_rate(phase, into + step / len(batches))
@@ -153,7 +162,7 @@ def train(
                     )
                     entry |= {"mAP": found.mAP, "R1": found.cmc[1]}
                 state.history.append(entry)
-                state.checkpoint(resolved, fingerprint, accelerator).save(run.checkpoint)
+                state.checkpoint(resolved, stamp, accelerator).save(run.checkpoint)
                 run.write_metrics({"history": state.history, "seconds": state.seconds})
                 record(entry)
                 live.epoch_ends(entry)

@@ -60,9 +60,9 @@ class Live:
         ]
         self.note("  ".join(parts))
 
-    def decoding(self, done: int, total: int) -> None:
-        """Tell how far the decoding of the images is."""
-        self.bar.update(self.task, description=f"decoding {done:,}/{total:,}")
+    def preparing(self, what: str, done: int, total: int) -> None:
+        """Tell how far something is that all images go through before the first epoch."""
+        self.bar.update(self.task, description=f"{what} {done:,}/{total:,}")
 
     def note(self, text: str) -> None:
         """Print something worth knowing."""

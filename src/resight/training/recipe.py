@@ -154,7 +154,8 @@ class Recipe(_Part):
     """Everything that makes a run: with the same seed and machine it gives the same result.
 
     ``about`` and ``source`` say what it is and where it comes from; ``published`` and ``measured`` hold numbers for
-    people, in words, and change nothing.
+    people, in words, and change nothing. ``teachers`` are files of trained models that the loss ``distillation`` learns
+    from.
     """
 
     name: str
@@ -168,6 +169,7 @@ class Recipe(_Part):
     augmentation: AugmentationSpec = AugmentationSpec()
     sampler: Sampler = Sampler()
     losses: tuple[AnyLoss, ...] = Field((CrossEntropy(smoothing=0.1),), min_length=1)
+    teachers: tuple[str, ...] = ()
     phases: tuple[Phase, ...] = Field(min_length=1)
     averaging: Averaging | None = None
     evaluation: Evaluation = Evaluation()

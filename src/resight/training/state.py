@@ -82,7 +82,7 @@ class State:
             height, width = recipe.images.height, recipe.images.width
             sample = torch.zeros(2, 3, height, width, device=accelerator.device)
             output = copy.deepcopy(network).train()(sample)  # a copy: the statistics of its batch norms move
-        facts = Facts(labels, attributes, tuple(x.shape[1] for x in output.features))
+        facts = Facts(labels, attributes, tuple(x.shape[1] for x in output.features), bool(recipe.teachers))
         memories = [
             [
                 {key: t.to(accelerator.device) for key, t in loss.state(facts).items()}

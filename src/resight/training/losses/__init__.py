@@ -7,6 +7,7 @@ from pydantic import Field
 from resight.training.losses.attributes import Attributes
 from resight.training.losses.center import Center
 from resight.training.losses.cross_entropy import CrossEntropy
+from resight.training.losses.distillation import Distillation
 from resight.training.losses.elastic import Elastic
 from resight.training.losses.given_triplets import GivenTriplets
 from resight.training.losses.loss import Facts, Loss, State, Target
@@ -15,13 +16,13 @@ from resight.training.losses.vae import VAE
 from resight.training.losses.weighted_triplet import WeightedTriplet
 
 AnyLoss = Annotated[
-    Attributes | Center | CrossEntropy | Elastic | GivenTriplets | Triplet | VAE | WeightedTriplet,
+    Attributes | Center | CrossEntropy | Distillation | Elastic | GivenTriplets | Triplet | VAE | WeightedTriplet,
     Field(discriminator="name"),
 ]
 
 LOSSES: dict[str, type[Loss]] = {
     loss.model_fields["name"].default: loss
-    for loss in (Attributes, Center, CrossEntropy, Elastic, GivenTriplets, Triplet, VAE, WeightedTriplet)
+    for loss in (Attributes, Center, CrossEntropy, Distillation, Elastic, GivenTriplets, Triplet, VAE, WeightedTriplet)
 }
 """Every loss by the name that recipes use."""
 

@@ -24,11 +24,13 @@ class Target(NamedTuple):
         labels: (B,) int64 identities from 0 on.
         images: (B, 3, H, W) the network's input.
         attributes: (B, A) uint8 of 0 and 1, 255 where unknown; None where the data has none.
+        teacher: (B, T) what the recipe's teachers see in the images, of unit length; None where it has none.
     """
 
     labels: Tensor
     images: Tensor
     attributes: Tensor | None = None
+    teacher: Tensor | None = None
 
 
 class Facts(NamedTuple):
@@ -38,11 +40,13 @@ class Facts(NamedTuple):
         labels: (N,) identities of the training images, from 0 on.
         attributes: (N, A) uint8 as in :class:`Target`, or None.
         features: lengths of the model's feature vectors, in order.
+        taught: whether the recipe has teachers.
     """
 
     labels: NDArray[np.int64]
     attributes: NDArray[np.uint8] | None
     features: tuple[int, ...]
+    taught: bool = False
 
 
 class Loss(BaseModel):
