@@ -16,8 +16,9 @@ FLOORS = (
     {"training"},
     {"report"},
     {"gallery"},
+    {"watch"},
     {"server"},
-    {"demo"},
+    {"demo", "reproduce"},
     {"cli"},
     {"__main__"},
 )

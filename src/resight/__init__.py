@@ -15,6 +15,7 @@ from resight.records import Embeddings, Ranking, Report, Split
 if TYPE_CHECKING:
     from resight import datasets, models
     from resight.embedding.embedder import Embedder
+    from resight.gallery.gallery import Gallery
     from resight.models.load import load
     from resight.retrieval.calibrate import calibrate
     from resight.retrieval.decide import Decision
@@ -28,6 +29,7 @@ __all__ = [
     "Decision",
     "Embedder",
     "Embeddings",
+    "Gallery",
     "KReciprocal",
     "ModelError",
     "Ranking",
@@ -47,6 +49,7 @@ __all__ = [
 _LAZY = {
     "Decision": "resight.retrieval.decide",
     "Embedder": "resight.embedding.embedder",
+    "Gallery": "resight.gallery.gallery",
     "KReciprocal": "resight.retrieval.rerank",
     "calibrate": "resight.retrieval.calibrate",
     "evaluate": "resight.retrieval.evaluate",

@@ -1,0 +1,38 @@
+"""A program that adds, names and erases is killed 200 times, and each time the gallery it left is looked through.
+
+    python benchmarks/durability.py --kills 200
+
+What must hold each time stands in tests/gallery/kill_and_reopen.py, which does the work. It prints a table.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+SCRIPT = Path(__file__).parents[1] / "tests" / "gallery" / "kill_and_reopen.py"
+
+
+def main() -> None:
+    options = argparse.ArgumentParser(description=__doc__)
+    options.add_argument("--kills", type=int, default=200)
+    options.add_argument("--seed", type=int, default=0)
+    given = options.parse_args()
+    start = time.perf_counter()
+    with tempfile.TemporaryDirectory() as folder:
+        command = [sys.executable, SCRIPT, folder, str(given.kills), str(given.seed)]
+        done = subprocess.run(command, stdout=subprocess.PIPE, text=True, env={"OMP_NUM_THREADS": "1", **os.environ})
+    if done.returncode:
+        raise SystemExit("A promise was broken; what and when stands above.")
+    told = json.loads(done.stdout) | {"seconds": round(time.perf_counter() - start)}
+    print("| " + " | ".join(told) + " |\n|" + "---:|" * len(told) + "\n| " + " | ".join(map(str, told.values())) + " |")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,151 @@
+"""A gallery belongs to one model: its card is kept inside, and whatever is of another model is refused."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from resight.embedding.embedder import Embedder
+from resight.errors import DataError, ModelError
+from resight.gallery.record import Policy
+from resight.gallery.store import About, Store
+from resight.models.card import Card
+from resight.models.load import Model, load_any
+from resight.records import Embeddings
+from resight.retrieval.decide import Decision
+from resight.retrieval.distance import TOGETHER
+
+LONGEST = 1e18  # as in resight.retrieval.distance
+
+Bound = Model | Embedder | Card | str | Path
+
+
+def about_of(model: Bound | None, policy: Policy | None) -> tuple[About | None, Embedder | None]:
+    """What a new gallery of this model is bound to, and what embeds for it, as far as these are given.
+
+    Raises:
+        ModelError: a name or path that is none, or a card without a fingerprint.
+    """
+    if model is None:
+        return None, None
+    source, embedder = "", None
+    if isinstance(model, (str, Path)):
+        source = str(Path(model).resolve()) if Path(model).exists() else str(model)
+        model = load_any(model)
+    if isinstance(model, Model):
+        model = Embedder(model)
+    if isinstance(model, Embedder):
+        embedder = model
+    card = model.model.card if isinstance(model, Embedder) else model
+    if not card.fingerprint:
+        raise ModelError(
+            f"The card of this {card.architecture} has no fingerprint, so its embeddings cannot be told from others: "
+            "load the model with resight.load, or give the card one."
+        )
+    return About(card, source, policy or Policy()), embedder
+
+
+def check(store: Store, given: About | None, policy: Policy | None, *, read_only: bool) -> None:
+    """Refuse another model or policy than the store's, and let it keep a newer card of the same model.
+
+    Raises:
+        ModelError: another model.
+        DataError: another policy.
+    """
+    kept = store.about
+    if policy is not None and policy != kept.policy:
+        raise DataError(
+            f"{store.uri} was made with {kept.policy}, not {policy}: leave the policy out, or make another gallery."
+        )
+    if given is None:
+        return
+    one, other = kept.card, given.card
+    if (one.fingerprint, one.dim, one.metric) != (other.fingerprint, other.dim, other.metric):
+        raise ModelError(
+            f"{store.uri} holds embeddings of {one.fingerprint} ({one.dim} dimensions, {one.metric}), but this model "
+            f"is {other.fingerprint} ({other.dim}, {other.metric}): open it with its own model, or move it to this one "
+            "with reembed."
+        )
+    newer = About(other if other.decision is not None else one, given.model or kept.model, kept.policy)
+    if newer != kept and not read_only:
+        store.keep(newer)
+
+
+def decision_in(card: Card) -> Decision | None:
+    """The decision in a card, None where there is none.
+
+    Raises:
+        ModelError: it is about another model.
+    """
+    if card.decision is None:
+        return None
+    decision = Decision.from_plain(card.decision)
+    if (decision.fingerprint, decision.metric) != (card.fingerprint, card.metric):
+        raise ModelError(
+            f"The card holds a decision about {decision.metric} distances of {decision.fingerprint}, but the model is "
+            f"{card.fingerprint} with {card.metric} distance: run resight calibrate again."
+        )
+    return decision
+
+
+def load(about: About, uri: str) -> Embedder:
+    """The model of a gallery, from where it was when the gallery was made.
+
+    Raises:
+        ModelError: nobody knows where, it is not there any more, or another one is there now.
+    """
+    if not about.model:
+        raise ModelError(f"{uri} does not know where its model is: open it with model=, or search by embedding.")
+    try:
+        model = load_any(about.model)
+    except ModelError as error:
+        raise ModelError(f"The model of {uri} cannot be loaded, so open it with model= ({error})") from None
+    if model.card.fingerprint != about.card.fingerprint:
+        raise ModelError(
+            f"{about.model} is {model.card.fingerprint} now, but {uri} holds embeddings of {about.card.fingerprint}: "
+            "open it with model=, or move it to the new model with reembed."
+        )
+    return Embedder(model)
+
+
+def checked(embeddings: Embeddings, card: Card) -> Embeddings:
+    """The same embeddings, if they can be compared with those of the card's model.
+
+    Raises:
+        ModelError: of another model.
+        DataError: another length, or vectors that the metric cannot compare.
+    """
+    if embeddings.fingerprint and embeddings.fingerprint != card.fingerprint:
+        raise ModelError(
+            f"These embeddings are of {embeddings.fingerprint}, but the gallery's are of {card.fingerprint}: embed "
+            "with the gallery's model, or move the gallery to the other one with reembed."
+        )
+    if embeddings.vectors.shape[1] != card.dim:
+        raise DataError(
+            f"These embeddings have {embeddings.vectors.shape[1]} dimensions, but the gallery's have {card.dim}: embed "
+            "with the gallery's model."
+        )
+    squares = _squares(embeddings.vectors)
+    if card.metric == "cosine" and not squares.all():
+        raise DataError(
+            f"The embedding in row {int(np.argmin(squares))} has length zero, and cosine distance needs a direction: "
+            "leave that image out."
+        )
+    if squares.size and squares.max() > LONGEST**2:
+        raise DataError(
+            f"The embedding in row {int(np.argmax(squares))} is longer than {LONGEST:.0e}, which no trained model "
+            "produces: embed that image again or leave it out."
+        )
+    return embeddings
+
+
+def _squares(vectors: NDArray[np.float32]) -> NDArray[np.float64]:
+    """(N,) squared lengths, a few rows in float64 at a time."""
+    found = np.empty(len(vectors))
+    step = max(TOGETHER // vectors.shape[1], 1)
+    for start in range(0, len(vectors), step):
+        wide = vectors[start : start + step].astype(np.float64)
+        found[start : start + step] = np.vecdot(wide, wide)
+    return found

@@ -1,0 +1,34 @@
+"""Which engine keeps a gallery, by its URI."""
+
+from __future__ import annotations
+
+from importlib import import_module
+
+from resight.errors import DataError
+from resight.gallery.store import About, Store
+
+_MODULES = {"sqlite": "resight.gallery.sqlite", "milvus": "resight.gallery.milvus"}
+
+
+def open_store(uri: str, new: About | None, *, read_only: bool, actor: str) -> Store:
+    """Open a gallery, or make it where there is none.
+
+    Each engine's module has this function with the same arguments.
+
+    Args:
+        uri: ``"seen"`` or ``"seen.db"`` or ``"sqlite:///seen.db"`` (``"sqlite:////home/me/seen.db"``), or
+            ``"milvus://host:19530/collection?objects=URI"``.
+        new: what a gallery that is not there yet is bound to; ignored where there is one.
+        read_only: write nothing anywhere.
+        actor: who makes it.
+
+    Raises:
+        DataError: an unknown scheme, or no gallery there and nothing to bind a new one to.
+    """
+    scheme = uri.partition("://")[0] if "://" in uri else "sqlite"
+    if scheme not in _MODULES:
+        raise DataError(
+            f"{uri} begins with {scheme}://, which no engine answers to: use a path, sqlite:///PATH or milvus://HOST/NAME."
+        )
+    store: Store = import_module(_MODULES[scheme]).open_store(uri, new, read_only=read_only, actor=actor)
+    return store

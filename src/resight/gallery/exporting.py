@@ -1,0 +1,57 @@
+"""One person's data in a folder that needs nothing of ours to be read: JSON, npz and JPEG."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import tempfile
+from dataclasses import asdict
+from pathlib import Path
+
+import numpy as np
+
+from resight.embedding.files import save
+from resight.errors import DataError, ResightError
+from resight.gallery.store import Store
+from resight.records import Embeddings
+
+
+def export(store: Store, name: str, folder: Path) -> int:
+    """Write all records of an identity, whole or not at all, and say how many.
+
+    Raises:
+        DataError: the folder is there and not empty.
+        ResightError: it cannot be written.
+    """
+    records = store.timeline(name)
+    ids = [record.id for record in records]
+    card = store.about.card
+    about = {"identity": name, "gallery": store.uri, "model": card.fingerprint, "metric": card.metric}
+    try:
+        if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
+            raise DataError(f"{folder} is there already: name a folder that is not there, or an empty one.")
+        folder.parent.mkdir(parents=True, exist_ok=True)
+        temporary = Path(tempfile.mkdtemp(prefix=f".{folder.name}.", dir=folder.parent))
+        try:
+            (temporary / "thumbnails").mkdir()
+            known = about | {"records": [asdict(record) for record in records]}
+            text = json.dumps(known, indent=2, ensure_ascii=False) + "\n"
+            (temporary / "records.json").write_text(text, encoding="utf-8")
+            vectors = Embeddings(store.vectors(ids), paths=np.array(ids, np.str_), fingerprint=card.fingerprint)
+            save(temporary / "vectors.npz", vectors)
+            for id in ids:
+                small = store.thumbnail(id)
+                if small is not None:
+                    (temporary / "thumbnails" / f"{id}.jpg").write_bytes(small)
+            umask = os.umask(0)
+            os.umask(umask)
+            temporary.chmod(0o777 & ~umask)
+            temporary.replace(folder)
+        finally:
+            shutil.rmtree(temporary, ignore_errors=True)
+    except OSError as error:
+        raise ResightError(
+            f"{folder} cannot be written ({error.strerror or error}): free some space or choose another place."
+        ) from None
+    return len(records)

@@ -1,0 +1,485 @@
+"""What has been seen, kept: add, search, name, forget. The same on every engine.
+
+Shape letters: ``N`` records, ``Q`` queries, ``D`` embedding, ``K`` neighbours.
+"""
+
+from __future__ import annotations
+
+import getpass
+import threading
+import time as clock
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
+from types import TracebackType
+from typing import Any, TypeAlias
+
+import numpy as np
+from numpy.typing import NDArray
+
+from resight.embedding.embedder import Embedder, OnError
+from resight.embedding.source import Pictures, Source, source_of
+from resight.errors import DataError
+from resight.gallery import adding, binding, exporting, moving, recall
+from resight.gallery import log as chain
+from resight.gallery.engines import open_store
+from resight.gallery.labels import Labels
+from resight.gallery.nearest import hits, shortlist
+from resight.gallery.record import (
+    Added,
+    Box,
+    Check,
+    Event,
+    Filter,
+    Hit,
+    Index,
+    Person,
+    Policy,
+    Record,
+    Reembedded,
+    Stats,
+    moment,
+    person_name,
+)
+from resight.gallery.store import Store, not_there
+from resight.models.card import Card
+from resight.models.load import Model
+from resight.records import Embeddings
+from resight.retrieval.decide import Decision
+from resight.retrieval.rerank import KReciprocal
+
+Query: TypeAlias = "Pictures | Embeddings | NDArray[np.float32]"
+ALL = Filter()
+MOST = 10_000  # neighbours of one query
+
+
+class Gallery:
+    """Records of what was seen, bound to one model; :meth:`open` makes one.
+
+    One object may be used from many threads, and one gallery from many processes. What a method did is durable when it
+    returns, and each action is done wholly or not at all (adding: in parts of some rows). ``with`` closes it.
+
+    Attributes:
+        card: what it is bound to; ``decision``: what distances mean, None where the model was never calibrated.
+        uri: what opens it again.
+        store: the engine beneath.
+    """
+
+    def __init__(self, store: Store, embedder: Embedder | None, actor: str) -> None:
+        self.store, self.actor = store, actor
+        self.card = store.about.card
+        self.decision: Decision | None = binding.decision_in(self.card)
+        self._embedder = embedder
+        self._lock = threading.Lock()
+
+    @classmethod
+    def open(
+        cls,
+        uri: str | Path,
+        model: Model | Embedder | Card | str | Path | None = None,
+        *,
+        policy: Policy | None = None,
+        read_only: bool = False,
+        actor: str = "",
+    ) -> Gallery:
+        """Open a gallery, or make one where there is none and a model is given.
+
+        Args:
+            uri: a path (``"seen"`` is the file seen.db), ``"sqlite:///seen.db"``, or
+                ``"milvus://host:19530/collection?objects=URI"``.
+            model: whose embeddings it holds, as an object or by name or path; its card alone is enough to work with
+                embeddings. For a gallery that exists it may be left out: then pictures are embedded with the model
+                from where it was when the gallery was made. A newer card of the same model (calibrated since) replaces
+                the kept one.
+            policy: what a new gallery keeps.
+            read_only: change nothing, in the files either.
+            actor: who does what follows, for the log; the name of the user when empty.
+
+        Raises:
+            DataError: no gallery there and no model given, it cannot be read, or another policy than it has.
+            ModelError: another model than it is bound to.
+        """
+        who = actor or _user()
+        about, embedder = binding.about_of(model, policy)
+        store = open_store(str(uri), about, read_only=read_only, actor=who)
+        try:
+            binding.check(store, about, policy, read_only=read_only)
+            return cls(store, embedder, who)
+        except BaseException:
+            store.close()
+            raise
+
+    @property
+    def uri(self) -> str:
+        """What opens this gallery again."""
+        return self.store.uri
+
+    def add(
+        self,
+        images: Pictures | Embeddings,
+        *,
+        cameras: str | Sequence[str] = "",
+        times: float | Sequence[float | None] | None = None,
+        identities: str | Sequence[str | None] | None = None,
+        sources: Sequence[str] | None = None,
+        boxes: Sequence[Box | None] | None = None,
+        basis: str = "",
+        expires: float | None = None,
+        thumbnails: Sequence[bytes | None] | None = None,
+        on_error: OnError | None = None,
+        progress: Callable[[int, int], None] | None = None,
+    ) -> Added:
+        """Add sightings. What stands there already (same content, camera, time and box) stays as it is.
+
+        Args:
+            images: whatever an :class:`~resight.embedding.embedder.Embedder` takes, or embeddings of this model.
+            cameras, times, identities: one for all, or one for each. Cameras that a split or embeddings know are
+                taken where none are given; identities never are, for the labels of a data set are no names.
+            sources: where each came from; paths are their own sources.
+            boxes: left, top, right, bottom of each in its source; nothing is cut out here.
+            basis: why they may be kept; ``expires``: when they are to be erased, see also :class:`Policy`.
+            thumbnails: image files to make thumbnails of; those of pictures are made of the pictures.
+            on_error: called with each picture that cannot be used, which is then left out; without it the first such
+                picture is an error, and its part is not added.
+            progress: called with (pictures done, pictures in all); of an iterator, both are the pictures done.
+
+        Returns:
+            What is in the gallery now; it was written in parts of at most 4,096, each durable when it was done.
+
+        Raises:
+            DataError: a bad picture or label, nothing to add, or embeddings of another length.
+            ModelError: embeddings of another model, or pictures and no model at hand.
+        """
+        labels = Labels(cameras, times, identities, sources, boxes, basis, expires)
+        now = clock.time()
+        parts: Iterator[adding.Part]
+        total: int | None
+        if isinstance(images, Embeddings):
+            vectors = binding.checked(images, self.card)
+            labels, total = _with_cameras(labels, images.cameras), len(images)
+            labels.check(total)
+            parts = adding.of_embeddings(vectors, labels, thumbnails, self.policy, now)
+        else:
+            source = source_of(images)
+            total = len(source) if isinstance(source, Source) else None
+            labels = _with_cameras(labels, source.cameras if isinstance(source, Source) else None)
+            labels.check(total)
+            items, embedder = adding.items_of(source), self.embedder
+            parts = adding.of_pictures(items, embedder, labels, thumbnails, self.policy, self._known, now)
+        if thumbnails is not None and len(thumbnails) != total:
+            raise DataError(f"There are {len(thumbnails)} thumbnails for {total} pictures: pass one for each, or None.")
+        ids, failed, new, done = [], [], 0, 0
+        for part in parts:
+            for bad in part.failed:
+                if on_error is None:
+                    raise DataError(bad.reason)
+                on_error(bad)
+            if part.rows is not None:
+                new += int(self.store.add(part.rows, self.actor).sum())
+            ids += part.ids
+            failed += part.failed
+            done = len(ids) + len(failed)
+            if progress:
+                progress(done, done if total is None else total)
+        if not done:
+            raise DataError("There is nothing to add: pass at least one picture or embedding.")
+        return Added(tuple(ids), new, len(ids) - new, tuple(failed))
+
+    def search(
+        self,
+        query: Query,
+        k: int = 10,
+        where: Filter = ALL,
+        *,
+        rerank: KReciprocal | None = None,
+        approximate: bool = False,
+    ) -> list[Hit]:
+        """The ``k`` records nearest to one picture or embedding, ordered by (distance, id).
+
+        Args:
+            query: a picture (a path, bytes, uint8 pixels, ...), one embedding, or a float vector (D,).
+            k: how many at most, up to 10,000.
+            where: which records count.
+            rerank: order a wider shortlist of the nearest, ``max(4 k, 200)``, by their re-ranked distances; the
+                distances that are told stay the plain ones.
+            approximate: use the index of :meth:`index`, where there is one; some neighbours may be missed.
+
+        Raises:
+            DataError: no or several queries, a vector that cannot be compared, or a ``k`` out of range.
+            ModelError: an embedding of another model, or a picture and no model at hand.
+        """
+        if isinstance(query, np.ndarray) and query.dtype.kind == "f" and query.ndim == 1:
+            query = query[None]
+        found = self.search_many(query, k, where, rerank=rerank, approximate=approximate)
+        if len(found) != 1:
+            raise DataError(f"search was given {len(found)} queries: pass one, or use search_many.")
+        return found[0]
+
+    def search_many(
+        self,
+        queries: Query,
+        k: int = 10,
+        where: Filter = ALL,
+        *,
+        rerank: KReciprocal | None = None,
+        approximate: bool = False,
+    ) -> list[list[Hit]]:
+        """As :meth:`search` for each of several pictures, embeddings or float vectors (Q, D)."""
+        if not 1 <= k <= MOST:
+            raise DataError(f"A search for {k} neighbours is not possible: ask for 1 to {MOST:,}.")
+        if isinstance(queries, Embeddings):
+            asked = queries
+        elif isinstance(queries, np.ndarray) and queries.dtype.kind == "f":
+            asked = Embeddings(np.asarray(queries, np.float32))
+        else:
+            asked = self._embed(queries)
+        vectors = binding.checked(asked, self.card).vectors
+        wanted = shortlist(k) if rerank else k
+        found = self.store.near(vectors, wanted, where, approximate)
+        return [
+            hits(query, candidates, k, self.card.metric, self.decision, rerank)
+            for query, candidates in zip(vectors, found, strict=True)
+        ]
+
+    def get(self, ids: Sequence[str]) -> list[Record]:
+        """Records by their ids.
+
+        Raises:
+            Missing: a DataError that names the first id that is not there.
+        """
+        found = []
+        for id, record in zip(_ids(ids), self.store.get(_ids(ids)), strict=True):
+            if record is None:
+                raise not_there(id)
+            found.append(record)
+        return found
+
+    def vectors(self, ids: Sequence[str]) -> NDArray[np.float32]:
+        """(N, D) vectors of records, as they were added; raises as :meth:`get`."""
+        return self.store.vectors(_ids(ids))
+
+    def thumbnail(self, id: str) -> bytes | None:
+        """The thumbnail of a record as JPEG, None where it has none; raises as :meth:`get`."""
+        found = self.store.thumbnail(id)
+        if found is None:
+            self.get([id])
+        return found
+
+    def records(self, where: Filter = ALL, *, limit: int = 100, after_id: str = "") -> list[Record]:
+        """A page of the records that pass, ordered by id; the next one begins after the last id of this one."""
+        if limit < 1:
+            raise DataError(f"A page of {limit} records is none: ask for at least 1.")
+        return self.store.page(where, limit, after_id)
+
+    def count(self, where: Filter = ALL) -> int:
+        """How many records pass."""
+        return self.store.count(where)
+
+    def timeline(self, identity: str) -> list[Record]:
+        """All records of one identity by (time, id), those without a time last; none where nobody bears the name."""
+        return self.store.timeline(person_name(identity))
+
+    def identities(self) -> list[Person]:
+        """Everyone who has a name, by name."""
+        return self.store.people()
+
+    def enrol(self, name: str, ids: Sequence[str]) -> None:
+        """Give records a name, which may be a new one.
+
+        Raises:
+            DataError: a record that is not there or bears another name, no ids, or a name that is none.
+        """
+        self.store.enrol(person_name(name), _some(ids), self.actor)
+
+    def merge(self, into: str, others: Sequence[str]) -> int:
+        """Give the records of ``others`` the name ``into``, and say how many these were; the other names are gone.
+
+        Raises:
+            DataError: a name that nobody bears, or no others.
+        """
+        names = [person_name(name) for name in _several(others, "names")]
+        target = person_name(into)
+        if target in names:
+            raise DataError(f"{target!r} cannot be merged with itself: name the others only.")
+        return self.store.merge(target, list(dict.fromkeys(names)), self.actor)
+
+    def split(self, name: str, ids: Sequence[str], new_name: str | None = None) -> None:
+        """Take records out of an identity: they get a new name, or become unknown.
+
+        Raises:
+            DataError: a record that is not there or not of ``name``, a new name that somebody bears, or no ids.
+        """
+        new = None if new_name is None else person_name(new_name)
+        self.store.split(person_name(name), _some(ids), new, self.actor)
+
+    def rename(self, name: str, new_name: str) -> None:
+        """Another name for an identity.
+
+        Raises:
+            DataError: nobody bears the name, or somebody bears the new one: then merge.
+        """
+        old, new = person_name(name), person_name(new_name)
+        if old != new:
+            self.store.rename(old, new, self.actor)
+        else:
+            self.store.number(old)  # raises where nobody bears it
+
+    def erase(
+        self, *, identity: str | None = None, ids: Sequence[str] | None = None, before: float | None = None
+    ) -> int:
+        """Erase an identity with all its records, records by their ids, or all that were seen before a time.
+
+        Vector, thumbnail, source and name are gone from every file of the gallery when this returns. Ids that are not
+        there do not count. Records without a time are never "before".
+
+        Returns:
+            How many records were erased.
+
+        Raises:
+            DataError: not exactly one of the three was given, or nobody bears the name.
+            ResightError: erased, but bytes remain because another program holds the files; it says what to do.
+        """
+        if sum(one is not None for one in (identity, ids, before)) != 1:
+            raise DataError("erase needs exactly one of identity, ids and before.")
+        return self.store.erase(
+            self.actor,
+            identity=None if identity is None else person_name(identity),
+            ids=None if ids is None else _ids(ids),
+            before=moment(before, "before"),
+        )
+
+    def expire(self, now: float | None = None) -> int:
+        """Erase what is past its expiry, and say how many records that were."""
+        return self.store.erase(self.actor, expired=clock.time() if now is None else moment(now, "now"))
+
+    def export(self, identity: str, folder: str | Path) -> Path:
+        """One person's data: records.json, vectors.npz and thumbnails/ID.jpg in a new folder, which is logged.
+
+        Raises:
+            DataError: nobody bears the name, or the folder is there and not empty.
+            ResightError: it cannot be written.
+        """
+        name = person_name(identity)
+        number = self.store.number(name)
+        written = exporting.export(self.store, name, Path(folder))
+        self.store.note(self.actor, "export", {"identity": number, "records": written})
+        return Path(folder)
+
+    def log(self, after: int = 0, limit: int = 1000) -> list[Event]:
+        """The first events with numbers above ``after``."""
+        return self.store.log(after, limit)
+
+    def verify_log(self) -> None:
+        """Go through the whole log.
+
+        Raises:
+            DataError: an event is missing or was changed.
+        """
+        last: Event | None = None
+        while events := self.store.log(last.number if last else 0, 1000):
+            last = chain.verify(events, last)
+
+    def stats(self) -> Stats:
+        """The gallery in numbers."""
+        return self.store.stats(clock.time())
+
+    def index(self, progress: Callable[[str], None] | None = None) -> Index:
+        """Build the index for approximate searches anew, and measure what it finds.
+
+        Records that come later are found all the same, by a look at each of them; when they are many, build it again.
+
+        Args:
+            progress: called with what is being done.
+
+        Returns:
+            Its recall at 10, for up to 200 points as far from a record of the gallery as its fifth neighbour is.
+        """
+        return recall.build(self, progress)
+
+    def reembed(
+        self,
+        model: Model | Embedder | str | Path,
+        uri: str | Path,
+        *,
+        progress: Callable[[int, int], None] | None = None,
+    ) -> Reembedded:
+        """Move to another model: a new gallery at ``uri`` with the same records, from their sources.
+
+        A source counts only while it still holds the picture that was added; else the thumbnail is embedded. Going on
+        after an interruption skips what is there already.
+
+        Raises:
+            DataError: ``uri`` holds a gallery of another model, or this one.
+        """
+        return moving.reembed(self, model, uri, progress)
+
+    def check(self) -> Check:
+        """Look whether all files agree with one another; a cache that does not is made anew."""
+        return Check(len(self), tuple(self.store.check()))
+
+    def close(self) -> None:
+        """Let go of the files."""
+        self.store.close()
+
+    def __len__(self) -> int:
+        return self.store.count(ALL)
+
+    def __enter__(self) -> Gallery:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    @property
+    def policy(self) -> Policy:
+        """What it keeps."""
+        return self.store.about.policy
+
+    @property
+    def embedder(self) -> Embedder:
+        """What embeds pictures here: the model that was given, or loaded from where it was.
+
+        Raises:
+            ModelError: it is not there any more, or is another one now.
+        """
+        with self._lock:
+            if self._embedder is None:
+                self._embedder = binding.load(self.store.about, self.uri)
+            return self._embedder
+
+    def _embed(self, pictures: Any) -> Embeddings:
+        return self.embedder(pictures)
+
+    def _known(self, ids: Sequence[str]) -> list[bool]:
+        return [record is not None for record in self.store.get(ids)]
+
+
+def _with_cameras(labels: Labels, cameras: NDArray[np.int64] | None) -> Labels:
+    if cameras is None or not (isinstance(labels.cameras, str) and labels.cameras == ""):
+        return labels
+    names = [str(camera) for camera in cameras.tolist()]
+    return Labels(names, labels.times, labels.identities, labels.sources, labels.boxes, labels.basis, labels.expires)
+
+
+def _several(values: Sequence[str], what: str) -> list[str]:
+    if isinstance(values, str) or not len(values):
+        raise DataError(f"{what} is {values!r}: pass a list of at least one.")
+    return list(values)
+
+
+def _some(ids: Sequence[str]) -> list[str]:
+    return list(dict.fromkeys(_several(_ids(ids), "ids")))
+
+
+def _ids(ids: Sequence[str]) -> list[str]:
+    if isinstance(ids, str):
+        raise DataError(f"ids is the text {ids!r}: pass a list of ids.")
+    return list(ids)
+
+
+def _user() -> str:
+    try:
+        return getpass.getuser()
+    except (OSError, KeyError):  # a number without a name, as in containers
+        return "unknown"

@@ -1,0 +1,200 @@
+"""What can be added to a gallery: pictures or embeddings, and what is known of each, wherever it is written.
+
+A data set and a file of embeddings bring cameras and identities; a plain folder or zip archive brings them in its file
+names, where these are like Market-1501's or a pattern is given; a CSV list has them in columns.
+"""
+
+from __future__ import annotations
+
+import csv
+import io
+import math
+import re
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from resight.embedding import files
+from resight.embedding.source import find
+from resight.errors import DataError, RecipeError
+from resight.files import is_image_name, list_files, read_bytes
+from resight.gallery.times import moment
+from resight.records import DISTRACTOR, JUNK, Embeddings, Split
+
+MARKET = r"(?P<identity>-1|\d{1,9})_c(?P<camera>\d{1,4})s\d{1,4}_(?P<frame>\d{1,12})_\d{1,9}(\.\w+)+$"
+LIST = ("path", "camera", "time", "identity")
+
+
+@dataclass(frozen=True, eq=False)
+class Incoming:
+    """N sightings to be added.
+
+    Attributes:
+        images: paths of N pictures, which may lead through a zip archive, or N embeddings.
+        cameras: N names, "" where unknown.
+        identities: N names, None where unknown.
+        times: N times in seconds since 1970, or None where unknown.
+        frames: (N,) the frame of its video or sequence that each is, or None where nothing tells.
+        notes: what a reader should know, one sentence each.
+    """
+
+    images: list[str] | Embeddings
+    cameras: list[str]
+    identities: list[str | None]
+    times: list[float | None]
+    frames: NDArray[np.int64] | None = None
+    notes: tuple[str, ...] = ()
+
+    @property
+    def sources(self) -> list[str] | None:
+        """Where the pictures are, from whatever folder one looks later; None for embeddings, which may know it."""
+        return None if isinstance(self.images, Embeddings) else [str(Path(path).absolute()) for path in self.images]
+
+    def timed(self, start: float, rate: float) -> list[float | None]:
+        """N times from the frames, ``rate`` of them a second from ``start`` on.
+
+        Raises:
+            DataError: nothing tells the frames.
+            RecipeError: a rate that is not above 0.
+        """
+        if self.frames is None:
+            raise DataError("There are no frame numbers to make times of: leave the frame rate out.")
+        if not 0 < rate < math.inf:
+            raise RecipeError(f"The frame rate is {rate:g}: it must be above 0.")
+        return [start + frame / rate for frame in self.frames.tolist()]
+
+
+def incoming(where: str | Path, name: str = "", part: str = "", pattern: str = "") -> Incoming:
+    """What there is to add at a place.
+
+    Args:
+        where: a data set, folder, zip archive or image; embeddings that ``resight embed`` wrote (``.parquet``,
+            ``.npz``); or a CSV list of pictures with the columns ``path`` (from the list's own folder), and ``camera``,
+            ``time`` and ``identity`` where known.
+        name: which data set it is; found out when not given (``folder`` is never guessed).
+        part: of a data set only this split.
+        pattern: a regular expression that is searched in each path of a plain folder, with any of the groups
+            ``camera``, ``identity``, ``time`` and ``frame``.
+
+    Raises:
+        DataError: nothing is there, or it cannot be read.
+        RecipeError: a pattern without these groups, or where there are no plain files to search in.
+    """
+    path, suffix = Path(where), Path(where).suffix.lower()
+    if pattern and (name or suffix in (".csv", *files.SUFFIXES)):
+        raise RecipeError(f"A pattern reads the names of plain files, but {path} is read otherwise: leave it out.")
+    if suffix in files.SUFFIXES:
+        return _without_junk(files.read(path))
+    if suffix == ".csv":
+        return _list(path)
+    found = str(where) if pattern else find(where, name, part)
+    if isinstance(found, Split):
+        return _without_junk(found)
+    paths = [found] if is_image_name(found) else [file for file, _ in list_files(found) if is_image_name(file)]
+    if not paths:
+        raise DataError(f"{where} holds no images: nothing to add.")
+    return _named(paths, pattern)
+
+
+def _without_junk(of: Split | Embeddings) -> Incoming:
+    if of.identities is None or not (of.identities == JUNK).any():
+        return _known(of)
+    keep = of.identities != JUNK
+    return _known(of.take(keep), (_left_out(int((~keep).sum())),))
+
+
+def _known(of: Split | Embeddings, notes: tuple[str, ...] = ()) -> Incoming:
+    """What the columns tell: names where there are any, else numbers."""
+    columns = of.columns
+    cameras = [""] * len(of) if of.cameras is None else list(map(str, of.cameras.tolist()))
+    identities: list[str | None] = [None] * len(of)
+    if of.identities is not None:
+        names = columns.get("identity_names", of.identities).tolist()
+        known = (of.identities > DISTRACTOR).tolist()
+        identities = [str(name) if yes else None for name, yes in zip(names, known, strict=True)]
+    times: list[float | None] = [None] * len(of)
+    if "times" in columns:
+        times = [float(time) if math.isfinite(time) else None for time in columns["times"].tolist()]
+    return Incoming(
+        of if isinstance(of, Embeddings) else of.paths.tolist(),
+        columns["camera_names"].tolist() if "camera_names" in columns else cameras,
+        identities,
+        times,
+        columns.get("frames"),
+        notes,
+    )
+
+
+def _named(paths: list[str], pattern: str) -> Incoming:
+    """Plain files, with what ``pattern`` reads in their paths, or Market-1501's names where all are like these."""
+    try:
+        search = re.compile(pattern or MARKET)
+    except re.error as error:
+        raise RecipeError(f"The pattern {pattern!r} is no regular expression ({error}): mend it.") from None
+    groups = search.groupindex.keys() & {"camera", "identity", "time", "frame"}
+    if not groups:
+        raise RecipeError(f"The pattern {pattern!r} names no group: write one, as in '(?P<camera>[^/]+)/[^/]+$'.")
+    matches = [search.search(path) for path in paths]
+    missed = [path for path, match in zip(paths, matches, strict=True) if match is None]
+    if missed and pattern:
+        raise DataError(
+            f"The pattern {pattern!r} does not fit {len(missed)} of {len(paths)} images, first {missed[0]}: widen it."
+        )
+    if missed:
+        return Incoming(paths, [""] * len(paths), [None] * len(paths), [None] * len(paths))
+    rows = [{name: match[name] or "" for name in groups} for match in matches if match]
+    notes: list[str] = []
+    if not pattern:
+        notes.append("Cameras were read from the names, which are like Market-1501's.")
+        junk = [row["identity"] == "-1" for row in rows]
+        if any(junk):
+            notes.append(_left_out(sum(junk)))
+            paths = [path for path, bad in zip(paths, junk, strict=True) if not bad]
+            rows = [row for row, bad in zip(rows, junk, strict=True) if not bad]
+        for row in rows:
+            row["identity"] = row["identity"].lstrip("0")  # 0000 is nobody that is known
+    if not all(row.get("frame", "0").isdecimal() for row in rows):
+        raise DataError(f"The pattern {pattern!r} finds a frame that is no number: let it be (?P<frame>[0-9]+).")
+    return Incoming(
+        paths,
+        [row.get("camera", "") for row in rows],
+        [row.get("identity") or None for row in rows],
+        [moment(row["time"]) if row.get("time") else None for row in rows],
+        np.array([int(row["frame"]) for row in rows], np.int64) if "frame" in groups else None,
+        tuple(notes),
+    )
+
+
+def _list(path: Path) -> Incoming:
+    """A CSV list of pictures."""
+    try:
+        text = read_bytes(path).decode("utf-8-sig")
+    except UnicodeDecodeError:
+        raise DataError(f"{path} is not UTF-8 text: save it as CSV in UTF-8.") from None
+    reader = csv.DictReader(io.StringIO(text, newline=""), skipinitialspace=True, strict=True)
+    images, cameras, identities, times = [], [], [], []
+    try:
+        header = reader.fieldnames or []
+        if "path" not in header or set(header) - set(LIST):
+            raise DataError(
+                f"{path} line 1: the columns must be path and any of {', '.join(LIST[1:])}: mend the header."
+            )
+        for row in reader:
+            line = f"{path} line {reader.line_num}"
+            if None in row or None in row.values() or not row["path"]:
+                raise DataError(f"{line}: the row needs a path, and as many cells as the header: mend it.")
+            images.append(str(path.parent / row["path"]))
+            cameras.append(row.get("camera", ""))
+            identities.append(row.get("identity") or None)
+            times.append(moment(row["time"], f"{line}: the time") if row.get("time") else None)
+    except csv.Error as error:
+        raise DataError(f"{path} line {reader.line_num}: this is not CSV ({error}): mend the line.") from None
+    if not images:
+        raise DataError(f"{path} has a header but no rows: add some.")
+    return Incoming(images, cameras, identities, times)
+
+
+def _left_out(count: int) -> str:
+    return f"{count:,} junk images were left out."

@@ -1,0 +1,102 @@
+"""What is known of pictures or vectors that are added, one value for all or one for each, made into records."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+
+from resight.errors import DataError
+from resight.gallery.content import record_id
+from resight.gallery.record import Box, Policy, Record, camera_name, moment, person_name
+
+DAY = 86400.0
+_EACH = ("cameras", "times", "identities", "sources", "boxes")
+
+
+@dataclass(frozen=True)
+class Labels:
+    """Each field is one value for all, or a sequence with one for each (boxes and sources: a sequence or None)."""
+
+    cameras: Any = ""
+    times: Any = None
+    identities: Any = None
+    sources: Any = None
+    boxes: Any = None
+    basis: str = ""
+    expires: float | None = None
+    _many: frozenset[str] = field(init=False, default=frozenset())
+
+    def __post_init__(self) -> None:
+        many = frozenset(name for name in _EACH if _several(getattr(self, name)))
+        object.__setattr__(self, "_many", many)
+
+    def check(self, count: int | None) -> None:
+        """Refuse sequences that do not have ``count`` entries; None where nobody knows how many there will be.
+
+        Raises:
+            DataError: a wrong length, or a basis that is no text.
+        """
+        for name in _EACH:
+            value = getattr(self, name)
+            if name not in self._many:
+                if name in ("sources", "boxes") and value is not None:
+                    raise DataError(f"{name} must be a sequence with one entry per picture, or None.")
+            elif count is None:
+                raise DataError(f"The pictures come from an iterator, so {name} cannot be a sequence: pass a list.")
+            elif len(value) != count:
+                raise DataError(
+                    f"There are {len(value)} {name} for {count} pictures: pass one for each, or one for all."
+                )
+        if not isinstance(self.basis, str):
+            raise DataError(f"The basis is {self.basis!r}: pass text.")
+        moment(self.expires, "expires")
+
+    def record(self, at: int, content: bytes, source: str, policy: Policy, now: float) -> Record:
+        """The record of the picture at a position, whose content is known and which came from ``source``.
+
+        Raises:
+            DataError: a name, time or box that cannot be one.
+        """
+        camera = camera_name(self._one("cameras", at))
+        time = moment(self._one("times", at), f"The time of picture {at}")
+        identity = self._one("identities", at)
+        box = _box(self._one("boxes", at), at)
+        expires = moment(self.expires, "expires")
+        if expires is None and policy.keep_days is not None:
+            expires = (now if time is None else time) + policy.keep_days * DAY
+        return Record(
+            id=record_id(content, camera, time, box),
+            identity=None if identity is None else person_name(identity),
+            camera=camera,
+            time=time,
+            source=str(self.sources[at]) if self.sources is not None else source,
+            box=box,
+            basis=self.basis,
+            expires=expires,
+            added=now,
+        )
+
+    def _one(self, name: str, at: int) -> Any:
+        found = getattr(self, name)
+        if name in self._many:
+            found = found[at]
+        return found.item() if isinstance(found, np.generic) else found
+
+
+def _several(value: Any) -> bool:
+    return not isinstance(value, str) and (isinstance(value, Sequence) or hasattr(value, "__array__"))
+
+
+def _box(box: Any, at: int) -> Box | None:
+    if box is None:
+        return None
+    try:
+        left, top, right, bottom = (int(side) for side in box)
+    except (TypeError, ValueError):
+        raise DataError(f"The box of picture {at} is {box!r}: pass left, top, right, bottom in pixels.") from None
+    if left >= right or top >= bottom or max(map(abs, (left, top, right, bottom))) > 2**31:
+        raise DataError(f"The box of picture {at} is {box!r}, which holds no pixel: pass left, top, right, bottom.")
+    return left, top, right, bottom

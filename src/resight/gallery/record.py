@@ -1,0 +1,288 @@
+"""The carriers of a gallery: records, hits, filters, people, events. Times are seconds since 1970, UTC."""
+
+from __future__ import annotations
+
+import math
+import unicodedata
+from dataclasses import dataclass
+from functools import lru_cache
+from typing import Any
+
+from resight.errors import DataError
+from resight.images.stream import BadImage
+
+
+class Missing(DataError):
+    """A record or a name that is not in the gallery."""
+
+
+class Conflict(DataError):
+    """A name that is taken, or a record that bears another one."""
+
+
+Box = tuple[int, int, int, int]
+LONGEST_NAME = 200
+
+
+@dataclass(frozen=True)
+class Record:
+    """One sighting, without its vector and thumbnail.
+
+    Attributes:
+        id: 32 hex digits, made from the content (picture or vector, camera, time, box): adding twice is adding once.
+        identity: whose it is, a name; None where unknown.
+        camera: "" where unknown.
+        time: when it was seen.
+        source: where the picture came from: a path, a video and frame, "upload"; "" where unknown.
+        box: left, top, right, bottom in the source.
+        basis: why it may be kept, such as "consent", in free words; "" where unstated.
+        expires: when it is to be erased; None for never.
+        added: when it came into the gallery.
+    """
+
+    id: str
+    identity: str | None
+    camera: str
+    time: float | None
+    source: str
+    box: Box | None
+    basis: str
+    expires: float | None
+    added: float
+
+
+@dataclass(frozen=True)
+class Hit:
+    """A record that a search found.
+
+    Attributes:
+        record: what was found.
+        distance: in the card's metric, also where the order is a re-ranked one.
+        probability: that it is the same one, as :meth:`resight.Decision.probability`; None where the model was never
+            calibrated.
+        decision: "match", "unsure" or "no match"; None as well.
+    """
+
+    record: Record
+    distance: float
+    probability: float | None
+    decision: str | None
+
+
+@dataclass(frozen=True)
+class Filter:
+    """Which records count; one must pass all that is given. Names that nobody bears let nothing through.
+
+    Attributes:
+        cameras: any of these; all where there are none.
+        exclude_cameras: none of these.
+        after, before: after <= time < before. A record without a time passes neither.
+        identities: any of these.
+        unknown: True for records without an identity, False for those with one, None for both.
+
+    Raises:
+        DataError: a single text in the place of several, what cannot be a name, or a time that is no number.
+    """
+
+    cameras: tuple[str, ...] = ()
+    exclude_cameras: tuple[str, ...] = ()
+    after: float | None = None
+    before: float | None = None
+    identities: tuple[str, ...] = ()
+    unknown: bool | None = None
+
+    def __post_init__(self) -> None:
+        for name in ("cameras", "exclude_cameras", "identities"):
+            value = getattr(self, name)
+            if isinstance(value, str):
+                raise DataError(f"Filter.{name} is the text {value!r}: pass several, as in ({value!r},).")
+            one = person_name if name == "identities" else camera_name
+            object.__setattr__(self, name, tuple(one(each) for each in value))
+        for name in ("after", "before"):
+            object.__setattr__(self, name, moment(getattr(self, name), f"Filter.{name}"))
+
+
+@dataclass(frozen=True)
+class Added:
+    """What adding did.
+
+    Attributes:
+        ids: of all that stand in the gallery now, in the order in which they were given.
+        new, known: how many of them were new, and how many stood there before.
+        failed: pictures that could not be used.
+    """
+
+    ids: tuple[str, ...]
+    new: int
+    known: int
+    failed: tuple[BadImage, ...] = ()
+
+
+@dataclass(frozen=True)
+class Person:
+    """An identity: how many records bear its name, in which cameras, and when first and last."""
+
+    name: str
+    records: int
+    cameras: tuple[str, ...]
+    first: float | None
+    last: float | None
+
+
+@dataclass(frozen=True)
+class Event:
+    """One line of the log, which holds no names of people and no pictures.
+
+    Attributes:
+        number: from 1, without gaps.
+        time: when it was done; ``actor``: by whom.
+        action: "create", "add", "enrol", "merge", "split", "rename", "erase", "expire" or "export".
+        details: counts, and identities by their number.
+        digest: of this event and the digest of the one before, see :mod:`resight.gallery.log`.
+    """
+
+    number: int
+    time: float
+    actor: str
+    action: str
+    details: dict[str, Any]
+    digest: str
+
+
+@dataclass(frozen=True)
+class Stats:
+    """A gallery in numbers.
+
+    Attributes:
+        records, identities, unknown: how many; ``unknown`` records bear no name.
+        cameras: how many records of each.
+        first, last: the earliest and the latest time.
+        expiring: how many records expire within seven days from now, or should have already.
+        bytes: what is stored, by kind.
+        engine: "sqlite" or "milvus".
+        model: the fingerprint that the gallery is bound to; ``dim`` and ``metric`` of its embeddings.
+    """
+
+    records: int
+    identities: int
+    unknown: int
+    cameras: dict[str, int]
+    first: float | None
+    last: float | None
+    expiring: int
+    bytes: dict[str, int]
+    engine: str
+    model: str
+    dim: int
+    metric: str
+
+
+@dataclass(frozen=True)
+class Policy:
+    """What a gallery keeps, chosen when it is made.
+
+    Attributes:
+        keep_days: records expire so many days after they were seen (or added, where no time is known), unless they
+            are given an expiry of their own; None for never.
+        thumbnail_side: the longest side of a thumbnail in pixels.
+        thumbnails: whether any are kept.
+
+    Raises:
+        DataError: days or pixels that are not above zero.
+    """
+
+    keep_days: float | None = None
+    thumbnail_side: int = 256
+    thumbnails: bool = True
+
+    def __post_init__(self) -> None:
+        if self.keep_days is not None and not 0 < self.keep_days < math.inf:
+            raise DataError(f"Policy.keep_days is {self.keep_days}: choose a number above 0, or None to keep for good.")
+        if not 1 <= self.thumbnail_side <= 4096:
+            raise DataError(f"Policy.thumbnail_side is {self.thumbnail_side}: choose a number from 1 to 4096.")
+
+
+@dataclass(frozen=True)
+class Check:
+    """What :meth:`resight.Gallery.check` found: how many records, and a sentence for each thing that is wrong."""
+
+    records: int
+    problems: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class Index:
+    """An approximate index: over how many records, and the share of the 10 nearest it found for so many queries."""
+
+    records: int
+    recall: float
+    queries: int
+    seconds: float
+
+
+@dataclass(frozen=True)
+class Reembedded:
+    """What :meth:`resight.Gallery.reembed` did.
+
+    Attributes:
+        uri: of the new gallery.
+        records: how many it took over.
+        from_thumbnails: ids of those whose source was gone, so that the smaller thumbnail was embedded.
+        lost: ids of those with neither, which the new gallery does not hold.
+    """
+
+    uri: str
+    records: int
+    from_thumbnails: tuple[str, ...]
+    lost: tuple[str, ...]
+
+
+@lru_cache(maxsize=4096)
+def person_name(name: object) -> str:
+    """A name of an identity as it is kept: stripped, in Unicode's form NFC.
+
+    Raises:
+        DataError: it is no text, empty, too long, or has control characters.
+    """
+    found = _name(name, "The name of an identity")
+    if not found:
+        raise DataError("The name of an identity is empty: give it at least one character.")
+    return found
+
+
+@lru_cache(maxsize=4096)
+def camera_name(name: object) -> str:
+    """A name of a camera as it is kept; "" where unknown.
+
+    Raises:
+        DataError: it is no text, too long, or has control characters.
+    """
+    return _name(name, "The name of a camera")
+
+
+def _name(name: object, what: str) -> str:
+    if not isinstance(name, str):
+        raise DataError(f"{what} is {name!r}: pass text.")
+    found = unicodedata.normalize("NFC", name.strip())
+    if len(found) > LONGEST_NAME:
+        raise DataError(f"{what} has {len(found)} characters: choose one of at most {LONGEST_NAME}.")
+    if any(unicodedata.category(character) in ("Cc", "Cs") for character in found):
+        raise DataError(f"{what} is {name!r}, with control characters: leave them out.")
+    return found
+
+
+def moment(time: object, what: str) -> float | None:
+    """A time in seconds since 1970, or None.
+
+    Raises:
+        DataError: it is no finite number.
+    """
+    if time is None:
+        return None
+    try:
+        found = float(time)  # type: ignore[arg-type] # what is no number is refused just below
+    except (TypeError, ValueError):
+        found = math.nan
+    if not math.isfinite(found):
+        raise DataError(f"{what} is {time!r}: pass seconds since 1970, or None.")
+    return found

@@ -1,0 +1,129 @@
+"""The tables of a gallery in SQLite, and how a connection to them is made.
+
+SQLite's ``secure_delete`` overwrites what is deleted, but not the copies that it leaves behind when it moves rows from
+one page to another. So whatever is personal (vectors, thumbnails, names, sources) stands in tables whose rows are only
+ever added at the end or overwritten by as many bytes, which moves nothing: ``vectors``, ``thumbnails``, ``texts``.
+Erased places are zeros, and are used again (``free``). All else is numbers.
+"""
+
+from __future__ import annotations
+
+import os
+import sqlite3
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from resight.errors import DataError, ResightError
+
+FORMAT = 1  # of what is written here; in the file as user_version
+MARK = 0x72657367  # application_id: "resg"
+WAIT = 30.0  # seconds for another writer
+
+TABLES = """
+CREATE TABLE meta (key TEXT PRIMARY KEY, value TEXT NOT NULL) WITHOUT ROWID;
+CREATE TABLE state (
+    one INTEGER PRIMARY KEY CHECK (one = 1),
+    change INTEGER NOT NULL,           -- grows with every transaction that changes records
+    wipe INTEGER NOT NULL              -- 1 from an erasure on until its bytes are gone from every file
+);
+CREATE TABLE vectors (place INTEGER PRIMARY KEY, content BLOB NOT NULL);
+CREATE TABLE thumbnails (place INTEGER PRIMARY KEY, content BLOB NOT NULL);
+CREATE TABLE texts (place INTEGER PRIMARY KEY, content BLOB NOT NULL);
+CREATE TABLE free (kind TEXT, bytes INTEGER, place INTEGER, PRIMARY KEY (kind, bytes, place)) WITHOUT ROWID;
+CREATE TABLE cameras (number INTEGER PRIMARY KEY, name TEXT NOT NULL UNIQUE);
+CREATE TABLE identities (
+    number INTEGER PRIMARY KEY AUTOINCREMENT,  -- never used again, for it stands in the log
+    key INTEGER NOT NULL,                      -- a keyed hash of the name, to find it by
+    text INTEGER NOT NULL REFERENCES texts (place),
+    size INTEGER NOT NULL
+);
+CREATE TABLE records (
+    slot INTEGER PRIMARY KEY REFERENCES vectors (place),
+    id BLOB NOT NULL UNIQUE,
+    identity INTEGER REFERENCES identities (number),
+    camera INTEGER NOT NULL REFERENCES cameras (number),
+    time REAL,
+    left INTEGER, top INTEGER, right INTEGER, bottom INTEGER,
+    expires REAL,
+    added REAL NOT NULL,
+    text INTEGER REFERENCES texts (place), text_size INTEGER,
+    thumbnail INTEGER REFERENCES thumbnails (place), thumbnail_size INTEGER
+);
+CREATE INDEX identities_key ON identities (key);
+CREATE INDEX records_identity ON records (identity) WHERE identity IS NOT NULL;
+CREATE INDEX records_time ON records (time) WHERE time IS NOT NULL;
+CREATE INDEX records_expires ON records (expires) WHERE expires IS NOT NULL;
+CREATE TABLE changes (slot INTEGER PRIMARY KEY, change INTEGER NOT NULL);  -- of slots that changed since they were new
+CREATE INDEX changes_change ON changes (change);
+CREATE TABLE events (
+    number INTEGER PRIMARY KEY, time REAL NOT NULL, actor TEXT NOT NULL, action TEXT NOT NULL, details TEXT NOT NULL,
+    digest TEXT NOT NULL
+);
+CREATE TRIGGER events_stay BEFORE UPDATE ON events BEGIN SELECT RAISE(ABORT, 'the log only grows'); END;
+CREATE TRIGGER events_remain BEFORE DELETE ON events BEGIN SELECT RAISE(ABORT, 'the log only grows'); END;
+"""
+
+
+def connect(path: Path, *, read_only: bool, page: int = 0) -> sqlite3.Connection:
+    """A connection that any thread may use, one at a time; ``page`` bytes to a page of a new file."""
+    mode = "ro" if read_only else "rw" if not page else "rwc"
+    alone = "&immutable=1" if read_only and not _shared(path) else ""
+    name = path.resolve().as_uri()
+    db = sqlite3.connect(
+        f"{name}?mode={mode}{alone}", uri=True, timeout=WAIT, isolation_level=None, check_same_thread=False
+    )
+    try:
+        if page:
+            db.execute(f"PRAGMA page_size = {page}")
+        if not read_only:
+            db.execute("PRAGMA journal_mode = WAL")
+            db.execute("PRAGMA secure_delete = ON")
+            db.execute("PRAGMA synchronous = FULL")
+        db.execute("PRAGMA foreign_keys = ON")
+        db.execute("PRAGMA temp_store = MEMORY")
+        db.execute("PRAGMA cache_size = -16384")
+        return db
+    except BaseException:
+        db.close()
+        raise
+
+
+def page_size(bytes_of_vector: int) -> int:
+    """Bytes to a page, so that several vectors share one and little of it is left empty."""
+    return min(max(1 << (8 * bytes_of_vector - 1).bit_length(), 4096), 32768)
+
+
+@contextmanager
+def told(path: Path) -> Iterator[None]:
+    """SQLite's complaints, each as one sentence."""
+    try:
+        yield
+    except sqlite3.Error as error:
+        said, name = str(error), getattr(error, "sqlite_errorname", "")
+        if "locked" in said or "busy" in said.lower():
+            raise ResightError(
+                f"{path} is in use by another program, which has written for {WAIT:.0f} s: try again when it is done."
+            ) from None
+        if "readonly" in said or "unable to open" in said:
+            raise ResightError(
+                f"{path} cannot be opened or written ({said}): change the rights of the file and its folder, or open "
+                "the gallery with read_only=True."
+            ) from None
+        if "full" in said or "disk I/O error" in said:
+            raise ResightError(
+                f"{path} cannot be written ({said}): free some space; nothing of this was done, and what was there "
+                "before is unchanged."
+            ) from None
+        if isinstance(error, sqlite3.DatabaseError) and (
+            "malformed" in said or "not a database" in said or "SQLITE_CORRUPT" in name or "no such" in said
+        ):
+            raise DataError(
+                f"{path} is damaged or no gallery ({said}): restore it from a backup, or make a new one elsewhere."
+            ) from None
+        raise
+
+
+def _shared(path: Path) -> bool:
+    """Whether other programs may be writing: SQLite then needs files beside this one, which it makes if need be."""
+    return any(Path(f"{path}{end}").exists() for end in ("-wal", "-shm")) or os.access(path.parent, os.W_OK)

@@ -1,0 +1,163 @@
+"""What an engine does for :class:`resight.Gallery`: keep records, and find candidates among them.
+
+Names, times, ids and vectors that reach a store are checked already. Everything it does is whole or not at all, durable
+when it returns, and logged in the same step (:mod:`resight.gallery.log`). An identity is there as long as a record
+bears its name. Any thread may call.
+
+Shape letters: ``N`` records, ``Q`` queries, ``D`` embedding, ``K`` neighbours.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from resight.gallery.record import Conflict, Event, Filter, Missing, Person, Policy, Record, Stats
+from resight.models.card import Card
+
+
+@dataclass(frozen=True)
+class About:
+    """What a gallery is bound to, kept inside it; ``model`` is where the card's model was loaded from, or ""."""
+
+    card: Card
+    model: str
+    policy: Policy
+
+
+@dataclass(frozen=True, eq=False)
+class Rows:
+    """N records of different ids with all that belongs to them: (N, D) float32 vectors, and JPEGs or None."""
+
+    records: Sequence[Record]
+    vectors: NDArray[np.float32]
+    thumbnails: Sequence[bytes | None]
+
+
+@dataclass(frozen=True, eq=False)
+class Candidates:
+    """Records that may be nearest to a query, in any order, and their (N, D) float32 vectors."""
+
+    records: list[Record]
+    vectors: NDArray[np.float32]
+
+
+class Store(Protocol):
+    """An engine."""
+
+    @property
+    def uri(self) -> str:
+        """What opens this gallery again, wherever the program runs."""
+
+    @property
+    def about(self) -> About:
+        """What the gallery is bound to."""
+
+    def keep(self, about: About) -> None:
+        """From now on bound to this: the same model, with a newer card or from another place."""
+
+    def add(self, rows: Rows, actor: str) -> NDArray[np.bool_]:
+        """Add those that are not there yet, and say (N,) which these were; those that are there stay as they are."""
+
+    def near(self, queries: NDArray[np.float32], k: int, where: Filter, approximate: bool) -> list[Candidates]:
+        """For each of (Q, D) queries the ``k`` nearest records that pass, or all if there are fewer.
+
+        On top, every record that exact arithmetic could put among them: as near as the k-th but for the rounding of
+        float32. ``approximate`` allows to miss some. Own earlier writes are seen, nothing erased ever is.
+        """
+
+    def get(self, ids: Sequence[str]) -> list[Record | None]:
+        """The records, None where there is none."""
+
+    def vectors(self, ids: Sequence[str]) -> NDArray[np.float32]:
+        """(N, D) of records; Missing of :func:`not_there` for the first that is not there."""
+
+    def thumbnail(self, id: str) -> bytes | None:
+        """The JPEG of a record; None where it or the record is not there."""
+
+    def page(self, where: Filter, limit: int, after_id: str) -> list[Record]:
+        """The first records that pass, ordered by id, with ids above ``after_id``."""
+
+    def timeline(self, identity: str) -> list[Record]:
+        """All records of an identity by (time, id), those without a time last."""
+
+    def count(self, where: Filter) -> int:
+        """How many records pass."""
+
+    def people(self) -> list[Person]:
+        """All identities, by name."""
+
+    def enrol(self, name: str, ids: Sequence[str], actor: str) -> None:
+        """Give records a name. DataError of :func:`not_there` or :func:`bears_another_name`, then nothing changes."""
+
+    def merge(self, into: str, others: Sequence[str], actor: str) -> int:
+        """Give one name to all records of ``others``; how many these are. DataError of :func:`nobody` for any name."""
+
+    def split(self, name: str, ids: Sequence[str], new_name: str | None, actor: str) -> None:
+        """Take records out of an identity. DataError of :func:`nobody`, :func:`not_there`, :func:`bears_another_name`,
+        or :func:`name_taken` for the new name."""
+
+    def rename(self, name: str, new_name: str, actor: str) -> None:
+        """Another name for an identity. DataError of :func:`nobody` or :func:`name_taken`."""
+
+    def erase(
+        self,
+        actor: str,
+        *,
+        ids: Sequence[str] | None = None,
+        identity: str | None = None,
+        before: float | None = None,
+        expired: float | None = None,
+    ) -> int:
+        """Erase records by exactly one of these, and say how many.
+
+        The bytes of vector and thumbnail are gone from every file when this returns. Ids that are not there do not
+        count. ``before``: with time < before. ``expired``: with expires <= expired, logged as "expire". DataError of
+        :func:`nobody`.
+        """
+
+    def note(self, actor: str, action: str, details: Mapping[str, Any]) -> None:
+        """Write an event that changes no record, such as "export"."""
+
+    def number(self, identity: str) -> int:
+        """What the log calls an identity; DataError of :func:`nobody`."""
+
+    def log(self, after: int, limit: int) -> list[Event]:
+        """The first events with numbers above ``after``."""
+
+    def stats(self, now: float) -> Stats:
+        """The gallery in numbers."""
+
+    def index(self) -> int:
+        """Build the approximate index anew, and say over how many records."""
+
+    def check(self) -> list[str]:
+        """What is wrong with the files, one sentence each."""
+
+    def close(self) -> None:
+        """Let go of everything; a second time does nothing."""
+
+
+def not_there(id: str) -> Missing:
+    """For an id that no record has."""
+    return Missing(f"There is no record {id} in this gallery: it was never added, or erased since.")
+
+
+def nobody(name: str) -> Missing:
+    """For a name that nobody bears."""
+    return Missing(f"Nobody in this gallery is called {name!r}: look at the names with identities.")
+
+
+def bears_another_name(id: str, name: str | None) -> Conflict:
+    """For a record of somebody else than was said."""
+    who = "nobody yet" if name is None else repr(name)
+    return Conflict(f"The record {id} is of {who}: merge the two identities, or split it off first.")
+
+
+def name_taken(name: str) -> Conflict:
+    """For a new name that somebody bears already."""
+    return Conflict(f"Somebody in this gallery is called {name!r} already: merge the two, or choose another name.")

@@ -1,0 +1,102 @@
+"""What there is to add: data sets, plain folders, lists and files of embeddings."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+import resight
+from conftest import write_noise
+from resight import DataError, RecipeError
+from resight.embedding import files
+from resight.gallery.incoming import Incoming, incoming
+
+
+def names(found: Incoming) -> list[str]:
+    assert isinstance(found.images, list)
+    return [Path(path).name for path in found.images]
+
+
+def test_a_data_set_brings_cameras_and_identities(tiny_market) -> None:
+    found = incoming(tiny_market(train=1, test=2, cameras=2, images=2, junk=1, distractors=1))
+    assert len(found.images) == 3 * 2 * 2 + 1 and found.notes == ("1 junk images were left out.",)
+    told = dict(zip(names(found), zip(found.cameras, found.identities, strict=True), strict=True))
+    assert told["0002_c2s1_000000_01.jpg"] == ("2", "2") and told["0000_c1s1_000000_01.jpg"] == ("1", None)
+    assert found.times == [None] * 13
+    assert found.frames is not None and found.timed(100.0, 2.0)[:2] == [100 + f / 2 for f in found.frames[:2].tolist()]
+    assert len(incoming(tiny_market(name="again"), part="query").images) == 3 * 2
+
+
+def test_names_like_market1501s_are_read_in_a_plain_folder(tmp_path: Path) -> None:
+    for name in ("-1_c3s1_000007_00.jpg", "0000_c3s1_000008_00.jpg", "0042_c6s2_000009_01.jpg"):
+        write_noise(tmp_path / "query" / name)
+    found = incoming(tmp_path / "query")
+    assert names(found) == ["0000_c3s1_000008_00.jpg", "0042_c6s2_000009_01.jpg"]
+    assert (found.cameras, found.identities) == (["3", "6"], [None, "42"])
+    assert found.frames is not None and found.frames.tolist() == [8, 9]
+    assert "1 junk images were left out." in found.notes and any("Market-1501's" in note for note in found.notes)
+    write_noise(tmp_path / "query" / "else.jpg")
+    other = incoming(tmp_path / "query")
+    assert len(other.images) == 4 and other.cameras == [""] * 4 and other.frames is None and not other.notes
+
+
+def test_a_pattern_reads_what_it_names(tmp_path: Path) -> None:
+    for name in ("door/anna_20261121T1330.jpg", "yard/ben_20261121T1331.jpg"):
+        write_noise(tmp_path / "seen" / name)
+    found = incoming(tmp_path / "seen", pattern=r"(?P<camera>\w+)/(?P<identity>[a-z]+)_\w+\.jpg$")
+    assert (found.cameras, found.identities, found.times) == (["door", "yard"], ["anna", "ben"], [None, None])
+    for pattern, complaint in (
+        ("(", "no regular expression"),
+        (r"\d+", "names no group"),
+        (r"(?P<camera>door)/", "does not fit 1 of 2 images"),
+        (r"(?P<frame>anna|ben)", "no number"),
+    ):
+        with pytest.raises((DataError, RecipeError), match=complaint):
+            incoming(tmp_path / "seen", pattern=pattern)
+    with pytest.raises(DataError, match="no frame numbers"):
+        found.timed(0, 25)
+    with pytest.raises(RecipeError, match="leave it out"):
+        incoming(tmp_path / "seen", name="folder", pattern="(?P<camera>x)")
+
+
+def test_a_list_has_columns(tmp_path: Path) -> None:
+    table = tmp_path / "list.csv"
+    table.write_text("path,time,camera,identity\na.jpg,1970-01-01T00:01,door,Anna\nsub/b.jpg,,,\n", encoding="utf-8")
+    found = incoming(table)
+    assert found.images == [str(tmp_path / "a.jpg"), str(tmp_path / "sub/b.jpg")]
+    assert (found.cameras, found.identities, found.times) == (["door", ""], ["Anna", None], [60.0, None])
+    for text, complaint in (
+        ("path,who\na.jpg,b\n", "line 1: the columns must be path"),
+        ("path,camera\n", "no rows"),
+        ("path,camera\na.jpg\n", "line 2: the row needs"),
+        ("path,camera\na.jpg,b,c\n", "line 2: the row needs"),
+        ("path,time\na.jpg,now\n", "list.csv line 2: the time is 'now'"),
+        ('path\n"a', "not CSV"),
+    ):
+        table.write_text(text, encoding="utf-8")
+        with pytest.raises(DataError, match=complaint):
+            incoming(table)
+
+
+def test_embeddings_keep_what_is_known_of_them(tmp_path: Path) -> None:
+    vectors = np.random.default_rng(0).normal(size=(4, 8)).astype(np.float32)
+    columns = {
+        "camera_names": np.array(["a", "b", "a", "b"]),
+        "identity_names": np.array(["x", "y", "", ""]),
+        "times": np.array([1.5, np.nan, 3, 4]),
+    }
+    who = resight.Embeddings(vectors, np.array([1, 2, 0, -1]), np.array([1, 2, 1, 2]), columns=columns)
+    files.save(tmp_path / "e.npz", who)
+    found = incoming(tmp_path / "e.npz")
+    assert isinstance(found.images, resight.Embeddings) and np.array_equal(found.images.vectors, vectors[:3])
+    assert (found.cameras, found.identities, found.times) == (["a", "b", "a"], ["x", "y", None], [1.5, None, 3.0])
+    files.save(tmp_path / "plain.npz", resight.Embeddings(vectors))
+    assert incoming(tmp_path / "plain.npz").cameras == [""] * 4
+
+
+def test_a_zip_and_an_image(tmp_path: Path, market_zip: Path) -> None:
+    found = incoming(market_zip, part="query")
+    assert len(found.images) == 3368 and len(set(found.cameras)) == 6 and len(set(found.identities)) == 750
+    assert len(incoming(found.images[0]).images) == 1
+    with pytest.raises(DataError, match="does not exist"):
+        incoming(tmp_path / "nothing")
