@@ -1,0 +1,83 @@
+"""``resight serve``."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from resight.cli.console import EngineName, err, out
+from resight.errors import RecipeError
+
+
+def add(app: typer.Typer) -> None:
+    """Put the command into the application."""
+    app.command("serve")(serve)
+
+
+def serve(
+    gallery: Annotated[str | None, typer.Argument(help="A gallery, as for resight gallery.")] = None,
+    model: Annotated[
+        str | None, typer.Option("--model", "-m", help="Its model, where it is not found at its old place.")
+    ] = None,
+    host: Annotated[str, typer.Option(help="The address to listen on; any but this machine's own needs --keys.")] = (
+        "127.0.0.1"
+    ),
+    port: Annotated[int, typer.Option(min=0, max=65535, help="0 takes a free one.")] = 8000,
+    keys: Annotated[
+        Path | None, typer.Option(envvar="RESIGHT_KEYS", help="A file of API keys; without, nobody needs one.")
+    ] = None,
+    new_key: Annotated[
+        str | None, typer.Option("--new-key", metavar="NAME", help="Add a key to --keys, print it once, and stop.")
+    ] = None,
+    scopes: Annotated[str, typer.Option(help="What the new key may do, with commas: read,write,erase.")] = "read",
+    upload: Annotated[float, typer.Option(min=0.001, help="The largest request, in megabytes.")] = 20,
+    pixels: Annotated[float, typer.Option(min=0.001, help="The largest picture, in millions of pixels.")] = 40,
+    rate: Annotated[
+        float, typer.Option(min=0, help="Requests a second of each key, or address without keys; 0: any number.")
+    ] = 50,
+    queue: Annotated[int, typer.Option(min=1, help="How many requests may be under way at once.")] = 64,
+    engine: Annotated[EngineName, typer.Option(help="What computes.")] = EngineName.auto,
+) -> None:
+    """Serve a gallery over HTTP, with a page to search in: http://127.0.0.1:8000.
+
+    Its addresses are described at /openapi.json. What was accepted is finished when it is stopped.
+    """
+    from resight.server.keys import NO_KEYS, read_keys
+    from resight.server.keys import new_key as make_key
+    from resight.server.settings import Settings
+
+    if new_key is not None:
+        if keys is None:
+            raise RecipeError("--new-key needs a file to keep it in: add --keys keys.json.")
+        typer.echo(make_key(keys, new_key, [scope.strip() for scope in scopes.split(",")]))
+        err.print(f"added to {keys}; this key cannot be shown again.", markup=False)
+        return
+    if gallery is None:
+        raise RecipeError("There is no gallery to serve: name it, as in resight serve seen.")
+    settings = Settings(
+        host=host,
+        port=port,
+        keys=read_keys(keys) if keys else NO_KEYS,
+        upload_bytes=int(upload * 1_000_000),
+        pixels=int(pixels * 1_000_000),
+        rate=rate,
+        queue=queue,
+    )
+    if model is None and engine is not EngineName.auto:
+        raise RecipeError("--engine is about the model that is given: add --model MODEL.")
+    try:
+        from resight.server.run import serve as run
+    except ModuleNotFoundError as error:
+        raise RecipeError(
+            f"{error.name} is not installed, which serving needs: pip install 'resight[serve]'."
+        ) from None
+    from resight.embedding.embedder import Embedder
+    from resight.gallery.gallery import Gallery
+    from resight.models.load import load_any
+
+    embedder = None if model is None else Embedder(load_any(model), engine.value)
+    with Gallery.open(gallery, embedder) as opened:
+        run(opened, settings, log=sys.stderr, ready=lambda url: out.print(f"listening on {url}", markup=False))

@@ -1,0 +1,55 @@
+"""The gallery in numbers, what its distances mean, and what the caller may do."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+from fastapi import APIRouter, Query
+from starlette.requests import Request
+
+from resight.gallery.record import Stats
+from resight.server.curve import curve
+from resight.server.routes.access import PROBLEMS, Reader
+from resight.server.schema import Cameras, Events, Me, Meaning, Wanted
+from resight.server.service import Service
+
+
+def about_routes(service: Service) -> APIRouter:
+    """The routes about the gallery as a whole."""
+    routes = APIRouter(prefix="/api", tags=["about"], responses=PROBLEMS)
+    gallery = service.gallery
+
+    @routes.get("/cameras", summary="All cameras")
+    def cameras(_: Reader) -> Cameras:
+        return Cameras(cameras=gallery.stats().cameras)
+
+    @routes.get("/stats", summary="The gallery in numbers")
+    def stats(_: Reader) -> Stats:
+        return gallery.stats()
+
+    @routes.get("/log", summary="What was done, by whom")
+    def log(
+        _: Reader,
+        after: Annotated[int, Query(ge=0, le=2**53, description="The number of an event.")] = 0,
+        limit: Wanted = 1000,
+    ) -> Events:
+        return Events(events=gallery.log(after, limit))
+
+    @routes.get("/decision", summary="What distances mean")
+    def decision(_: Reader) -> Meaning:
+        known = gallery.decision
+        if known is None:
+            return Meaning(metric=gallery.card.metric, threshold=service.threshold)
+        return Meaning(
+            metric=known.metric,
+            threshold=known.threshold,
+            no_match_beyond=known.no_match_beyond,
+            false_match_rate=known.false_match_rate,
+            curve=curve(known),
+        )
+
+    @routes.get("/me", summary="What I may do")
+    async def me(request: Request) -> Me:
+        return Me(scopes=list(request.state.caller.scopes), keys_needed=bool(service.settings.keys))
+
+    return routes

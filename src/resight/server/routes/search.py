@@ -1,0 +1,69 @@
+"""Have we seen this one before? By picture, by embedding, by record."""
+
+from __future__ import annotations
+
+from time import perf_counter
+from typing import Annotated
+
+import numpy as np
+from fastapi import APIRouter, File, Form, UploadFile
+
+from resight.gallery.record import Hit
+from resight.server.routes.access import PROBLEMS, Reader
+from resight.server.schema import ByEmbedding, ByRecord, Camera, Found, How, Moment, Name, Wanted, Where
+from resight.server.service import Search, Service, Vector
+
+FORM = How()
+
+
+def search_routes(service: Service) -> APIRouter:
+    """The routes that search."""
+    routes = APIRouter(prefix="/api/search", tags=["search"], responses=PROBLEMS)
+
+    def search(vector: Vector, how: How) -> list[Hit]:
+        return service.search(vector, Search(how.k, how.where.filter(), how.rerank, how.approximate))
+
+    def found(hits: list[Hit], began: float) -> Found:
+        return Found(hits=hits, threshold=service.threshold, took_ms=round(1000 * (perf_counter() - began), 3))
+
+    @routes.post("", summary="Search with a picture")
+    def by_picture(
+        _: Reader,
+        image: Annotated[UploadFile, File(description="BMP, GIF, JPEG, PNG, PPM, TIFF or WebP.")],
+        k: Annotated[Wanted, Form()] = FORM.k,
+        cameras: Annotated[list[Camera], Form(max_length=1000)] = FORM.where.cameras,
+        exclude_cameras: Annotated[list[Camera], Form(max_length=1000)] = FORM.where.exclude_cameras,
+        after: Annotated[Moment | None, Form()] = None,
+        before: Annotated[Moment | None, Form()] = None,
+        identities: Annotated[list[Name], Form(max_length=1000)] = FORM.where.identities,
+        unknown: Annotated[bool | None, Form()] = None,
+        rerank: Annotated[bool, Form()] = False,
+        approximate: Annotated[bool, Form()] = False,
+    ) -> Found:
+        began = perf_counter()
+        where = Where(
+            cameras=cameras,
+            exclude_cameras=exclude_cameras,
+            after=after,
+            before=before,
+            identities=identities,
+            unknown=unknown,
+        )
+        vector = service.vector(image.file.read())
+        return found(search(vector, How(k=k, where=where, rerank=rerank, approximate=approximate)), began)
+
+    @routes.post("/embedding", summary="Search with an embedding")
+    def by_embedding(_: Reader, query: ByEmbedding) -> Found:
+        began = perf_counter()
+        with np.errstate(over="ignore"):  # infinity is refused by the gallery
+            vector = np.array(query.embedding, np.float32)
+        return found(search(vector, query), began)
+
+    @routes.post("/record", summary="Search for more like a record")
+    def by_record(_: Reader, query: ByRecord) -> Found:
+        began = perf_counter()
+        vector = service.gallery.vectors([query.id])[0]
+        hits = search(vector, query.model_copy(update={"k": query.k + 1}))
+        return found([hit for hit in hits if hit.record.id != query.id][: query.k], began)
+
+    return routes

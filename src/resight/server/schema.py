@@ -1,0 +1,238 @@
+"""What goes in and out as JSON, checked by pydantic and described, with examples, in ``/openapi.json``.
+
+Times are seconds since 1970, UTC. Records, hits, people and events are those of :mod:`resight.gallery.record`.
+"""
+
+from __future__ import annotations
+
+from typing import Annotated, Any
+
+from pydantic import BaseModel, ConfigDict, Field, StringConstraints
+
+from resight.gallery.record import LONGEST_NAME, Event, Filter, Hit, Person, Record
+
+EARLIEST, LATEST = -62_135_596_800, 253_402_300_799  # the years 1 and 9999, which is what calendars have
+
+Id = Annotated[str, StringConstraints(pattern="^[0-9a-f]{32}$")]
+Name = Annotated[str, StringConstraints(min_length=1, max_length=LONGEST_NAME)]
+Camera = Annotated[str, StringConstraints(max_length=LONGEST_NAME)]
+Note = Annotated[str, StringConstraints(max_length=1000)]
+Moment = Annotated[float, Field(ge=EARLIEST, le=LATEST, allow_inf_nan=False)]
+Number = Annotated[float, Field(allow_inf_nan=False)]
+Ids = Annotated[list[Id], Field(min_length=1, max_length=1000)]
+Wanted = Annotated[int, Field(ge=1, le=1000)]
+
+AN_ID = "5f0c4e1b9a7d4c2e8f3b6a1d0e9c7b52"
+ANOTHER_ID = "0d6b3c8a1f2e4d5c9b7a6e8f1c0d2b34"
+A_RECORD: dict[str, Any] = {
+    "id": AN_ID,
+    "identity": "Ada",
+    "camera": "entrance",
+    "time": 1795267805.0,
+    "source": "upload",
+    "box": [12, 30, 76, 158],
+    "basis": "consent",
+    "expires": 1797859805.0,
+    "added": 1795267806.1,
+}
+
+
+class Strict(BaseModel):
+    """A body whose misspelt fields are refused."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class Where(Strict):
+    """Which records count; one must pass all that is given."""
+
+    cameras: Annotated[list[Camera], Field(max_length=1000)] = []
+    exclude_cameras: Annotated[list[Camera], Field(max_length=1000)] = []
+    after: Moment | None = Field(None, description="Seen at this time or later.")
+    before: Moment | None = Field(None, description="Seen before this time.")
+    identities: Annotated[list[Name], Field(max_length=1000)] = []
+    unknown: bool | None = Field(None, description="True: only without a name. False: only with one.")
+
+    def filter(self) -> Filter:
+        """The same, as the gallery takes it."""
+        return Filter(
+            tuple(self.cameras),
+            tuple(self.exclude_cameras),
+            self.after,
+            self.before,
+            tuple(self.identities),
+            self.unknown,
+        )
+
+
+class How(Strict):
+    """How to search."""
+
+    k: Wanted = Field(10, description="How many records to find.")
+    where: Where = Where()
+    rerank: bool = Field(False, description="Order by k-reciprocal re-ranking; distances stay as they are.")
+    approximate: bool = Field(False, description="Allow an approximate index, where there is one.")
+
+
+class ByEmbedding(How):
+    """Search with an embedding of this gallery's model."""
+
+    model_config = ConfigDict(
+        json_schema_extra={"examples": [{"embedding": [0.1, -0.2, 0.3], "k": 5, "where": {"cameras": ["entrance"]}}]}
+    )
+    embedding: Annotated[list[Number], Field(min_length=1, max_length=65_536)]
+
+
+class ByRecord(How):
+    """Search for more like a record, which is itself left out."""
+
+    model_config = ConfigDict(json_schema_extra={"examples": [{"id": AN_ID, "k": 5}]})
+    id: Id
+
+
+class Found(BaseModel):
+    """What a search found, nearest first."""
+
+    model_config = ConfigDict(
+        json_schema_extra={
+            "examples": [
+                {
+                    "hits": [{"record": A_RECORD, "distance": 0.12, "probability": 0.98, "decision": "match"}],
+                    "threshold": 0.21,
+                    "took_ms": 8.4,
+                }
+            ]
+        }
+    )
+    hits: list[Hit]
+    threshold: float | None = Field(description="Up to this distance two are the same; null if never calibrated.")
+    took_ms: float
+
+
+class Put(BaseModel):
+    """The id of an added picture; ``new`` is false if it was there before."""
+
+    model_config = ConfigDict(json_schema_extra={"examples": [{"id": AN_ID, "new": True}]})
+    id: str
+    new: bool
+
+
+class Records(BaseModel):
+    """Some records in the order of their ids; ``next`` is the ``after_id`` of the following page."""
+
+    model_config = ConfigDict(json_schema_extra={"examples": [{"records": [A_RECORD], "next": AN_ID}]})
+    records: list[Record]
+    next: str | None = None
+
+
+class People(BaseModel):
+    """All identities by name."""
+
+    identities: list[Person]
+
+
+class Enrol(Strict):
+    """Give records a name."""
+
+    model_config = ConfigDict(json_schema_extra={"examples": [{"name": "Ada", "ids": [AN_ID]}]})
+    name: Name
+    ids: Ids
+
+
+class Merge(Strict):
+    """Give the records of other identities one name."""
+
+    model_config = ConfigDict(json_schema_extra={"examples": [{"into": "Ada", "others": ["Ada 2"]}]})
+    into: Name
+    others: Annotated[list[Name], Field(min_length=1, max_length=1000)]
+
+
+class Split(Strict):
+    """Take records out of an identity; without a new name they become unknown."""
+
+    model_config = ConfigDict(json_schema_extra={"examples": [{"name": "Ada", "ids": [AN_ID], "new_name": "Bea"}]})
+    name: Name
+    ids: Ids
+    new_name: Name | None = None
+
+
+class Rename(Strict):
+    """Give an identity another name."""
+
+    model_config = ConfigDict(json_schema_extra={"examples": [{"name": "Ada", "new_name": "Ada L."}]})
+    name: Name
+    new_name: Name
+
+
+class Erase(Strict):
+    """Exactly one of: an identity, some ids, or a time before which everything goes."""
+
+    model_config = ConfigDict(json_schema_extra={"examples": [{"ids": [AN_ID, ANOTHER_ID]}]})
+    identity: Name | None = None
+    ids: Ids | None = None
+    before: Moment | None = None
+
+
+class Changed(BaseModel):
+    """How many records an action was about."""
+
+    records: int
+
+
+class Erased(BaseModel):
+    """How many records are gone."""
+
+    erased: int
+
+
+class Cameras(BaseModel):
+    """How many records each camera has; "" is the unknown one."""
+
+    cameras: dict[str, int]
+
+
+class Events(BaseModel):
+    """A part of the gallery's log."""
+
+    events: list[Event]
+
+
+class Rates(BaseModel):
+    """What one threshold does: measured in the calibration, or interpolated between two that were."""
+
+    threshold: float
+    false_match_rate: float
+    miss_rate: float
+    measured: bool
+
+
+class Meaning(BaseModel):
+    """What distances mean. All but the metric is null or empty where the model was never calibrated."""
+
+    metric: str
+    threshold: float | None = None
+    no_match_beyond: float | None = None
+    false_match_rate: float | None = None
+    curve: list[Rates] = []
+
+
+class Me(BaseModel):
+    """What the caller may do."""
+
+    scopes: list[str]
+    keys_needed: bool
+
+
+class Health(BaseModel):
+    """Whether all is well."""
+
+    status: str
+
+
+class Problem(BaseModel):
+    """Why a request was sent away, in one sentence."""
+
+    model_config = ConfigDict(
+        json_schema_extra={"examples": [{"error": "The picture is empty (0 bytes): send an image file."}]}
+    )
+    error: str

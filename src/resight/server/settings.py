@@ -1,0 +1,59 @@
+"""What a service may do and bear."""
+
+from __future__ import annotations
+
+import ipaddress
+from dataclasses import dataclass
+
+from resight.errors import RecipeError
+from resight.server.keys import NO_KEYS, Keys
+
+
+@dataclass(frozen=True)
+class Settings:
+    """Where a service listens, and its limits.
+
+    Attributes:
+        host, port: the address; port 0 takes a free one.
+        keys: who may do what. Without any, everybody who reaches the address may do everything, so that it must be
+            this machine's own.
+        upload_bytes: how long the body of a request may be.
+        pixels: how many a picture may have; found before they are decoded.
+        rate: requests a second, of each key or, without keys, of each address, on average; 0 for any number.
+        queue: how many requests may be under way; one more is sent away.
+        patience: seconds in which the whole body of a request must have come.
+
+    Raises:
+        RecipeError: a number out of its range, or an address that others reach, without keys.
+    """
+
+    host: str = "127.0.0.1"
+    port: int = 8000
+    keys: Keys = NO_KEYS
+    upload_bytes: int = 20_000_000
+    pixels: int = 40_000_000
+    rate: float = 50.0
+    queue: int = 64
+    patience: float = 30.0
+
+    def __post_init__(self) -> None:
+        for name in ("upload_bytes", "pixels", "queue", "patience"):
+            if not getattr(self, name) > 0:
+                raise RecipeError(f"{name} is {getattr(self, name)}: it must be more than 0.")
+        if self.rate < 0:
+            raise RecipeError(f"rate is {self.rate}: choose requests a second, or 0 for any number.")
+        if not self.keys and not is_local(self.host):
+            raise RecipeError(
+                f"{self.host} can be reached by others, and without keys they may do everything: make a key with "
+                "resight serve --new-key NAME --keys keys.json and pass --keys keys.json, or stay on 127.0.0.1."
+            )
+
+
+def is_local(host: str) -> bool:
+    """Whether an address is reached from this machine alone."""
+    if host == "localhost":
+        return True
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return False

@@ -1,0 +1,115 @@
+// Everything that changes names or erases, each after a question.
+
+import { post } from "./api.js";
+import { ask } from "./ask.js";
+import { counted } from "./format.js";
+import { changed, standing } from "./standing.js";
+
+const NO_WAY_BACK =
+  "Vectors, thumbnails and everything else about them are removed from the gallery's files. This cannot be undone.";
+
+const ids = (records) => records.map(({ id }) => id);
+
+/** Where a person's timeline is. */
+export const personPage = (name) => `#/people/${encodeURIComponent(name)}`;
+
+export function nameRecords(records) {
+  ask({
+    title: `Name ${counted(records.length, "record")}`,
+    text: ["A name that is known already gets these records too."],
+    fields: [{ name: "name", label: "Name", list: "known-names" }],
+    confirm: "Name",
+    async act({ name }) {
+      await post("identities/enrol", { name, ids: ids(records) });
+      await changed(
+        `${counted(records.length, "record")} now ${records.length === 1 ? "bears" : "bear"} the name ${name.trim()}.`,
+      );
+    },
+  });
+}
+
+export function splitRecords(records) {
+  const name = records[0].identity;
+  ask({
+    title: `Split ${counted(records.length, "record")} off ${name}`,
+    text: [`They no longer count as ${name}. Without a new name they become unknown.`],
+    fields: [{ name: "to", label: "New name", optional: true }],
+    confirm: "Split off",
+    async act({ to }) {
+      await post("identities/split", { name, ids: ids(records), new_name: to.trim() || null });
+      await changed(`${counted(records.length, "record")} split off ${name}.`);
+    },
+  });
+}
+
+export function eraseRecords(records) {
+  ask({
+    title: `Erase ${counted(records.length, "record")}`,
+    text: [NO_WAY_BACK],
+    typed: String(records.length),
+    danger: true,
+    confirm: "Erase",
+    async act() {
+      const { erased } = await post("erase", { ids: ids(records) });
+      await changed(`${counted(erased, "record")} erased.`);
+    },
+  });
+}
+
+export function renamePerson(name) {
+  ask({
+    title: `Rename ${name}`,
+    fields: [{ name: "to", label: "New name", value: name }],
+    confirm: "Rename",
+    async act({ to }) {
+      await post("identities/rename", { name, new_name: to });
+      location.replace(personPage(to.trim().normalize("NFC")));
+      await changed(`${name} is called ${to.trim()} now.`);
+    },
+  });
+}
+
+/** Make one of several people, under one of their names. */
+export function mergePeople(names) {
+  ask({
+    title: `Merge ${names.length} people`,
+    text: [`${names.join(", ")} become one. All their records bear the name that stays.`],
+    fields: [{ name: "into", label: "Name that stays", options: names, value: names[0] }],
+    confirm: "Merge",
+    async act({ into }) {
+      await post("identities/merge", { into, others: names.filter((name) => name !== into) });
+      await changed(`${names.length} people are ${into} now.`);
+    },
+  });
+}
+
+/** Merge one person into another that is still to be chosen. */
+export function mergePerson(name) {
+  const others = standing.people.map((person) => person.name).filter((other) => other !== name);
+  ask({
+    title: `Merge ${name} into another`,
+    text: [`All records of ${name} get the other's name; the name ${name} goes.`],
+    fields: [{ name: "into", label: "Into", options: others }],
+    confirm: "Merge",
+    async act({ into }) {
+      await post("identities/merge", { into, others: [name] });
+      location.replace(personPage(into));
+      await changed(`${name} is part of ${into} now.`);
+    },
+  });
+}
+
+export function erasePerson(name, records) {
+  ask({
+    title: `Erase ${name}`,
+    text: [`${counted(records, "record")} of ${name} and the name itself. ${NO_WAY_BACK}`],
+    typed: name,
+    danger: true,
+    confirm: "Erase",
+    async act() {
+      const { erased } = await post("erase", { identity: name });
+      location.replace("#/people");
+      await changed(`${name} is erased: ${counted(erased, "record")}.`);
+    },
+  });
+}

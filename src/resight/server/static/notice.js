@@ -1,0 +1,37 @@
+// What the page says: short news at the bottom, errors at the top until they are closed.
+
+import { $ } from "./dom.js";
+
+let fading;
+
+/** News, spoken by screen readers and shown for some seconds. */
+export function say(sentence) {
+  clearTimeout(fading);
+  $("said").textContent = sentence;
+  fading = setTimeout(() => ($("said").textContent = ""), 6000);
+}
+
+/** An error, in the service's own sentence; null takes it away. */
+export function complain(error) {
+  if (error?.name === "AbortError" || error?.status === 401) return; // the key dialog asks instead
+  $("notice").hidden = !error;
+  $("notice").firstElementChild.textContent = error?.message ?? "";
+}
+
+$("notice")
+  .querySelector("button")
+  .addEventListener("click", () => {
+    complain(null);
+    $("main").focus();
+  });
+
+/** Run something whose errors are to be shown at the top. */
+export async function shown(action) {
+  try {
+    complain(null);
+    return await action();
+  } catch (error) {
+    complain(error);
+    return undefined;
+  }
+}

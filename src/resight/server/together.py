@@ -1,0 +1,63 @@
+"""An embedder whose pictures go through the model together with those of other threads."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+
+import numpy as np
+from numpy.typing import NDArray
+
+from resight.embedding.compute import Progress
+from resight.embedding.embedder import Embedder, OnError
+from resight.images.decode import Pixels
+from resight.images.stream import Batch
+from resight.server.batching import Batcher
+from resight.server.metrics import Metrics
+
+
+class Together(Embedder):
+    """As another embedder, for many threads at once.
+
+    Args:
+        embedder: what computes.
+        queue: how many pictures may wait; one more is refused (503).
+        metrics: where its work is counted.
+    """
+
+    def __init__(self, embedder: Embedder, queue: int, metrics: Metrics) -> None:
+        super().__init__(
+            embedder.model,
+            embedder.engine,
+            embedder.batch_size,
+            flip=embedder.flip,
+            device=str(embedder.device),
+        )
+
+        def vectors(pictures: list[Pixels]) -> list[NDArray[np.float32]]:
+            with metrics.working("model", len(pictures)):
+                return list(embedder(np.stack(pictures)).vectors)
+
+        self._batches: Batcher[Pixels, NDArray[np.float32]] = Batcher(vectors, embedder.batch_size, queue, "model")
+
+    def run(
+        self,
+        batches: Iterable[Batch],
+        total: int | None,
+        *,
+        on_error: OnError,
+        progress: Progress | None = None,
+    ) -> Iterator[tuple[Batch, NDArray[np.float32]]]:
+        """Batches of pixels with their vectors (B, D), as :meth:`Embedder.run`."""
+        done = 0
+        for batch in batches:
+            for bad in batch.bad:
+                on_error(bad)
+            vectors = self._batches(list(batch.pixels))
+            done += len(batch.positions) + len(batch.bad)
+            if progress:
+                progress(done, done if total is None else total)
+            yield batch, np.stack(vectors) if vectors else np.empty((0, 0), np.float32)
+
+    def close(self) -> None:
+        """Finish what was accepted, and take no more."""
+        self._batches.close()
