@@ -16,7 +16,8 @@ app = typer.Typer(
     help=(
         "Re-identification of people and vehicles: have we seen this one before?\n\n"
         "Start with `resight demo`. With pictures of your own: `resight data check PATH`, then "
-        "`resight train RECIPE`, `resight evaluate MODEL DATA`, `resight report RUN`."
+        "`resight train RECIPE`, `resight evaluate MODEL DATA`, `resight report RUN`. To keep what was seen: "
+        "`resight gallery --help`."
     ),
     no_args_is_help=True,
     add_completion=False,
@@ -54,6 +55,11 @@ for _command in (
     "calibrate",
     "compare",
     "report",
+    "gallery",
+    "search",
+    "watch",
+    "serve",
+    "reproduce",
 ):
     import_module(f"resight.cli.{_command}").add(app)
 

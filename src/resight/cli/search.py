@@ -1,0 +1,144 @@
+"""``resight search``."""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+from pathlib import Path, PurePath
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from resight.cli.console import Json, err, out, print_json
+from resight.cli.filters import (
+    After,
+    Before,
+    Cameras,
+    Identities,
+    ModelOption,
+    NotCameras,
+    Unknown,
+    Where,
+    chosen,
+    given_ids,
+    in_words,
+    open_gallery,
+    table_of,
+)
+from resight.errors import RecipeError
+
+if TYPE_CHECKING:
+    from resight.gallery.gallery import Gallery
+    from resight.gallery.record import Filter, Hit
+
+
+def add(app: typer.Typer) -> None:
+    """Put the command into the application."""
+    app.command("search")(search)
+
+
+def search(
+    gallery: Where,
+    images: Annotated[
+        list[str] | None,
+        typer.Argument(metavar="IMAGE...", help="Pictures, or folders and zip archives of pictures."),
+    ] = None,
+    record: Annotated[
+        list[str] | None, typer.Option(metavar="ID", help="Find more like this record; repeat for more.")
+    ] = None,
+    k: Annotated[int, typer.Option("-k", min=1, help="How many to find for each.")] = 10,
+    cameras: Cameras = None,
+    not_cameras: NotCameras = None,
+    after: After = "",
+    before: Before = "",
+    identities: Identities = None,
+    unknown: Unknown = None,
+    rerank: Annotated[
+        bool, typer.Option("--rerank", help="Re-rank by shared neighbours (k-reciprocal), which is slower.")
+    ] = False,
+    approximate: Annotated[
+        bool, typer.Option("--approximate", help="Use the approximate index: faster, and may miss some.")
+    ] = False,
+    html: Annotated[
+        Path | None, typer.Option(help="Also write a contact sheet: one HTML file with pictures, which opens anywhere.")
+    ] = None,
+    model: ModelOption = None,
+    json: Annotated[bool, Json] = False,
+) -> None:
+    """Have we seen this one before? Search a gallery by picture.
+
+    What is found stands nearest first; where the model is calibrated, with the probability that both show the same one
+    (as likely as not before anybody looked) and a decision: match, unsure or no match.
+    """
+    from resight.embedding.source import source_of
+    from resight.retrieval.rerank import KReciprocal
+
+    if bool(images) == bool(record):
+        raise RecipeError("A search needs pictures, or --record ID: pass one of the two.")
+    where = chosen(cameras, not_cameras, after, before, identities, unknown)
+    again = KReciprocal() if rerank else None
+    names: list[str] = []
+    with open_gallery(gallery, model) as found_in:
+        if record:
+            names = given_ids(found_in, record)
+            query: Any = found_in.vectors(names)
+        else:
+            for image in images or ():
+                names += source_of(image).paths.tolist()  # type: ignore[union-attr] # a path has a known length
+            query = names
+        found = found_in.search_many(query, k, where, rerank=again, approximate=approximate)
+        if html:
+            _sheet(html, found_in, names, found, where, by_record=bool(record))
+    if json:
+        answers = zip(names, found, strict=True)
+        print_json([{"query": name, "hits": [asdict(hit) for hit in hits]} for name, hits in answers])
+        return
+    for name, hits in zip(names, found, strict=True):
+        out.print(f"{name}: {len(hits)} found" if hits else f"{name}: nothing found", markup=False)
+        if hits:
+            out.print(table_of([hit.record for hit in hits], hits), markup=False)
+    if html:
+        err.print(f"written: {html}", markup=False)
+
+
+def _sheet(
+    path: Path, gallery: Gallery, names: list[str], found: list[list[Hit]], where: Filter, *, by_record: bool
+) -> None:
+    from resight.gallery.short_ids import SHOWN
+    from resight.gallery.times import iso
+    from resight.report.found import Found, Search, write_found
+
+    searches = [
+        Search(
+            gallery.thumbnail(name) if by_record else name,
+            name if by_record else Path(name).name,
+            tuple(
+                Found(
+                    gallery.thumbnail(hit.record.id),
+                    hit.record.identity or "",
+                    tuple(filter(None, (hit.record.camera and f"camera {hit.record.camera}", iso(hit.record.time)))),
+                    hit.record.id[:SHOWN],
+                    hit.distance,
+                    hit.probability,
+                    hit.decision,
+                )
+                for hit in hits
+            ),
+        )
+        for name, hits in zip(names, found, strict=True)
+    ]
+    rule, decision = "", gallery.decision
+    if decision is not None:
+        rule = (
+            f"match up to distance {decision.threshold:.4g} (promised false-match rate {decision.false_match_rate:g}), "
+            f"no match beyond {decision.no_match_beyond:.4g}"
+        )
+    name = PurePath(gallery.uri.partition("?")[0]).stem  # the rest is not for whoever is shown the sheet
+    write_found(
+        path,
+        title=f"Found in {name}",
+        searches=searches,
+        where=f"{len(gallery):,} records of {name}",
+        metric=gallery.card.metric,
+        rule=rule,
+        filters=in_words(where),
+    )
