@@ -29,6 +29,7 @@ def decision(*points: tuple[float, float, float]) -> resight.Decision:
     own, *others = points
     errors = replace(
         made.facts.errors,
+        eer_threshold=own[0],  # measured there as well, where the threshold's own rates count
         points=(
             *(Point(0.1, 30, at, exactly(false), exactly(missed)) for at, false, missed in others),
             Point(1e-9, 3_000_000_000),  # too few pairs to say
@@ -80,6 +81,11 @@ def test_the_page_is_told_what_the_card_knows(serve: Serve, tmp_path: Path, clie
     own = [p for p in told["curve"] if p["threshold"] == made.threshold]
     assert [(p["false_match_rate"], p["miss_rate"], p["measured"]) for p in own] == [
         (made.facts.fmr.value, made.facts.fnmr.value, True)
+    ]
+    errors = made.facts.errors
+    equal = [p for p in told["curve"] if p["threshold"] == errors.eer_threshold]
+    assert [(p["false_match_rate"], p["miss_rate"], p["measured"]) for p in equal] == [
+        (errors.eer.value,) * 2 + (True,)
     ]
     false, missed = (np.array([p[name] for p in told["curve"]]) for name in ("false_match_rate", "miss_rate"))
     assert (np.diff(false) >= 0).all() and (np.diff(missed) <= 0).all() and (false <= 1).all()

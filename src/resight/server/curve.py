@@ -19,12 +19,14 @@ STEPS = 16  # from one measured threshold to the next
 def curve(decision: Decision) -> list[Rates]:
     """Rates of thresholds, ascending; those that were measured say so."""
     facts = decision.facts
-    known = {decision.threshold: (facts.fmr.value, facts.fnmr.value)}
+    equal = facts.errors.eer.value
+    known = {facts.errors.eer_threshold: (equal, equal)}
     known |= {
         point.threshold: (point.fmr.value, point.fnmr.value)
         for point in facts.errors.points
         if point.threshold is not None and point.fmr is not None and point.fnmr is not None
     }
+    known[decision.threshold] = facts.fmr.value, facts.fnmr.value
     thresholds = sorted(known)
     false, missed = np.array([known[one] for one in thresholds]).T
     grid = [
