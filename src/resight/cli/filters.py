@@ -70,7 +70,7 @@ ModelOption = Annotated[
 
 def open_gallery(where: str, model: str | None = None, *, read_only: bool = False) -> Gallery:
     """The gallery at a place, which must be there."""
-    from resight import Gallery
+    from resight.gallery.gallery import Gallery
 
     if model:
         Gallery.open(where, read_only=True).close()  # a model alone would make a gallery of a misspelt name

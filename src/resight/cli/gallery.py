@@ -60,7 +60,7 @@ def create(
     json: Annotated[bool, Json] = False,
 ) -> None:
     """Make an empty gallery, which is bound to one model from then on."""
-    from resight import Gallery
+    from resight.gallery.gallery import Gallery
     from resight.gallery.record import Policy
 
     try:

@@ -42,7 +42,8 @@ def watch(
         str, typer.Option("--gallery", "-g", help="Where records go; made if it is not there.")
     ] = "seen",
     model: Annotated[
-        str | None, typer.Option("--model", "-m", help="What embeds, for a new gallery: 'person' if not given.")
+        str | None,
+        typer.Option("--model", "-m", help="What embeds, for a new gallery; the model of --what if not given."),
     ] = None,
     camera: Annotated[
         list[str] | None,
@@ -141,15 +142,15 @@ def _pair(text: str, views: Sequence[View]) -> frozenset[str]:
 
 def _opened(where: str, model: str | None, what: What) -> Gallery:
     """The gallery, made where there is none."""
-    from resight import Gallery
+    from resight.gallery.gallery import Gallery
 
     if model is None:
         try:
             return Gallery.open(where)
         except DataError:  # nothing there; what is damaged is refused again below
-            if what is not What.person:
+            if what is What.object:
                 raise
-            model = "person"
+            model = what.value
     return Gallery.open(where, model)
 
 
@@ -180,10 +181,10 @@ def _tell(found: Watched, gallery: Gallery, views: Sequence[View]) -> None:
 
     table = Table(box=None, pad_edge=False)
     for column in ("who", "records", "cameras", "first seen", "last seen", ""):
-        table.add_column(column)
+        table.add_column(column, no_wrap=column.endswith("seen"), overflow="fold")
     for person in gallery.identities():
         if person.name in found.people:
-            known = "known before" if person.name in found.met else "new"
+            known = "known" if person.name in found.met else "new"
             cells = (person.name, str(person.records), ", ".join(person.cameras), iso(person.first), iso(person.last))
             table.add_row(*cells, known)
     out.print(table, markup=False)

@@ -182,9 +182,9 @@ def draw_person(image: Image, who: Person, seen_by: Camera, rng: np.random.Gener
     swing = 2 * swing - 1
     pen.disc(0, 0.985, 0.16 * who.build, 0.02, (70, 70, 70))
     if view == SIDE:
-        _from_the_side(pen, who, swing)
+        from_the_side(pen, who, swing)
     else:
-        _from_ahead(pen, who, view, swing)
+        from_ahead(pen, who, view, swing)
 
 
 def _leg(pen: Pen, who: Person, hip: float, knee: tuple[float, float], foot: tuple[float, float], dim: float) -> None:
@@ -261,7 +261,7 @@ def _head(pen: Pen, who: Person, view: int) -> None:
         pen.box(brim[0], 0.045, brim[1], 0.065, shade(who.hat, 0.75))
 
 
-def _from_ahead(pen: Pen, who: Person, view: int, swing: float) -> None:
+def from_ahead(pen: Pen, who: Person, view: int, swing: float) -> None:
     """Somebody coming (front) or going (back)."""
     shoulder, waist, step = 0.13 * who.build, 0.1 * who.build, 0.035 * swing
     _leg(pen, who, -0.05, (-0.055, 0.72), (-0.06, 0.95 + min(0, step)), 0.85)
@@ -296,7 +296,7 @@ def _handbag(pen: Pen, who: Person, x: float, y: float) -> None:
     pen.box(x - 0.055, y + 0.04, x + 0.055, y + 0.13, who.bags)
 
 
-def _from_the_side(pen: Pen, who: Person, swing: float) -> None:
+def from_the_side(pen: Pen, who: Person, swing: float) -> None:
     """Somebody walking by, to the right before any mirroring."""
     deep, stride = 0.085 * who.build, 0.13 * swing
     _arm(pen, who, [(0, 0.21), (0.04 * swing, 0.35), (0.04 + 0.1 * swing, 0.48)], 0.7)

@@ -18,7 +18,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from resight.datasets.synthetic_cameras import Camera, Image, Pen, camera_model, photograph
-from resight.datasets.synthetic_people import BACK, FRONT, SIDE, Person, _from_ahead, _from_the_side, person
+from resight.datasets.synthetic_people import BACK, FRONT, SIDE, Person, from_ahead, from_the_side, person
 from resight.errors import DataError, ResightError
 
 WALK = 3.0  # seconds from one camera to the next, at least
@@ -204,9 +204,9 @@ def _paint(image: Image, who: Person, visit: Visit, box: NDArray[np.float64], ti
     swing = 0.0 if time is None else float(np.sin(2 * np.pi * (time + 0.37 * visit.identity)))
     pen.disc(0, 0.985, 0.16 * who.build, 0.02, (70, 70, 70))
     if view == SIDE:
-        _from_the_side(pen, who, swing)
+        from_the_side(pen, who, swing)
     else:
-        _from_ahead(pen, who, view, swing)
+        from_ahead(pen, who, view, swing)
     image[low[1] : high[1], low[0] : high[0]] = canvas
 
 
