@@ -15,6 +15,7 @@ from resight.records import Embeddings, Ranking, Report, Split
 if TYPE_CHECKING:
     from resight import datasets, models
     from resight.embedding.embedder import Embedder
+    from resight.embedding.same import same
     from resight.gallery.gallery import Gallery
     from resight.models.load import load
     from resight.retrieval.calibrate import calibrate
@@ -43,6 +44,7 @@ __all__ = [
     "evaluate",
     "load",
     "models",
+    "same",
     "train",
 ]
 
@@ -54,6 +56,7 @@ _LAZY = {
     "calibrate": "resight.retrieval.calibrate",
     "evaluate": "resight.retrieval.evaluate",
     "load": "resight.models.load",
+    "same": "resight.embedding.same",
     "train": "resight.training.loop",
 }
 

@@ -294,3 +294,16 @@ def test_a_full_disk_while_saving(saved: Path) -> None:
     with pytest.raises(ResightError, match=r"model\.safetensors cannot be written"), files_no_larger_than(100_000):
         model.save(saved)
     assert saved.read_bytes() == before and len(list(saved.parent.iterdir())) == 2
+
+
+@pytest.mark.parametrize(
+    ("name", "dim"), [("osnet_x0_25", 512), ("resnet18", 512), ("resnet50", 2048), ("resnet18_course", 256)]
+)
+def test_a_card_made_on_loading_knows_the_length_of_the_embedding(name: str, dim: int) -> None:
+    """As Table 1 of the ResNet paper and the course's hand-out have it; no random number is drawn for it."""
+    torch.manual_seed(0)
+    model = resight.load(name, height=64, width=64)
+    after = torch.rand(1)
+    torch.manual_seed(0)
+    resight.models.create(name)
+    assert model.card.dim == dim and torch.equal(after, torch.rand(1))

@@ -1,15 +1,16 @@
-"""``resight models list`` and ``resight models show``."""
+"""``resight models list``, ``show``, ``card`` and ``ship``."""
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 from rich.table import Table
 
-from resight.cli.console import Json, out, print_json
+from resight.cli.console import Json, bar, err, out, print_json
 
-models = typer.Typer(no_args_is_help=True, help="The architectures resight knows.")
+models = typer.Typer(no_args_is_help=True, help="The architectures and trained models resight knows.")
 
 
 def add(app: typer.Typer) -> None:
@@ -22,8 +23,12 @@ def list_(
     pattern: Annotated[str, typer.Argument(help="A shell pattern, such as 'osnet*'.")] = "*",
     json: Annotated[bool, Json] = False,
 ) -> None:
-    """List architectures with their size at their usual input."""
+    """List architectures with their size at their usual input; below them the trained models that come with resight."""
+    from fnmatch import fnmatch
+
     from resight.models import list as names
+    from resight.models import shipped
+    from resight.models.card import read_card
     from resight.models.summary import summarise
 
     found = [summarise(name) for name in names(pattern)]
@@ -34,6 +39,10 @@ def list_(
     for s in found:
         table.add_row(s.name, f"{s.parameters:,}", f"{s.multiply_adds / 1e6:,.2f} M", str(s.dim), s.about)
     out.print(table)
+    for name in shipped.names():
+        card = read_card(shipped.file_of(name))
+        if card and fnmatch(name, pattern):
+            out.print(f"{name}: {card.about.title} ({card.architecture}, trained)", markup=False)
 
 
 @models.command()
@@ -79,21 +88,63 @@ def card(
 
 
 @models.command()
+def ship(
+    model: Annotated[str, typer.Argument(help="A run folder, or a weight file with its card.")],
+    data: Annotated[
+        Path | None, typer.Argument(help="A data set to compare on: folder or zip; drawn people when not given.")
+    ] = None,
+    output: Annotated[
+        Path, typer.Option("--output", "-o", help="The file to write; its card stands beside it.")
+    ] = Path("shipped.safetensors"),
+    notes: Annotated[
+        Path | None, typer.Option(help="YAML with about, licences and metrics for the card, see docs/models.md.")
+    ] = None,
+    decision: Annotated[
+        str | None, typer.Option(help="A calibrated model of the same recipe whose decision is taken over.")
+    ] = None,
+    name: Annotated[str, typer.Option("--as", help="Which data set it is; found out when not given.")] = "",
+    options: Annotated[
+        list[str] | None, typer.Option("--set", metavar="KEY=VALUE", help="An option of the data set: fold=validation")
+    ] = None,
+    limit: Annotated[float, typer.Option(min=0, help="Points of mAP (0..100) that may be lost.")] = 0.1,
+    json: Annotated[bool, Json] = False,
+) -> None:
+    """Write a model to be passed on: half precision, a whole card, and compared with the original before."""
+    from resight import datasets
+    from resight.embedding.ship import read_notes
+    from resight.embedding.ship import ship as write
+    from resight.models.load import load_any
+    from resight.training.recipe import assign
+
+    chosen: dict[str, Any] = {}
+    for option in options or ():
+        assign(chosen, option)
+    said = None if notes is None else read_notes(notes)
+    source, by = load_any(model), None if decision is None else load_any(decision)
+    compared = None if data is None else datasets.load(name or datasets.detect(data), data, **chosen)
+    with bar("comparing", json) as progress:
+        done = write(source, output, notes=said, decided_by=by, data=compared, limit=limit, progress=progress)
+    if json:
+        print_json(done.numbers())
+        return
+    out.print(str(done.parity), markup=False)
+    err.print(f"written: {done.path}, {done.path.stat().st_size:,} bytes", markup=False)
+
+
+@models.command()
 def show(
-    name: Annotated[str, typer.Argument(help="An architecture, or a weight file with its card.")],
+    name: Annotated[str, typer.Argument(help="An architecture, a trained model that is here, or a file with a card.")],
     height: Annotated[int | None, typer.Option(min=16, help="Input height, if not what it was made for.")] = None,
     width: Annotated[int | None, typer.Option(min=16, help="Input width, if not what it was made for.")] = None,
     json: Annotated[bool, Json] = False,
 ) -> None:
     """Show an architecture step by step: kernels, output shapes, parameters, multiply-adds; or a model's card."""
-    from pathlib import Path
-
-    from resight.models import load
+    from resight.models import load, shipped
     from resight.models.card import is_exported
     from resight.models.summary import summarise
 
     card, arguments = None, {}
-    if Path(name).exists():
+    if Path(name).exists() or name in shipped.names():
         card = load(name).card
         if is_exported(name):  # what is in it is its own program's matter
             out.print(card.model_dump_json(indent=2), markup=False)

@@ -48,6 +48,27 @@ class Licences(BaseModel):
     data: str = "unknown"
 
 
+class About(BaseModel):
+    """What a person should read before using a model, in words; whoever ships one fills it in.
+
+    Attributes:
+        title: what it is called.
+        made: from what, how and by whom it was trained, teachers among them.
+        intended, not_intended: what it is for, and what it must not be used for.
+        limits: where it does worse: the gap between the data it knows and what others have.
+        calibrated: on whom the decision was learnt.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    title: str = ""
+    made: str = ""
+    intended: str = ""
+    not_intended: str = ""
+    limits: str = ""
+    calibrated: str = ""
+
+
 UNTRAINED = "nothing: random weights"
 IMAGENET_ONLY = "ImageNet classification only"
 
@@ -58,7 +79,7 @@ class Card(BaseModel):
     Attributes:
         architecture, arguments: what :func:`resight.models.create` takes.
         dim: length of the embedding; ``metric``: how embeddings are to be compared.
-        trained_on: the training data, in words and as a fingerprint.
+        trained_on: the training data, in words and as a fingerprint; ``about``: the rest that is to be said in words.
         metrics: one entry per measurement: data, numbers in [0, 1], and the command that measured them.
         threshold: distance up to which two images count as the same, once calibrated.
         decision: what distances mean, once calibrated: :meth:`resight.retrieval.decide.Decision.plain`.
@@ -76,6 +97,7 @@ class Card(BaseModel):
     metric: Literal["euclidean", "cosine"] = "euclidean"
     trained_on: str = "unknown"
     licences: Licences = Licences()
+    about: About = About()
     metrics: tuple[dict[str, Any], ...] = ()
     threshold: float | None = None
     decision: dict[str, Any] | None = None

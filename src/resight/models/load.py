@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
+import torch
 from torch import nn
 
 from resight.errors import ModelError
-from resight.models import fastreid, imagenet, registry, weights
+from resight.models import fastreid, hub, imagenet, registry, shipped, weights
 from resight.models.card import IMAGENET_ONLY, UNTRAINED, Card, Preprocessing, is_exported, read_card
 from resight.models.exported import Exported, describe, own_card
 from resight.models.imagenet import IMAGENET
@@ -34,7 +35,7 @@ class Model:
 
 
 def load(
-    name: str | Path,
+    name: str | Path = shipped.DEFAULT,
     weights: str | Path | None = None,
     *,
     height: int | None = None,
@@ -42,11 +43,13 @@ def load(
     partial: bool = False,
     **arguments: Any,
 ) -> Model:
-    """A model by registered name, or by the path of a checkpoint that has its card beside it.
+    """A trained model that comes with resight, one of your own or of the Hub's, or an architecture by name.
 
     Args:
-        name: a registered architecture (``"osnet_x0_25"``), a weight file with a card, or an exported model: ONNX,
-            OpenVINO's XML or TorchScript (:mod:`resight.models.exported`).
+        name: ``"person"`` (what ``load()`` gives) or another of :func:`resight.models.shipped.names`; a weight file
+            with a card; an exported model: ONNX, OpenVINO's XML or TorchScript (:mod:`resight.models.exported`);
+            ``"hf:org/name"`` or ``"hf:org/name@revision"`` on the Hub (:mod:`resight.models.hub`); or a registered
+            architecture (``"osnet_x0_25"``).
         weights: a weight file for a registered architecture (safetensors, or torch with torchreid's or torchvision's
             key names), or ``"imagenet"`` for torchvision's weights of a ResNet. Without it the weights are random.
         partial: load whatever matches instead of refusing a file that does not match wholly.
@@ -61,6 +64,10 @@ def load(
             if weights is not None or arguments:
                 raise ModelError(f"{given} is a whole model, not weights for one: load it by its path alone.")
             return from_exported(given)
+    if weights is None and str(name).startswith(hub.PREFIX):
+        name = hub.fetch(str(name))
+    elif weights is None and str(name) in shipped.names():
+        name = shipped.file_of(str(name))
     known = str(name) in registry.list_models()
     file = weights if weights is not None else None if known else Path(name)
     card = None if file is None or file == IMAGENET or not Path(file).name else read_card(file)
@@ -86,9 +93,10 @@ def load(
             preprocessing=Preprocessing(**made_for.model_dump() | size),
             trained_on=IMAGENET_ONLY if file == IMAGENET else "unknown" if file else UNTRAINED,
         )
-    elif weights is not None and card.architecture != str(name):
+        return _measured(from_card(card, file, partial=partial))
+    if weights is not None and card.architecture != str(name):
         raise ModelError(f"{file} holds {card.architecture}, not {name}: load it under its own name.")
-    elif arguments:
+    if arguments:
         given = ", ".join(arguments)
         raise ModelError(f"{file} has a card that says how the model is built: leave out {given}.")
     return from_card(card, file, partial=partial)
@@ -154,6 +162,14 @@ def from_card(card: Card, file: str | Path | None, *, partial: bool = False) -> 
             "put the right pair together."
         )
     return Model(network, card.model_copy(update={"fingerprint": found}), report)
+
+
+def _measured(model: Model) -> Model:
+    """The model with the length of its embeddings in its card, found by embedding one empty image."""
+    to = model.card.preprocessing
+    with torch.random.fork_rng(devices=()), torch.inference_mode():
+        dim = model.network(torch.zeros(1, 3, to.height, to.width)).embedding.shape[1]
+    return replace(model, card=model.card.model_copy(update={"dim": dim}))
 
 
 def from_exported(file: str | Path) -> Model:

@@ -1,0 +1,160 @@
+"""Run the commands of an entry and compare what comes out with what the documentation says."""
+
+from __future__ import annotations
+
+import json
+import shlex
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from statistics import mean, stdev
+from typing import Any
+
+from resight.errors import RecipeError, ResightError
+from resight.reproduce.registry import DATA, Entry, Number, entry
+
+Tell = Callable[[str], None]
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """One number again.
+
+    Attributes:
+        what: where it stands in the command's JSON.
+        expected: the documentation's; ``found``: this time's, one for each seed.
+        allowed: how far the mean of ``found`` may lie off.
+    """
+
+    what: str
+    expected: float
+    found: tuple[float, ...]
+    allowed: float
+
+    @property
+    def mean(self) -> float:
+        """Of all seeds."""
+        return mean(self.found)
+
+    @property
+    def spread(self) -> float | None:
+        """Standard deviation over the seeds; None for a single one."""
+        return stdev(self.found) if len(self.found) > 1 else None
+
+    @property
+    def holds(self) -> bool:
+        """Whether the mean is as near to the documentation's number as it must be."""
+        return abs(self.mean - self.expected) <= self.allowed
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What came of an entry; it holds where each of its numbers does."""
+
+    name: str
+    trained: bool
+    numbers: tuple[Comparison, ...]
+    seconds: float
+
+    @property
+    def holds(self) -> bool:
+        """Whether every number holds."""
+        return all(one.holds for one in self.numbers)
+
+    def plain(self) -> dict[str, Any]:
+        """Ready for JSON."""
+        rows = [
+            asdict(one) | {"mean": one.mean, "standard_deviation": one.spread, "holds": one.holds}
+            for one in self.numbers
+        ]
+        return asdict(self) | {"numbers": rows, "holds": self.holds}
+
+
+def reproduce(
+    name: str,
+    *,
+    train: bool = False,
+    seeds: int = 1,
+    data: Mapping[str, str] | None = None,
+    output: str | Path = "reproduced",
+    tell: Tell = lambda _: None,
+) -> Outcome:
+    """Get a number of the documentation again.
+
+    Args:
+        name: an entry of :func:`resight.reproduce.registry.entries`.
+        train: train again and measure the new weights; else the run that is there is only measured again.
+        seeds: how many trainings, with the seeds 1, 2, ...; the first is the recipe's own.
+        data: where data stands that is not in its usual place, by name.
+        output: the folder for new runs; an interrupted training in it goes on.
+        tell: called with each command before it runs.
+
+    Raises:
+        RecipeError: no such entry or data, data or run that is not there, or nothing to train.
+        ResightError: a command that fails, or does not print the number.
+    """
+    wanted, began = entry(name), time.perf_counter()
+    places = _places(name, wanted, data or {})
+    if seeds < 1 or (seeds > 1 and not train):
+        raise RecipeError(f"--seeds {seeds} is a number of trainings: give 1 or more, together with --train.")
+    if train and not wanted.train:
+        raise RecipeError(f"Nothing is trained for {name}: leave out --train.")
+    found: dict[str, list[float]] = {number.what: [] for number in wanted.numbers}
+    for seed in range(1, seeds + 1):
+        run = str(Path(output) / f"{name}-seed{seed}") if train else wanted.run
+        for command in wanted.train if train else ():
+            _run(_filled(command, places, run, seed), tell)
+        if run and not train and not Path(run).exists():
+            raise RecipeError(f"{run} does not exist, so there is nothing to measure: add --train, or train it first.")
+        printed = _run(_filled(wanted.evaluate, places, run, seed), tell)
+        for number in wanted.numbers:
+            found[number.what].append(_pick(printed, number, wanted.evaluate))
+    rows = tuple(
+        Comparison(number.what, number.value, tuple(found[number.what]), _allowed(wanted, number, train))
+        for number in wanted.numbers
+    )
+    return Outcome(name, train, rows, time.perf_counter() - began)
+
+
+def _allowed(wanted: Entry, number: Number, trained: bool) -> float:
+    return wanted.spread if trained else wanted.within if number.within is None else number.within
+
+
+def _places(name: str, wanted: Entry, given: Mapping[str, str]) -> dict[str, str]:
+    for key in given:
+        if key not in DATA:
+            raise RecipeError(f"--data {key}=... is not known: it is one of {', '.join(DATA)}.")
+    places = DATA | dict(given)
+    for key in wanted.needs:
+        if not Path(places[key]).exists():
+            raise RecipeError(f"{name} needs {key}, but {places[key]} does not exist: pass --data {key}=PATH.")
+    return places
+
+
+def _filled(command: str, places: Mapping[str, str], run: str, seed: int) -> list[str]:
+    """The words of a command, each filled in by itself, so that a path may hold spaces."""
+    words = [word.format(**places, run=run, seed=seed) for word in shlex.split(command)]
+    return [sys.executable, *(("-m", "resight", *words[1:]) if words[0] == "resight" else words[1:])]
+
+
+def _run(command: list[str], tell: Tell) -> str:
+    shown = shlex.join(["resight", *command[3:]] if command[1] == "-m" else ["python", *command[1:]])
+    tell(shown)
+    done = subprocess.run(command, stdout=subprocess.PIPE, text=True, encoding="utf-8")
+    if done.returncode:
+        raise ResightError(f"{shown} ended with exit code {done.returncode}: see above.")
+    return done.stdout
+
+
+def _pick(printed: str, number: Number, command: str) -> float:
+    """The number at its place in a JSON text."""
+    try:
+        at: Any = json.loads(printed)
+        for step in number.what.split("."):
+            at = at[int(step)] if isinstance(at, list) else at[step]
+        return float(at)
+    except (ValueError, KeyError, IndexError, TypeError):
+        raise ResightError(f"{command} printed no {number.what}: it has changed, so mend numbers.yaml.") from None
