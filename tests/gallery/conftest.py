@@ -21,13 +21,12 @@ def milvus(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFact
     pytest.importorskip("pymilvus", reason="pymilvus is not installed: pip install 'resight[cluster]'")
     assert request.config.cache is not None
     programs = request.config.cache.mkdir("milvus")
-    folder = tmp_path_factory.mktemp("milvus")
     with ExitStack() as stack:
         try:
-            address = stack.enter_context(milvus_server(folder, programs))
+            address = stack.enter_context(milvus_server(tmp_path_factory.mktemp("milvus"), programs))
         except (OSError, RuntimeError) as error:
             pytest.skip(f"the Milvus server does not start here: {error}")
-        collections = Collections(address, folder)
+        collections = Collections(address)
         stack.callback(collections.close)
         yield collections
 

@@ -127,7 +127,8 @@ def look(uri: Path, possible: list[State]) -> int:
         for approximate in (False, True):
             hits = gallery.search_many(Embeddings(POINTS), 1, approximate=approximate)
             themselves = {at for at, some in enumerate(hits) if some and some[0].record.id == IDS[at]}
-            assert themselves == found.keys(), "a search does not find what is there"
+            missed = found.keys() - themselves
+            assert len(missed) <= (len(found) // 20 if approximate else 0), f"a search misses {missed} {approximate}"
             assert {hit.record.id for some in hits for hit in some} <= set(ids), "a search finds what is not there"
         everything = b"\0".join(file.read_bytes() for file in sorted(uri.parent.iterdir()))
     for at in set(range(MOST)) - found.keys():

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import json
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -13,6 +14,7 @@ import pytest
 
 from milvus_server import Collections
 from resight import DataError, Gallery, ModelError
+from resight.cli.main import main
 from resight.gallery import copying
 from resight.gallery.record import Filter, Policy, Record
 from resight.gallery.store import Rows
@@ -114,3 +116,17 @@ def test_where_a_copy_cannot_go(new_uri: NewUri) -> None:
         Gallery.open(two, card(fingerprint="other"), policy=source.policy).close()
         with pytest.raises(ModelError, match=r"made-up"):
             copying.open_target(source, two)
+
+
+def test_the_command(new_uri: NewUri, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
+    one, two = new_uri(), new_uri()
+    filled(one, 6).close()
+    monkeypatch.setattr("sys.argv", ["resight", "gallery", "copy", one, two, "--json"])
+    with pytest.raises(SystemExit) as stop:
+        main()
+    assert stop.value.code == 0
+    told = json.loads(capsys.readouterr().out)
+    assert (told["records"], told["new"]) == (6, 6)
+    with Gallery.open(two) as target:
+        assert len(target) == 6
+        assert told["uri"] == target.uri

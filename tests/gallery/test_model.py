@@ -85,7 +85,7 @@ def act(gallery: Gallery, ids: list[str], action: tuple) -> None:  # type: ignor
             gallery.erase(before=time)
 
 
-@settings(max_examples=25, deadline=None, phases=[Phase.generate, Phase.shrink],
+@settings(max_examples=15, deadline=None, phases=[Phase.generate, Phase.shrink],
           suppress_health_check=[HealthCheck.function_scoped_fixture])  # fmt: skip
 @given(st.lists(ACTIONS, min_size=3, max_size=12))
 def test_any_sequence_of_actions(new_uri: NewUri, actions: list) -> None:  # type: ignore[type-arg]

@@ -19,8 +19,8 @@ from numpy.typing import NDArray
 from limits import files_no_larger_than
 from resight import DataError, Embeddings, Gallery
 from resight.errors import ResightError
-from resight.gallery import cache as caching
-from resight.gallery import finding, log, scan, sqlite
+from resight.gallery import cache_files as caching
+from resight.gallery import changes, log, scan, searching, sqlite
 from resight.gallery.record import Filter
 from seen import card, embeddings, vectors
 
@@ -152,7 +152,7 @@ def damaged(path: Path, how: str) -> None:
         columns.write_bytes(np.random.default_rng(0).bytes(9000))
     elif how == "another start of the machine, not flushed":
         data = bytearray(columns.read_bytes())
-        data[caching._HEADER.size - 37 : caching._HEADER.size] = b"\0" + b"0" * 36
+        data[caching.HEADER.size - 37 : caching.HEADER.size] = b"\0" + b"0" * 36
         columns.write_bytes(data)
         rows.write_bytes(bytes(rows.stat().st_size))
 
@@ -185,6 +185,19 @@ def test_a_cache_that_lies_is_found_out(tmp_path: Path) -> None:
         assert "1 rows" in problem
         assert gallery.check().problems == ()
         assert found(gallery) == before
+
+
+def test_a_cache_that_has_what_the_database_has_not(tmp_path: Path) -> None:
+    with Gallery.open(tmp_path / "seen", card()) as gallery:
+        ids = gallery.add(embeddings(20)).ids
+        gallery.erase(ids=ids[3:5])
+    columns = caching.paths(tmp_path / "seen.db")[0]
+    data = bytearray(columns.read_bytes())
+    data[4096 + 3 * 16 : 4096 + 4 * 16] = data[4096:4112]
+    columns.write_bytes(data)
+    with Gallery.open(tmp_path / "seen") as gallery:
+        assert set(found(gallery)) == {*ids[:3], *ids[5:]}
+        assert gallery.check().problems == ()
 
 
 def test_a_cache_of_a_past_that_is_no_more(tmp_path: Path) -> None:
@@ -237,7 +250,7 @@ def test_a_search_sees_one_state_whatever_others_do_meanwhile(tmp_path: Path, mo
     with Gallery.open(path, card()) as gallery, Gallery.open(path) as other:
         ids = list(gallery.add(embeddings(60), identities=[f"p{at % 6}" for at in range(60)], cameras="a").ids)
         query = vectors(1)[0]
-        monkeypatch.setattr(sqlite, "scan", scan_then_others)
+        monkeypatch.setattr(searching, "scan", scan_then_others)
         people = Filter(identities=("p1", "p2", "p3"))
         for where, do in (
             (Filter(), lambda near: other.erase(ids=near)),
@@ -270,11 +283,37 @@ def test_more_changes_than_a_search_asked_for(tmp_path: Path, monkeypatch: pytes
 
     with Gallery.open(tmp_path / "seen", card()) as gallery, Gallery.open(tmp_path / "seen") as other:
         ids = gallery.add(embeddings(300)).ids
-        monkeypatch.setattr(sqlite, "scan", scan_then_erase)
+        monkeypatch.setattr(searching, "scan", scan_then_erase)
         hits = gallery.search(vectors(1)[0], 3, Filter(unknown=True))
         assert asked[1] > asked[0]
         assert hits == other.search(vectors(1)[0], 3)
         assert len(gallery) == 300 - asked[0]
+
+
+def test_an_index_is_used_until_it_is_gone(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def indexes() -> list[Path]:
+        return [path for path in tmp_path.iterdir() if ".index-" in path.name]
+
+    query, asked = vectors(1, 16)[0], []
+    scanning = scan.scan
+    with Gallery.open(tmp_path / "seen", card(16)) as gallery, Gallery.open(tmp_path / "seen") as other:
+        gallery.add(embeddings(500, 16))
+        expected = gallery.search(query)
+        monkeypatch.setattr(searching, "scan", lambda *given: (asked.append(1), scanning(*given))[1])
+        gallery.index()
+        asked.clear()
+        assert gallery.search(query, approximate=True) == other.search(query, approximate=True) == expected
+        assert not asked
+        first = indexes()
+        other.index()  # takes the place of the first
+        assert len(indexes()) == 1 != first
+        more = gallery.add(Embeddings(query[None] * 2), cameras="new").ids
+        for one in (gallery, other):
+            assert {hit.record.id for hit in one.search(query, 2, approximate=True)} == {*more, expected[0].record.id}
+        indexes()[0].write_bytes(b"no index")
+        with Gallery.open(tmp_path / "seen") as third:
+            assert third.search(query, 9, approximate=True) == gallery.search(query, 9)
+        assert asked
 
 
 def test_the_shortlist_is_safe_against_rounding() -> None:
@@ -492,6 +531,7 @@ def test_another_program_that_reads_for_long(tmp_path: Path, monkeypatch: pytest
     path = tmp_path / "seen.db"
     with Gallery.open(path, card(64)) as gallery:
         ids = gallery.add(embeddings(20, 64)).ids
+        monkeypatch.setattr(sqlite, "PATIENCE", 0.1)
         with gallery.store._connections.alone() as db:  # type: ignore[attr-defined]
             db.execute("PRAGMA busy_timeout = 50")
         reader = sqlite3.connect(path, isolation_level=None)
@@ -560,11 +600,11 @@ def test_every_row_that_changed_is_looked_up(tmp_path: Path) -> None:
                     opened.write(data)
             assert set(found(reader)) == {*first[3:], *more}
             with reader.store._connections.reading() as db:  # type: ignore[attr-defined]
-                view = reader.store._cache.view(reader.store._source(db), 4096)  # type: ignore[attr-defined]
-                assert len(finding.touched(db, view)) == 12
+                view = reader.store._searcher.cache.view(changes.source(db, 8), 4096)  # type: ignore[attr-defined]
+                assert len(changes.touched(db, view)) == 12
 
 
-@pytest.mark.parametrize("kills", [12])
+@pytest.mark.parametrize("kills", [8])
 def test_killed_at_any_moment_it_keeps_what_it_acknowledged(tmp_path: Path, kills: int) -> None:
     script = Path(__file__).with_name("kill_and_reopen.py")
     done = subprocess.run([sys.executable, script, tmp_path, str(kills), "1"], capture_output=True, text=True)

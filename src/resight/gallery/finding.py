@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 
 from resight.gallery import reading
 from resight.gallery.cache import View
+from resight.gallery.changes import touched
 from resight.gallery.connections import Connections
 from resight.gallery.places import in_parts
 from resight.gallery.record import Filter, Record
@@ -72,6 +73,7 @@ def _among(column: NDArray[np.int32], wanted: NDArray[np.int64]) -> NDArray[np.b
     """Which entries, 0 or more, are among the wanted."""
     if len(wanted) == 1:
         return np.asarray(column == wanted[0])
+    column = column.copy()  # as it is now: others may be writing
     table = np.zeros(max(int(column.max(initial=0)), int(wanted.max(initial=0))) + 1, bool)
     table[wanted] = True
     return table[column]
@@ -87,23 +89,6 @@ def passes(record: Record, where: Filter) -> bool:
         and (where.after is None or (record.time is not None and record.time >= where.after))
         and (where.before is None or (record.time is not None and record.time < where.before))
     )
-
-
-def touched(db: sqlite3.Connection, view: View) -> list[int]:
-    """The slots, from 0, that changed after the view, ascending."""
-    old = db.execute("SELECT slot - 1 FROM changes WHERE change > ? AND slot <= ?", (view.change, view.slots))
-    new = db.execute("SELECT place - 1 FROM vectors WHERE place > ? ORDER BY place", (view.slots,))
-    return sorted([slot for (slot,) in old] + [slot for (slot,) in new])
-
-
-def behind(db: sqlite3.Connection, change: int, slots: int) -> int:
-    """How many slots are other than they were after a change, when there were so many."""
-    (count,) = db.execute(
-        "SELECT (SELECT count(*) FROM changes WHERE change > ? AND slot <= ?) + "
-        "(SELECT count(*) FROM vectors WHERE place > ?)",
-        (change, slots, slots),
-    ).fetchone()
-    return int(count)
 
 
 def find(
@@ -179,7 +164,11 @@ def _chosen(
 def _candidates(
     db: sqlite3.Connection, chosen: list[NDArray[np.int64]], changed: list[int], where: Filter, dim: int
 ) -> list[Candidates]:
-    """Records and vectors of the slots chosen for each query, and of changed ones that pass."""
+    """Records and vectors of the slots chosen for each query, and of changed ones that pass.
+
+    Raises:
+        KeyError: a slot that has not changed has no record, so that the view is wrong.
+    """
     slots = np.unique(np.concatenate([*chosen, np.array(changed, np.int64)])) + 1
     rows = in_parts(db, f"{reading.WITH_VECTORS} WHERE r.slot IN ({{}})", slots.tolist())
     there = {slot - 1: (reading.record(rest), np.frombuffer(content, "<f4")) for slot, content, *rest in rows}

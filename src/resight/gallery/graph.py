@@ -20,7 +20,7 @@ from resight.gallery.recall import NEIGHBOUR, beyond
 from resight.gallery.scan import Mask, Nearest, faiss, merged, scan
 
 _LINKS, _CARE = 32, 80  # neighbours of a node, and how many are looked at to choose them
-_LOOKS = (16, 24, 32, 48, 64, 96, 128, 192, 256)  # nodes that a search keeps in view: as few as will do
+_LOOKS = (32, 48, 64, 96, 128, 192, 256)  # nodes that a search keeps in view: as few as will do
 _RECALL = 0.99  # of the nearest 10, that will do
 _PROBES = 200
 _SHARE = 0.1  # of the slots must pass a filter, or to look at each that does is faster
@@ -119,13 +119,14 @@ class Graph:
         share = 1.0 if mask is None else np.count_nonzero(mask) / max(len(mask), 1)
         if share < _SHARE:
             return scan(queries, rows, k, self._metric, mask)
-        others = np.concatenate([changed, np.arange(self.slots, len(rows))])
-        if mask is not None:
-            others = others[mask[others]]
         parts = [self._by_links(queries, k, mask, changed, share)]
+        others = changed if mask is None else changed[mask[changed]]
         if len(others):
             apart = scan(queries, rows[others], k, self._metric, None)
             parts.append(Nearest(apart.rough, np.where(apart.rows >= 0, others[apart.rows], -1)))
+        if len(rows) > self.slots:
+            new = scan(queries, rows[self.slots :], k, self._metric, None if mask is None else mask[self.slots :])
+            parts.append(Nearest(new.rough, np.where(new.rows >= 0, new.rows + self.slots, -1)))
         found = merged(parts, len(queries), k)
         return scan(queries, rows, k, self._metric, mask) if (found.rows < 0).any() else found  # it went astray
 

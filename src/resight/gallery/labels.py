@@ -50,7 +50,7 @@ class Labels:
                 raise DataError(
                     f"There are {len(value)} {name} for {count} pictures: pass one for each, or one for all."
                 )
-        if not isinstance(self.basis, str):
+        if not isinstance(self.basis, str) or "\0" in self.basis:
             raise DataError(f"The basis is {self.basis!r}: pass text.")
         moment(self.expires, "expires")
 
@@ -64,6 +64,8 @@ class Labels:
         time = moment(self._one("times", at), f"The time of picture {at}")
         identity = self._one("identities", at)
         box = _box(self._one("boxes", at), at)
+        if self.sources is not None:
+            source = str(self.sources[at]).replace("\0", "")
         expires = moment(self.expires, "expires")
         if expires is None and policy.keep_days is not None:
             expires = (now if time is None else time) + policy.keep_days * DAY
@@ -72,7 +74,7 @@ class Labels:
             identity=None if identity is None else person_name(identity),
             camera=camera,
             time=time,
-            source=str(self.sources[at]) if self.sources is not None else source,
+            source=source,
             box=box,
             basis=self.basis,
             expires=expires,

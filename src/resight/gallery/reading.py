@@ -25,7 +25,7 @@ GRAIN = 32  # bytes to which texts are filled up
 def record(row: Sequence[Any]) -> Record:
     """A record from a row of :data:`RECORDS`."""
     id, name, camera, time, text, left, top, right, bottom, expires, added = row
-    source, basis = json.loads(text) if text else ("", "")
+    source, _, basis = text.decode("utf-8", "surrogateescape").partition("\0") if text else ("", "", "")
     box = None if left is None else (left, top, right, bottom)
     identity = None if name is None else name.decode()
     return Record(id.hex(), identity, camera, time, source, box, basis, expires, added)
@@ -35,7 +35,7 @@ def text_of(one: Record) -> bytes | None:
     """The texts of a record as they are stored; None where there are none."""
     if not (one.source or one.basis):
         return None
-    return json.dumps([one.source, one.basis], separators=(",", ":")).encode()
+    return f"{one.source}\0{one.basis}".encode("utf-8", "surrogateescape")
 
 
 def key_of(id: str) -> bytes:

@@ -9,16 +9,9 @@ What the methods do is told of in :class:`resight.gallery.store.Store`.
 
 from __future__ import annotations
 
-import json
-import os
 import sqlite3
-import threading
 import time as clock
-import uuid
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager, suppress
-from dataclasses import asdict
-from functools import partial
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -26,25 +19,22 @@ import numpy as np
 from numpy.typing import NDArray
 
 from resight.errors import DataError, ResightError
-from resight.gallery import finding, log, reading
-from resight.gallery.cache import COLUMNS, Cache, Changed, Header, Source, View, paths
+from resight.gallery import log, reading
+from resight.gallery.cache_files import paths
+from resight.gallery.changes import touch
 from resight.gallery.connections import Connections
-from resight.gallery.graph import Graph, build
+from resight.gallery.events import EVENTS, event_of, note
 from resight.gallery.people import People, everyone
 from resight.gallery.places import Places, in_parts
-from resight.gallery.record import Event, Filter, Person, Policy, Record, Stats
-from resight.gallery.scan import Mask, Nearest, scan
-from resight.gallery.schema import FORMAT, MARK, TABLES, connect, page_size, told
+from resight.gallery.record import Event, Filter, Person, Record, Stats
+from resight.gallery.schema import told
+from resight.gallery.searching import Searcher
+from resight.gallery.sqlite_file import about_in, check_format, create, keep, path_of
 from resight.gallery.store import About, Candidates, Rows, not_there
-from resight.models.card import parse_card
 
-_READ = 1024  # vectors at a time
-_BEHIND = 4096  # slots by which a cache that cannot be written may be behind
-_QUERIES = 256  # queries at a time
 _THUMBNAIL_GRAIN = 512
 _SOON = 7 * 86400.0
-
-Links = tuple[Graph, NDArray[np.int64]]  # the approximate index, and its slots that have changed since
+PATIENCE = 30.0  # seconds for those that read while bytes are to go
 
 
 def open_store(uri: str, new: About | None, *, read_only: bool, actor: str) -> SqliteStore:
@@ -56,63 +46,8 @@ def open_store(uri: str, new: About | None, *, read_only: bool, actor: str) -> S
                 raise DataError(f"There is no gallery at {path}: check the path, or pass a model to make one.")
             if read_only:
                 raise DataError(f"There is no gallery at {path}, and read_only makes none: check the path.")
-            _create(path, new, actor)
+            create(path, new, actor)
         return SqliteStore(path, read_only=read_only)
-
-
-def path_of(uri: str) -> Path:
-    """``"seen"``, ``"seen.db"`` and ``"sqlite:///seen.db"`` as the path of the file."""
-    if uri.startswith("sqlite://"):
-        if not uri.startswith("sqlite:///") or len(uri) == len("sqlite:///"):
-            raise DataError(f"{uri} names no file: write sqlite:///PATH, or sqlite:////PATH from the root.")
-        path = Path(uri.removeprefix("sqlite:///"))
-    else:
-        path = Path(uri)
-    if path.suffix not in (".db", ".sqlite"):
-        path = path.with_name(f"{path.name}.db") if path.name else path
-    if path.is_dir():
-        raise DataError(f"{path} is a folder: name the file of a gallery.")
-    return path
-
-
-def _create(path: Path, about: About, actor: str) -> None:
-    """Make the file under another name first, so that there is never a part of it."""
-    draft = path.with_name(f".{path.name}.{uuid.uuid4().hex}")
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        db = connect(draft, read_only=False, page=page_size(4 * about.card.dim))
-        try:
-            db.executescript(f"BEGIN; {TABLES} PRAGMA application_id = {MARK}; PRAGMA user_version = {FORMAT};")
-            db.execute("INSERT INTO state VALUES (1, 1, 0)")
-            db.execute("INSERT INTO meta VALUES ('uuid', ?)", (uuid.uuid4().hex,))
-            _keep(db, about)
-            _note(db, actor, "create", {"model": about.card.fingerprint, "dim": about.card.dim})
-            db.execute("COMMIT")
-        finally:
-            db.close()
-        try:
-            os.link(draft, path)
-        except FileExistsError:
-            pass  # somebody else was first, and theirs stays
-        except OSError:  # a file system without links
-            draft.rename(path)
-        _sync(path.parent)
-    except OSError as error:
-        raise ResightError(
-            f"{path} cannot be made ({error.strerror or error}): free some space or choose another place."
-        ) from None
-    finally:
-        for end in ("", "-wal", "-shm"):
-            Path(f"{draft}{end}").unlink(missing_ok=True)
-
-
-def _sync(folder: Path) -> None:
-    """Have the names of a folder's files on the disk."""
-    file = os.open(folder, os.O_RDONLY)
-    try:
-        os.fsync(file)
-    finally:
-        os.close(file)
 
 
 class SqliteStore:
@@ -124,21 +59,20 @@ class SqliteStore:
         self._connections = Connections(path, read_only=read_only)
         try:
             with self._connections.reading() as db:
-                _check_format(db, path)
+                check_format(db, path)
                 meta = dict(db.execute("SELECT key, value FROM meta"))
                 (unfinished,) = db.execute("SELECT wipe FROM state").fetchone()
-            self.about = _about(meta, path)
-            self._dim, self._metric = self.about.card.dim, self.about.card.metric
+            self.about = about_in(meta, path)
+            self._dim = self.about.card.dim
             self._people = People(meta["uuid"])
             self._places = {
                 "vectors": Places("vectors", 4 * self._dim),
                 "thumbnails": Places("thumbnails", _THUMBNAIL_GRAIN),
                 "texts": Places("texts", reading.GRAIN),
             }
-            self._cache = Cache(path, meta["uuid"], self._dim, unit=self._metric == "cosine", writable=not read_only)
-            self._opened: tuple[str, Graph] | None = None
-            self._linked: tuple[int, Links | None] = (0, None)  # as of which change
-            self._opening = threading.Lock()
+            self._searcher = Searcher(
+                path, self._connections, meta["uuid"], self._people.names, self._dim, self.about.card.metric
+            )
             if unfinished and not read_only:
                 self._wipe()
         except BaseException:
@@ -147,7 +81,7 @@ class SqliteStore:
 
     def keep(self, about: About) -> None:
         with self._connections.writing() as db:
-            _keep(db, about)
+            keep(db, about)
         self.about = about
 
     def add(self, rows: Rows, actor: str) -> NDArray[np.bool_]:
@@ -158,9 +92,9 @@ class SqliteStore:
             which = np.flatnonzero(new).tolist()
             if which:
                 self._insert(db, rows, which)
-                _note(db, actor, "add", {"records": len(which)})
+                note(db, actor, "add", {"records": len(which)})
         if which:
-            self._follow()
+            self._searcher.follow()
         return new
 
     def _insert(self, db: sqlite3.Connection, rows: Rows, which: list[int]) -> None:
@@ -189,50 +123,13 @@ class SqliteStore:
                 for slot, record, text, thumbnail in zip(slots, records, texts, thumbnails, strict=True)
             ],
         )
-        _touch(db, [slot for slot, again in zip(slots, used, strict=True) if again])
+        touch(db, [slot for slot, again in zip(slots, used, strict=True) if again])
 
     def near(self, queries: NDArray[np.float32], k: int, where: Filter, approximate: bool) -> list[Candidates]:
-        found: list[Candidates] = []
-        for start in range(0, len(queries), _QUERIES):
-            found += self._near(queries[start : start + _QUERIES], k, where, approximate)
-        return found
+        return self._searcher.near(queries, k, where, approximate)
 
-    def _near(self, queries: NDArray[np.float32], k: int, where: Filter, approximate: bool) -> list[Candidates]:
-        if self._metric == "cosine":
-            wide = queries.astype(np.float64)
-            queries = (wide / np.sqrt(np.vecdot(wide, wide))[:, None]).astype(np.float32)
-        view = self._cache.peek() if where == Filter() else None
-        if view is not None and (not approximate or self._linked[0] == view.change):  # as is most often so
-            most = _BEHIND if self._read_only and not self._cache.in_memory else 0
-            links = self._linked[1] if approximate else None
-            found = self._find(view, view.live, links, queries, k, where, most)
-            if found is not None:
-                return found
-        with self._viewing() as (db, view):
-            mask = finding.mask_of(view, where, finding.codes(db, self._people.names, where))
-            links = self._graph(db, view) if approximate else None
-            self._linked = (view.change, links) if approximate else self._linked
-        found = self._find(view, mask, links, queries, k, where, None)
-        assert found is not None
-        return found
-
-    def _find(
-        self,
-        view: View,
-        mask: Mask | None,
-        links: Links | None,
-        queries: NDArray[np.float32],
-        k: int,
-        where: Filter,
-        most: int | None,
-    ) -> list[Candidates] | None:
-        def nearest(wanted: int) -> Nearest:
-            if links is None:
-                return scan(queries, view.rows, wanted, self._metric, mask)
-            return links[0].search(queries, view.rows, wanted, mask, links[1])
-
-        exact = links is None
-        return finding.find(self._connections, view, nearest, queries, k, where, self._metric, exact=exact, most=most)
+    def index(self) -> int:
+        return self._searcher.index()
 
     def get(self, ids: Sequence[str]) -> list[Record | None]:
         with self._connections.reading() as db:
@@ -285,31 +182,31 @@ class SqliteStore:
     def enrol(self, name: str, ids: Sequence[str], actor: str) -> None:
         with self._connections.writing() as db:
             number, slots = self._people.enrol(db, name, ids)
-            _touch(db, slots)
-            _note(db, actor, "enrol", {"identity": number, "records": len(slots)})
-        self._follow()
+            touch(db, slots)
+            note(db, actor, "enrol", {"identity": number, "records": len(slots)})
+        self._searcher.follow()
 
     def merge(self, into: str, others: Sequence[str], actor: str) -> int:
         with self._connections.writing() as db:
             number, gone, slots = self._people.merge(db, into, others)
-            _touch(db, slots)
-            _note(db, actor, "merge", {"identity": number, "others": gone, "records": len(slots)})
-        self._follow()
+            touch(db, slots)
+            note(db, actor, "merge", {"identity": number, "others": gone, "records": len(slots)})
+        self._searcher.follow()
         return len(slots)
 
     def split(self, name: str, ids: Sequence[str], new_name: str | None, actor: str) -> None:
         with self._connections.writing() as db:
             number, new, slots = self._people.split(db, name, ids, new_name)
-            _touch(db, slots)
-            _note(db, actor, "split", {"identity": number, "new": new, "records": len(slots)})
-        self._follow()
+            touch(db, slots)
+            note(db, actor, "split", {"identity": number, "new": new, "records": len(slots)})
+        self._searcher.follow()
 
     def rename(self, name: str, new_name: str, actor: str) -> None:
         with self._connections.writing() as db:
             number, slots = self._people.rename(db, name, new_name)
-            _touch(db, slots)
-            _note(db, actor, "rename", {"identity": number})
-        self._follow()
+            touch(db, slots)
+            note(db, actor, "rename", {"identity": number})
+        self._searcher.follow()
 
     def erase(
         self,
@@ -357,14 +254,14 @@ class SqliteStore:
         ):
             self._places[kind].wipe(db, places)
         names = self._people.forget(db, {owner for _, owner, _, _ in rows if owner is not None})
-        _touch(db, slots)
+        touch(db, slots)
         db.execute("UPDATE state SET wipe = 1")
         details |= {"records": len(slots), "names": names}
-        _note(db, actor, action, details)
+        note(db, actor, action, details)
 
     def note(self, actor: str, action: str, details: Mapping[str, Any]) -> None:
         with self._connections.writing() as db:
-            _note(db, actor, action, details)
+            note(db, actor, action, details)
 
     def number(self, identity: str) -> int:
         with self._connections.reading() as db:
@@ -373,7 +270,8 @@ class SqliteStore:
     def log(self, after: int, limit: int) -> list[Event]:
         with self._connections.reading() as db:
             return [
-                _event(row) for row in db.execute(f"{_EVENTS} WHERE number > ? ORDER BY number LIMIT ?", (after, limit))
+                event_of(row)
+                for row in db.execute(f"{EVENTS} WHERE number > ? ORDER BY number LIMIT ?", (after, limit))
             ]
 
     def stats(self, now: float) -> Stats:
@@ -399,49 +297,13 @@ class SqliteStore:
             bytes={
                 "database": _bytes(self.path, Path(f"{self.path}-wal")),
                 "cache": _bytes(*paths(self.path)),
-                "index": _bytes(*self._indexes()),
+                "index": _bytes(*self._searcher.indexes()),
             },
             engine="sqlite",
             model=self.about.card.fingerprint,
             dim=self._dim,
-            metric=self._metric,
+            metric=self.about.card.metric,
         )
-
-    def index(self) -> int:
-        with self._connections.alone(), self._viewing() as (_, view):
-            pass  # refused at once if it may not be written
-        if not view.slots:
-            return 0
-        name = f"{self.path.name}.index-{uuid.uuid4().hex}"
-        look = build(view.rows, view.live, self._metric, self.path.with_name(name))
-        with self._connections.writing() as db:
-            known = json.dumps({"name": name, "change": view.change, "look": look})
-            db.execute("INSERT OR REPLACE INTO meta VALUES ('index', ?)", (known,))
-            _touch(db, [])
-        for file in self._indexes():
-            if file.name != name:
-                file.unlink(missing_ok=True)
-        return view.slots if view.live is None else int(view.live.sum())
-
-    def _indexes(self) -> list[Path]:
-        return [file for file in self.path.parent.iterdir() if file.name.startswith(f"{self.path.name}.index-")]
-
-    def _graph(self, db: sqlite3.Connection, view: View) -> Links | None:
-        """The approximate index, and its slots that have changed since; None where there is none that can be used."""
-        row = db.execute("SELECT value FROM meta WHERE key = 'index'").fetchone()
-        if row is None:
-            return None
-        known = json.loads(row[0])
-        with self._opening:
-            if self._opened is None or self._opened[0] != known["name"]:
-                try:
-                    file = self.path.with_name(known["name"])
-                    self._opened = known["name"], Graph(file, view.rows, self._metric, known["look"])
-                except DataError:
-                    return None
-            graph = self._opened[1]
-        rows = db.execute("SELECT slot - 1 FROM changes WHERE change > ? AND slot <= ?", (known["change"], graph.slots))
-        return graph, np.array([slot for (slot,) in rows], np.int64)
 
     def check(self) -> list[str]:
         found = []
@@ -460,121 +322,41 @@ class SqliteStore:
                 if left:
                     found.append(f"{self.path} has {left} erased {kind} that are not zeros: erase them again.")
             try:
-                log.verify(_event(row) for row in db.execute(f"{_EVENTS} ORDER BY number"))
+                log.verify(event_of(row) for row in db.execute(f"{EVENTS} ORDER BY number"))
             except DataError as error:
                 found.append(str(error))
-            source = self._source(db)
-            wrong = self._cache.differing(source)
+            wrong = self._searcher.check(db)
         if wrong:
             found.append(f"The cache of {self.path} was wrong in {wrong} rows: it has been made anew.")
-            self._cache.forget()
-            self._follow()
+            self._searcher.cache.forget()
+            self._searcher.follow()
         return found
 
     def close(self) -> None:
-        with suppress(OSError):
-            self._cache.flush()
-        self._cache.close()
-        self._opened, self._linked = None, (0, None)
+        self._searcher.close()
         self._connections.close()
-
-    @contextmanager
-    def _viewing(self) -> Iterator[tuple[sqlite3.Connection, View]]:
-        """A state of the database, and the cache brought to it."""
-        seen: Header | None = None
-        while True:
-            with self._connections.reading() as db:
-                found = self._cache.view(self._source(db), _BEHIND, seen)
-                if isinstance(found, View):
-                    yield db, found
-                    return
-            seen = found
-
-    def _source(self, db: sqlite3.Connection) -> Source:
-        """The state that a transaction sees, for the cache."""
-        change, slots, event = db.execute(
-            "SELECT (SELECT change FROM state), (SELECT coalesce(max(place), 0) FROM vectors), "
-            "(SELECT max(number) FROM events)"
-        ).fetchone()
-
-        def digest(event: int) -> bytes:
-            row = db.execute("SELECT digest FROM events WHERE number = ?", (event,)).fetchone()
-            return bytes.fromhex(row[0]) if row else b""
-
-        return Source(
-            change,
-            slots,
-            event,
-            digest(event),
-            lambda event, known: digest(event) == known,
-            partial(_since, db, self._dim),
-            partial(finding.behind, db),
-        )
-
-    def _follow(self) -> None:
-        """Bring the cache to where the database is; what is written is written, whether or not this works."""
-        with suppress(ResightError, sqlite3.Error), self._viewing():
-            pass
 
     def _wipe(self) -> None:
         """Have what was erased gone from all files: from the cache's, and from the log of writes that SQLite keeps."""
-        self._follow()
+        self._searcher.catch_up()
         try:
-            self._cache.flush()
+            self._searcher.cache.flush()
         except OSError as error:
             raise ResightError(
                 f"The records are erased, but their vectors are still in {error.filename}, which cannot be written "
                 f"({error.strerror}): delete that file, which is made anew, and open the gallery again."
             ) from None
         with self._connections.alone() as db:
-            busy, *_ = db.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()
-            if busy:
-                raise ResightError(
-                    f"The records are erased, but another program reads {self.path} and so their bytes are still in "
-                    f"{self.path}-wal: close that program, and open the gallery again to finish."
-                )
+            give_up = clock.monotonic() + PATIENCE
+            while db.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()[0]:  # busy
+                if clock.monotonic() > give_up:
+                    raise ResightError(
+                        f"The records are erased, but another program reads {self.path} and so their bytes are still "
+                        f"in {self.path}-wal: close that program, and open the gallery again to finish."
+                    )
+                clock.sleep(0.01)
         with self._connections.writing() as db:
             db.execute("UPDATE state SET wipe = 0")
-
-
-def _since(db: sqlite3.Connection, dim: int, change: int, slots: int) -> Iterator[Changed]:
-    """What has changed after a change, of which so many slots are known."""
-    columns = "v.place, v.content, coalesce(r.camera, 0), coalesce(r.identity, 0), r.time"
-    for statement, values in (
-        ("FROM changes h JOIN vectors v ON v.place = h.slot", (change, slots)),
-        ("FROM vectors v", (slots,)),
-    ):
-        which = "h.change > ? AND h.slot <= ?" if len(values) == 2 else "v.place > ?"
-        cursor = db.execute(
-            f"SELECT {columns} {statement} LEFT JOIN records r ON r.slot = v.place WHERE {which} ORDER BY v.place",
-            values,
-        )
-        while rows := cursor.fetchmany(_READ):
-            known = np.zeros(len(rows), COLUMNS)
-            for at, name in ((2, "camera"), (3, "identity"), (4, "time")):
-                known[name] = np.array([row[at] for row in rows], known.dtype[name])
-            places = np.array([row[0] for row in rows], np.int64)
-            vectors = np.frombuffer(b"".join(row[1] for row in rows), "<f4").reshape(len(rows), dim)
-            yield Changed(places - 1, known, vectors)
-
-
-def _check_format(db: sqlite3.Connection, path: Path) -> None:
-    (mark,), (version,) = (db.execute(f"PRAGMA {name}").fetchone() for name in ("application_id", "user_version"))
-    if mark != MARK:
-        raise DataError(f"{path} is a database, but no gallery: check the path.")
-    if version != FORMAT:
-        raise DataError(
-            f"{path} is a gallery of format {version}, but {FORMAT} is known here: install a newer resight."
-        )
-
-
-def _about(meta: Mapping[str, str], path: Path) -> About:
-    return About(parse_card(meta["card"], f"the card in {path}"), meta["model"], Policy(**json.loads(meta["policy"])))
-
-
-def _keep(db: sqlite3.Connection, about: About) -> None:
-    known = {"card": about.card.model_dump_json(), "model": about.model, "policy": json.dumps(asdict(about.policy))}
-    db.executemany("INSERT OR REPLACE INTO meta VALUES (?, ?)", known.items())
 
 
 def _cameras(db: sqlite3.Connection, names: set[str]) -> dict[str, int]:
@@ -593,28 +375,6 @@ def _placed(
     there = [content for content in contents if content is not None]
     places = iter(table.put(db, there)[0])
     return [(None, None) if content is None else (next(places), len(content)) for content in contents]
-
-
-def _touch(db: sqlite3.Connection, slots: Iterable[int]) -> None:
-    """Begin a new change, in which so many slots are other than they were."""
-    db.execute("UPDATE state SET change = change + 1")
-    (change,) = db.execute("SELECT change FROM state").fetchone()
-    db.executemany("INSERT OR REPLACE INTO changes VALUES (?, ?)", [(slot, change) for slot in slots])
-
-
-_EVENTS = "SELECT number, time, actor, action, details, digest FROM events"
-
-
-def _event(row: Sequence[Any]) -> Event:
-    number, time, actor, action, details, digest = row
-    return Event(number, time, actor, action, json.loads(details), digest)
-
-
-def _note(db: sqlite3.Connection, actor: str, action: str, details: Mapping[str, Any]) -> None:
-    last = db.execute(f"{_EVENTS} ORDER BY number DESC LIMIT 1").fetchone()
-    new = log.event(_event(last) if last else None, clock.time(), actor, action, details)
-    row = (new.number, new.time, new.actor, new.action, json.dumps(new.details), new.digest)
-    db.execute("INSERT INTO events VALUES (?, ?, ?, ?, ?, ?)", row)
 
 
 def _bytes(*files: Path) -> int:
