@@ -10,7 +10,7 @@ demo: $(VENV)/installed
 	$(BIN)/resight demo
 
 test: $(VENV)/installed-dev
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest -n auto --maxprocesses 4
 
 lint: $(VENV)/installed-dev
 	$(BIN)/ruff check .

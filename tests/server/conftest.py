@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import asyncio
 import io
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Coroutine, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from functools import lru_cache
 from pathlib import Path
+from typing import TypeVar
 
 import numpy as np
 import pytest
@@ -29,6 +32,7 @@ from resight.server.settings import Settings
 
 HEIGHT, WIDTH = 8, 4
 Serve = Callable[..., TestClient]
+Result = TypeVar("Result")
 
 
 def noise(seed: int = 0, height: int = HEIGHT, width: int = WIDTH) -> NDArray[np.uint8]:
@@ -97,6 +101,12 @@ def keyed(serve: Serve, tmp_path: Path) -> tuple[TestClient, dict[str, str]]:
     secrets = {name: new_key(file, name, [name]) for name in ("read", "write", "erase")}
     secrets["all"] = new_key(file, "all", ["read", "write", "erase"])
     return serve(keys=read_keys(file), rate=0), secrets
+
+
+def apart(task: Coroutine[object, object, Result]) -> Result:
+    """What an asynchronous function gives, run in a thread: the main one may have a browser's loop running."""
+    with ThreadPoolExecutor(1) as thread:
+        return thread.submit(asyncio.run, task).result()
 
 
 def put(client: TestClient, seed: int = 0, **fields: object) -> str:

@@ -16,7 +16,7 @@ from starlette.testclient import TestClient
 from resight.server.limits import BURST, REMEMBERED, Body, Rate
 from resight.server.refusals import Refused
 
-from .conftest import Serve, png
+from .conftest import Serve, apart, png
 
 
 def test_the_rate_is_that_of_a_bucket_that_fills() -> None:
@@ -101,7 +101,7 @@ def test_the_rest_of_a_long_body_is_not_read() -> None:
         with pytest.raises(Refused, match="longer than"):
             Body({"headers": [(b"content-length", b"1001")]}, receive, 1000, 10)
 
-    asyncio.run(check())
+    apart(check())
 
 
 def test_a_body_that_does_not_come_is_not_waited_for() -> None:
@@ -114,7 +114,7 @@ def test_a_body_that_does_not_come_is_not_waited_for() -> None:
             await Body({"headers": []}, receive, 1000, 0.01)()
         assert refused.value.status_code == 408
 
-    asyncio.run(check())
+    apart(check())
 
 
 def test_more_requests_than_the_queue_are_told_to_come_back(serve: Serve, monkeypatch: pytest.MonkeyPatch) -> None:

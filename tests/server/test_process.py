@@ -20,7 +20,7 @@ import resight
 from resight.gallery.gallery import Gallery
 from resight.server.run import listen
 
-from .conftest import png
+from .conftest import apart, png
 
 Start = Callable[..., tuple["subprocess.Popen[str]", str]]
 
@@ -136,7 +136,7 @@ def test_answers_do_not_wait_for_the_kernel() -> None:
                 writer.close()
                 return await asyncio.wait_for(found, 10)
 
-    assert asyncio.run(accepted()) == 1
+    assert apart(accepted()) == 1
 
 
 def test_what_cannot_be_served_is_one_sentence(tmp_path: Path, model: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -5,8 +5,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import torch
 
+import resight
 from conftest import TinyMarket
+from resight.models.load import Model
 from resight.training import recipe as recipes
 from resight.training.recipe import Recipe
 
@@ -32,6 +35,19 @@ def tiny_recipe(tiny_market: TinyMarket) -> TinyRecipe:
         return recipes.parse(content | changes)
 
     return make
+
+
+@pytest.fixture
+def two_teachers(tmp_path: Path) -> tuple[str, str]:
+    """Two random networks of different input sizes in files, marked as trained."""
+    files = []
+    for seed, (height, width) in enumerate([(32, 16), (16, 16)]):
+        torch.manual_seed(seed)
+        made = resight.load("osnet_x0_25", height=height, width=width)
+        file = tmp_path / f"teacher{seed}.safetensors"
+        Model(made.network, made.card.model_copy(update={"trained_on": "a test"})).save(file)
+        files.append(str(file))
+    return files[0], files[1]
 
 
 def weights_of(folder: Path) -> bytes:

@@ -24,22 +24,7 @@ from resight.training.teachers import Teachers
 
 from .conftest import TinyRecipe, weights_of
 from .test_losses import points, slope
-from .test_processes import in_processes
 from .test_resume import Interrupted, interrupt_after
-
-
-@pytest.fixture
-def two_teachers(tmp_path: Path) -> tuple[str, str]:
-    """Two random networks of different input sizes in files, marked as trained."""
-    files = []
-    for seed, (height, width) in enumerate([(32, 16), (16, 16)]):
-        torch.manual_seed(seed)
-        made = resight.load("osnet_x0_25", height=height, width=width)
-        file = tmp_path / f"teacher{seed}.safetensors"
-        Model(made.network, made.card.model_copy(update={"trained_on": "a test"})).save(file)
-        files.append(str(file))
-    return files[0], files[1]
-
 
 DISTIL: dict[str, Any] = {"losses": [{"name": "cross_entropy"}, {"name": "distillation", "weight": 2.0}]}
 
@@ -235,35 +220,3 @@ def test_distillation_brings_the_student_nearer_to_its_teacher(
     )
     history = run(recipe, tmp_path / "run")["history"]
     assert history[-1]["distillation"] < 0.7 * history[0]["distillation"]
-
-
-def test_two_processes_compare_the_whole_batch(
-    tiny_recipe: TinyRecipe, two_teachers: tuple[str, str], tmp_path: Path
-) -> None:
-    """One plain step: had each process compared its own half alone, the loss and the step would be others."""
-    torch.manual_seed(0)
-    start = tmp_path / "start.safetensors"
-    resight.load("osnet_x0_25", height=32, width=16).save(start)
-    recipe = tiny_recipe(
-        model={"name": "osnet_x0_25", "weights": str(start)},
-        teachers=list(two_teachers),
-        losses=[{"name": "distillation", "temperature": 0.02}],
-        sampler={"batch_size": 24, "images_per_identity": 4},
-        phases=[{"epochs": 1, "optimizer": "sgd", "lr": 1e-6, "momentum": 0.0}],
-    )
-    (tmp_path / "recipe.yaml").write_text(recipe.yaml())
-    done = in_processes(2, tmp_path / "recipe.yaml", tmp_path / "two")
-    assert done.returncode == 0, done.stderr[-3000:]
-    one = run(recipe, tmp_path / "one")
-    two = json.loads((tmp_path / "two" / "metrics.json").read_text())
-    assert two["history"][0]["distillation"] == pytest.approx(one["history"][0]["distillation"], rel=1e-3)
-    before = resight.load(start).network.state_dict()
-    first, second = (
-        torch.load(tmp_path / name / "checkpoint.pt", weights_only=True)["network"] for name in ("one", "two")
-    )
-    keys = [key for key in before if key.startswith(("conv", "fc")) and "running" not in key and "num" not in key]
-    moved, apart = (
-        torch.cat([(a[key].double() - b[key].double()).flatten() for key in keys]).norm()
-        for a, b in ((first, before), (first, second))
-    )
-    assert moved > 0 and apart < 0.05 * moved

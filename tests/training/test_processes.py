@@ -31,8 +31,8 @@ def in_processes(count: int, recipe: Path, output: Path, *more: str) -> subproce
     )
 
 
-def test_two_processes_equal_one(tiny_recipe: TinyRecipe, tmp_path: Path) -> None:
-    """Both losses, a batch-normalised neck, a frozen phase, an average, an evaluation.
+def test_two_processes_equal_one(tiny_recipe: TinyRecipe, two_teachers: tuple[str, str], tmp_path: Path) -> None:
+    """The losses that mine whole batches, a batch-normalised neck, a frozen phase, an average, an evaluation.
 
     What is compared is how far the weights moved, in one plain step of each phase: a random network this deep makes
     1e-4 of a rounding error in the first step and far more in the next, while a loss or a statistic of half the
@@ -48,7 +48,12 @@ def test_two_processes_equal_one(tiny_recipe: TinyRecipe, tmp_path: Path) -> Non
             {"epochs": 1, "optimizer": "sgd", "lr": 1e-6, "momentum": 0.0},
         ],
         sampler={"batch_size": 24, "images_per_identity": 4},
-        losses=[{"name": "cross_entropy", "smoothing": 0.1}, {"name": "triplet", "margin": None}],
+        losses=[
+            {"name": "cross_entropy", "smoothing": 0.1},
+            {"name": "triplet", "margin": None},
+            {"name": "distillation", "weight": 5.0, "temperature": 0.02},
+        ],
+        teachers=list(two_teachers),
         averaging={"decay": 0.5},
         evaluation={"every": 1},
     )
@@ -59,7 +64,7 @@ def test_two_processes_equal_one(tiny_recipe: TinyRecipe, tmp_path: Path) -> Non
     two = json.loads((tmp_path / "two" / "metrics.json").read_text())
     assert len(one["history"]) == len(two["history"]) == 2
     for mine, theirs in zip(one["history"], two["history"], strict=True):
-        for name in ("loss", "cross_entropy", "triplet", "lr"):
+        for name in ("loss", "cross_entropy", "triplet", "distillation", "lr"):
             assert theirs[name] == pytest.approx(mine[name], rel=1e-3), name
     first, second = (
         torch.load(tmp_path / name / "checkpoint.pt", weights_only=True)["network"] for name in ("one", "two")
