@@ -4,13 +4,22 @@ VENV ?= .venv
 BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt
 
-.PHONY: demo test lint clean
+.PHONY: demo test test-keeping test-rest lint clean
 
 demo: $(VENV)/installed
 	$(BIN)/resight demo
 
+# Two processes side by side, for time: what keeps and serves, which has servers and browsers, and all the rest.
+KEEPING := tests/gallery tests/server tests/watch tests/cli
+
 test: $(VENV)/installed-dev
-	$(BIN)/python -m pytest -n auto --maxprocesses 4
+	$(MAKE) --no-print-directory --jobs 2 --output-sync test-keeping test-rest
+
+test-keeping: $(VENV)/installed-dev
+	$(BIN)/python -m pytest $(KEEPING)
+
+test-rest: $(VENV)/installed-dev
+	$(BIN)/python -m pytest $(addprefix --ignore=,$(KEEPING))
 
 lint: $(VENV)/installed-dev
 	$(BIN)/ruff check .

@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 import cv2
 import numpy as np
@@ -15,19 +14,6 @@ os.environ.setdefault("OMP_NUM_THREADS", "1")  # before torch is imported; the n
 
 SHARED = Path(__file__).parents[2] / "shared"
 TinyMarket = Callable[..., Path]
-
-
-@pytest.hookimpl(optionalhook=True)
-def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Any:
-    """In several processes the tests of a file stay together, and those of the galleries, which share one server."""
-    from xdist.scheduler import LoadFileScheduling
-
-    class TogetherScheduling(LoadFileScheduling):  # type: ignore[misc]
-        def _split_scope(self, nodeid: str) -> str:
-            gallery = "tests/gallery"
-            return gallery if nodeid.startswith(gallery) else str(super()._split_scope(nodeid))
-
-    return TogetherScheduling(config, log)
 
 
 @pytest.fixture(scope="session")
