@@ -129,7 +129,7 @@ def test_a_sheet_of_embeddings_alone_has_gaps(seen: Shell) -> None:
 
 
 def test_the_five_commands_of_the_readme(tmp_path: Path, shell: Shell) -> None:
-    """From installing to a search in the browser, but for installing; the service shows its page and knows the records."""
+    """From installing to a search in the browser, but for installing; the page is served and the records are known."""
     pytest.importorskip("fastapi", reason="the service needs resight[serve]")
     readme = (Path(__file__).parents[2] / "README.md").read_text(encoding="utf-8")
     block = readme.partition("## From installing to a search in the browser")[2].split("```")[1]
