@@ -35,11 +35,14 @@ from train_step import matrix_peak
 import resight
 from resight import datasets, models
 from resight.embedding.embedder import Embedder
-from resight.embedding.engines.make import installed
+from resight.embedding.engines.make import IN_HALF, installed
 from resight.errors import ResightError
 from resight.models.load import load
 
 PEER = "torchreid-style"
+HALF = "-half"  # behind the name of an engine: in 16 bits
+ENGINES = ("torch", "onnx", "openvino")
+DEFAULT = [*installed(), *(f"{one}{HALF}" for one in installed() if one in IN_HALF)]
 
 
 @dataclass(frozen=True)
@@ -75,11 +78,12 @@ class Extractor:
 class Resight:
     """Ours: one embedder for many images, one for single ones."""
 
-    def __init__(self, job: Job, engine: Any) -> None:
+    def __init__(self, job: Job, name: str) -> None:
+        engine: Any = name.removesuffix(HALF)
         model = load(job.model, height=job.height, width=job.width)
         self.files = list(job.files)
-        self.many = Embedder(model, engine, job.batch, device="cpu")
-        self.one = Embedder(model, engine, 1, device="cpu")
+        self.many = Embedder(model, engine, job.batch, half=name.endswith(HALF), device="cpu")
+        self.one = Embedder(model, engine, 1, half=name.endswith(HALF), device="cpu")
 
     def __call__(self, first: int, last: int) -> None:
         (self.one if last - first == 1 else self.many)(self.files[first:last])
@@ -190,7 +194,9 @@ def main() -> None:
         "--root", default="../shared/data/Market-1501-v15.09.15.zip", help="Market-1501's folder or zip"
     )
     parser.add_argument("--models", nargs="+", default=["osnet_x0_25", "osnet_x1_0", "resnet50"], metavar="NAME")
-    parser.add_argument("--engines", nargs="+", default=list(installed()), choices=("torch", "onnx", "openvino"))
+    parser.add_argument(
+        "--engines", nargs="+", default=DEFAULT, choices=(*ENGINES, *(f"{one}{HALF}" for one in IN_HALF))
+    )
     parser.add_argument("--images", type=int, default=1024, help="images a round")
     parser.add_argument("--singles", type=int, default=100, help="images embedded one by one, a round")
     parser.add_argument("--rounds", type=int, default=5)

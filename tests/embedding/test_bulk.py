@@ -233,7 +233,7 @@ def test_auto_settles_on_one_engine_for_all_parts(
     asked: list[object] = []
     monkeypatch.setattr(bulk, "known", lambda *_: {})
     monkeypatch.setattr(bulk, "measure", lambda *_: asked.append(_) or {"torch": 2.0})
-    monkeypatch.setattr(bulk, "engines_of", lambda _: ("torch", "onnx"))
+    monkeypatch.setattr(bulk, "engines_of", lambda *_: ("torch", "onnx"))
     flat = Embedder(flat_model(), "auto", 4, device="cpu")
     few = embed_to_file(flat, folder, tmp_path / "few.npz", part=8)
     assert asked == [] and json.loads(Path(few.manifest).read_text())["settings"]["engine"] == "torch"

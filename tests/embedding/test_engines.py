@@ -13,10 +13,11 @@ from conftest import SHARED
 from peers import scramble
 from resight.embedding.embedder import Embedder
 from resight.embedding.engines import auto, network_for
-from resight.embedding.engines.convert import converted, converted_path, example, identity
+from resight.embedding.engines.convert import converted, converted_path, example, identity, to_onnx
 from resight.embedding.engines.fused import fused
 from resight.embedding.engines.make import installed
 from resight.errors import ModelError
+from resight.models.exported import Exported
 from resight.models.load import Model
 from resight.models.output import Output
 
@@ -67,7 +68,7 @@ def unit(x: torch.Tensor) -> torch.Tensor:
 def test_all_engines_compute_the_same(name: str, arguments: dict[str, object], engine: str) -> None:
     need(engine)
     model = made(name, **arguments)
-    network = network_for(model, engine, batch_size=11, device=CPU)  # type: ignore[arg-type]
+    network = network_for(model, engine, batch_size=11, half=False, device=CPU)  # type: ignore[arg-type]
     with torch.inference_mode():
         for batch in (1, 2, 11):  # alone, fewer than a piece, several pieces of which one is not full
             x = example(model, batch)
@@ -77,6 +78,59 @@ def test_all_engines_compute_the_same(name: str, arguments: dict[str, object], e
             torch.testing.assert_close(unit(found), unit(wanted), rtol=0, atol=2e-6)
 
 
+@pytest.mark.parametrize("engine", ["torch", "openvino", "auto"])
+def test_in_16_bits_the_embeddings_are_near_and_not_the_same(engine: str) -> None:
+    need(engine if engine != "auto" else "torch")
+    model = made("agw_resnet18", ibn=True)
+    plain, x = made("agw_resnet18", ibn=True), example(model, 11)
+    network = network_for(model, engine, batch_size=11, half=True, device=CPU)  # type: ignore[arg-type]
+    with torch.inference_mode():
+        wanted, found = plain.network.eval()(x).embedding, network(x).embedding
+        assert found.shape == wanted.shape and found.dtype == torch.float32
+        apart = (unit(found) - unit(wanted)).norm(dim=1)
+        assert float(apart.max()) < 0.05  # bfloat16 keeps 8 bits: 0.4% for each number, and 20 layers
+        if engine == "torch" or "BF16" in capabilities():
+            assert float(apart.min()) > 1e-5
+        again = model.network.eval()(x).embedding  # the model itself stays what it is
+        torch.testing.assert_close(unit(again), unit(wanted), rtol=0, atol=1e-5)
+
+
+def capabilities() -> list[str]:
+    import openvino
+
+    return list(openvino.Core().get_property("CPU", "OPTIMIZATION_CAPABILITIES"))
+
+
+def test_attributes_in_16_bits_are_float32_again() -> None:
+    model = made("attributes_osnet_x0_25", attributes=5)
+    found = network_for(model, "torch", batch_size=3, half=True, device=CPU)(example(model, 3))
+    assert found.attributes is not None and found.attributes.dtype == torch.float32
+
+
+def test_onnx_runtime_is_not_asked_for_16_bits(tmp_path: Path) -> None:
+    need("onnx")
+    model = made()
+    with pytest.raises(ModelError, match="'onnx' computes in 32 bits alone: choose 'torch' or 'openvino'"):
+        network_for(model, "onnx", batch_size=3, half=True, device=CPU)
+    need("openvino")
+    rates = auto.measure(model, 3, half=True, rounds=1)
+    assert set(rates) == {"torch", "openvino"} and auto.known(model, 3, half=True) == rates
+    assert auto.known(model, 3) != rates
+    file = resight.load(converted_with_card(model, tmp_path))
+    assert isinstance(file.network, Exported) and file.network.runtime == "onnx"
+    in_half = network_for(file, "auto", batch_size=3, half=True, device=CPU)
+    assert isinstance(in_half, auto.Auto) and in_half.engine == "openvino"
+    x = example(model, 3)
+    torch.testing.assert_close(unit(in_half(x).embedding), unit(file.network(x).embedding), rtol=0, atol=0.05)
+
+
+def converted_with_card(model: Model, folder: Path) -> Path:
+    file = folder / "model.onnx"
+    to_onnx(model, file)
+    model.card.model_copy(update={"architecture": "exported", "arguments": {}, "fingerprint": ""}).save(file)
+    return file
+
+
 def test_attributes_come_out_of_every_engine() -> None:
     need("onnx")
     model = made("attributes_osnet_x0_25", attributes=5)
@@ -84,7 +138,7 @@ def test_attributes_come_out_of_every_engine() -> None:
     with torch.inference_mode():
         wanted = model.network(x)
         for engine in installed():
-            found = network_for(model, engine, batch_size=3, device=CPU)(x)
+            found = network_for(model, engine, batch_size=3, half=False, device=CPU)(x)
             torch.testing.assert_close(found.attributes, wanted.attributes, rtol=1e-4, atol=1e-4)
 
 
@@ -150,7 +204,7 @@ def test_auto_is_torch_for_few_images_and_goes_on_with_the_fastest(
     x = example(model, 4)
     with torch.inference_mode():
         wanted = model.network.eval()(x).embedding
-        network = network_for(model, "auto", batch_size=4, device=CPU)
+        network = network_for(model, "auto", batch_size=4, half=False, device=CPU)
         assert isinstance(network, auto.Auto)
         torch.testing.assert_close(network(x).embedding, wanted)
         assert network.engine is None and not (cache / "engines").exists(), "a few images cost nothing"
@@ -165,7 +219,7 @@ def test_auto_is_torch_for_few_images_and_goes_on_with_the_fastest(
     for slow, engine in enumerate(("onnx", "torch")):  # what was measured decides from the first image on
         measured[key] = {"torch": 10.0 * (1 + slow), "onnx": 15.0}
         (cache / "engines" / "measured.json").write_text(json.dumps(measured))
-        again = network_for(model, "auto", batch_size=4, device=CPU)
+        again = network_for(model, "auto", batch_size=4, half=False, device=CPU)
         assert isinstance(again, auto.Auto) and again.engine == engine and again.chosen is not None
     (cache / "engines" / "measured.json").write_text("{")
     assert auto.known(model, 4) == {}
@@ -173,7 +227,7 @@ def test_auto_is_torch_for_few_images_and_goes_on_with_the_fastest(
 
 def test_auto_keeps_the_networks_mode(monkeypatch: pytest.MonkeyPatch) -> None:
     model = made()
-    network = network_for(model, "auto", batch_size=4, device=CPU)
+    network = network_for(model, "auto", batch_size=4, half=False, device=CPU)
     model.network.train()
     with torch.inference_mode():
         found = network(example(model)).embedding
@@ -190,7 +244,7 @@ def test_a_model_that_an_engine_cannot_compute_is_left_to_the_others(monkeypatch
 
     model = Model(Untold(), made().card)
     with pytest.raises(ModelError, match=r"osnet_x0_25 cannot be written as ONNX \(.*\): use engine='torch'"):
-        network_for(model, "onnx", batch_size=4, device=CPU)
+        network_for(model, "onnx", batch_size=4, half=False, device=CPU)
     assert set(auto.measure(model, 4, rounds=1)) == {"torch"}
 
 
@@ -198,7 +252,7 @@ def test_engines_that_are_not_there(monkeypatch: pytest.MonkeyPatch) -> None:
     model = made()
     monkeypatch.setattr("resight.embedding.engines.make.PACKAGES", {"torch": ("torch",), "onnx": ("no-such-package",)})
     with pytest.raises(ModelError, match=r"engine 'onnx' is not installed: pip install 'resight\[onnx\]'"):
-        network_for(model, "onnx", batch_size=4, device=CPU)
+        network_for(model, "onnx", batch_size=4, half=False, device=CPU)
     assert list(installed()) == ["torch"]
 
 

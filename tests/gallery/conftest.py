@@ -14,9 +14,9 @@ from milvus_server import Collections, milvus_server
 NewUri = Callable[[], str]
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def milvus(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Collections]:
-    """Collections of one Milvus server that runs until all tests are done."""
+    """Collections of one Milvus server that runs until the tests of this folder are done."""
     pytest.importorskip("milvus", reason="the Milvus server is not installed: pip install milvus==2.3.5")
     pytest.importorskip("pymilvus", reason="pymilvus is not installed: pip install 'resight[cluster]'")
     assert request.config.cache is not None

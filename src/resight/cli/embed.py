@@ -44,6 +44,9 @@ def embed(
     flip: Annotated[
         bool, typer.Option("--flip", help="Average each embedding with that of the mirrored image.")
     ] = False,
+    half: Annotated[
+        bool, typer.Option("--half", help="Compute in 16 bits: faster where the processor can, and less exact.")
+    ] = False,
     engine: Annotated[EngineName, typer.Option(help="What computes.")] = EngineName.auto,
     batch_size: Annotated[int, typer.Option(min=1)] = 64,
     ray: Annotated[
@@ -66,7 +69,7 @@ def embed(
 
     images = Video(source, boxes) if boxes else find(source, name, split)
     loaded = load_any(model, weights, height=height, width=width)
-    embedder = Embedder(loaded, engine.value, batch_size, flip=flip)
+    embedder = Embedder(loaded, engine.value, batch_size, flip=flip, half=half)
     about = {"model": model, "source": str(source), "command": shlex.join(["resight", *sys.argv[1:]])}
     with bar("embedding", json) as progress:
         skip = on_error is OnError.skip

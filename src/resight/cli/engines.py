@@ -23,6 +23,7 @@ def engines(
     weights: Annotated[Path | None, typer.Option(help="Weights for an architecture given by name.")] = None,
     measure: Annotated[bool, typer.Option("--measure", help="Measure now, and keep the result.")] = False,
     batch_size: Annotated[int, typer.Option(min=1)] = 64,
+    half: Annotated[bool, typer.Option("--half", help="In 16 bits.")] = False,
     height: Annotated[int | None, typer.Option(min=16, help="Input height, for a model without a card.")] = None,
     width: Annotated[int | None, typer.Option(min=16, help="Input width, for a model without a card.")] = None,
     json: Annotated[bool, Json] = False,
@@ -38,7 +39,7 @@ def engines(
     here, rates = installed(), auto.Rates()
     if model is not None:
         loaded = load_any(model, weights, height=height, width=width)
-        rates = auto.measure(loaded, batch_size) if measure else auto.known(loaded, batch_size)
+        rates = auto.measure(loaded, batch_size, half) if measure else auto.known(loaded, batch_size, half)
     if json:
         print_json({"installed": here, "images_per_second": rates, "fastest": auto.fastest(rates)})
         return

@@ -28,6 +28,9 @@ def evaluate(
     flip: Annotated[
         bool, typer.Option("--flip", help="Average each embedding with that of the mirrored image.")
     ] = False,
+    half: Annotated[
+        bool, typer.Option("--half", help="Compute in 16 bits: faster where the processor can, and less exact.")
+    ] = False,
     batch_size: Annotated[int, typer.Option(min=1)] = 64,
     engine: Annotated[EngineName, typer.Option(help="What computes.")] = EngineName.auto,
     options: Annotated[
@@ -89,7 +92,7 @@ def evaluate(
         draws = [datasets.load(kind, data, **chosen, repeat=at) for at in range(repeats)]
         with bar("embedding", json) as progress:
             found = measure_repeats(
-                loaded, draws, engine=engine.value, batch_size=batch_size, flip=flip, progress=progress
+                loaded, draws, engine=engine.value, batch_size=batch_size, flip=flip, half=half, progress=progress
             )
         spread = summarise(found)
         if json:
@@ -101,7 +104,7 @@ def evaluate(
     data_set = datasets.load(kind, data, **chosen)
     with bar("embedding", json) as progress:
         query, gallery, report = measure(
-            loaded, data_set, engine=engine.value, batch_size=batch_size, flip=flip, progress=progress
+            loaded, data_set, engine=engine.value, batch_size=batch_size, flip=flip, half=half, progress=progress
         )
     reports = [
         report

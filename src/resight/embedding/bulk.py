@@ -95,6 +95,7 @@ def embed_to_file(
         "model": card.fingerprint,
         "images": data,
         "flip": embedder.flip,
+        "half": embedder.half,
         "engine": embedder.engine,
         "batch size": embedder.batch_size,
         "part": part,
@@ -158,12 +159,13 @@ def _settled(embedder: Embedder, folder: Path, images: int) -> Embedder:
     """One that computes all parts with the same engine, whichever ``auto`` comes to for so many images."""
     file, model, size = folder / "engine.json", embedder.model, embedder.batch_size
     if not file.exists():
-        here = engines_of(model) if embedder.device.type == "cpu" else ("torch",)
+        here = engines_of(model, embedder.half) if embedder.device.type == "cpu" else ("torch",)
         many = len(here) > 1 and images > PATIENCE
-        rates = (known(model, size) or measure(model, size)) if many else {}
+        half = embedder.half
+        rates = (known(model, size, half) or measure(model, size, half)) if many else {}
         write_text(file, json.dumps({"engine": fastest(rates) or here[0]}))
     engine = json.loads(file.read_text(encoding="utf-8"))["engine"]
-    return Embedder(model, engine, size, flip=embedder.flip, device=str(embedder.device))
+    return Embedder(model, **embedder.settings | {"engine": engine})
 
 
 def _outcome(folder: Path, starts: range) -> tuple[NDArray[np.int64], list[BadImage], int]:

@@ -25,6 +25,7 @@ def measure(
     engine: Engine = "auto",
     batch_size: int = 64,
     flip: bool = False,
+    half: bool = False,
     device: str | None = None,
     cache: str | Path | None = None,
     progress: Callable[[int, int], None] | None = None,
@@ -39,7 +40,7 @@ def measure(
     """
     if not len(data.query):
         raise DataError(f"{data.name} has no queries: nothing can be measured on it.")
-    embedder = Embedder(model, engine, batch_size, flip=flip, device=device, cache=cache)
+    embedder = Embedder(model, engine, batch_size, flip=flip, half=half, device=device, cache=cache)
     total = len(data.query) + len(data.gallery)
     query = embedder(data.query, progress=shifted(progress, 0, total))
     gallery = embedder(data.gallery, progress=shifted(progress, len(data.query), total))

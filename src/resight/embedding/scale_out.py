@@ -20,7 +20,6 @@ import torch
 from resight.embedding.cluster import connected, first_line, share_of
 from resight.embedding.compute import Progress
 from resight.embedding.embedder import Embedder
-from resight.embedding.engines import Engine
 from resight.embedding.parts import Part, embed_part, missing
 from resight.embedding.source import Source
 from resight.embedding.versions import versions
@@ -80,10 +79,7 @@ class _Job:
     """What a worker must know besides the images: the model's files, the first to be loaded, and the settings here."""
 
     model: dict[str, bytes]
-    engine: Engine
-    batch_size: int
-    flip: bool
-    device: str
+    settings: dict[str, Any]
     threads: int
     folder: str
     versions: dict[str, str]
@@ -91,8 +87,8 @@ class _Job:
 
     @staticmethod
     def of(embedder: Embedder, threads: int) -> _Job:
-        settings = embedder.engine, embedder.batch_size, embedder.flip, embedder.device.type
-        return _Job(_files_of(embedder.model), *settings, threads, str(Path.cwd()), versions())
+        settings = embedder.settings | {"device": embedder.device.type}
+        return _Job(_files_of(embedder.model), settings, threads, str(Path.cwd()), versions())
 
     def embedder(self) -> Embedder:
         """The embedder made anew, where this is called; loading the model checks its fingerprint."""
@@ -108,7 +104,7 @@ class _Job:
             for name, content in self.model.items():
                 (Path(place) / name).write_bytes(content)
             model = load(Path(place) / next(iter(self.model)))
-            made = Embedder(model, self.engine, self.batch_size, flip=self.flip, device=self.device)
+            made = Embedder(model, **self.settings)
             made(np.zeros((8, 8, 3), np.uint8))  # whatever is read from the files has been read now
         with suppress(OSError):
             os.chdir(self.folder)  # for images with relative paths

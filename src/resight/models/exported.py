@@ -38,16 +38,22 @@ class Exported(nn.Module):
         file: ONNX, OpenVINO's XML (its ``.bin`` beside it), or TorchScript.
         runtime: what computes it; OpenVINO also reads ONNX.
         threads: how many; torch's number when None.
+        half: compute in bfloat16 where the processor can; OpenVINO alone does.
 
     Raises:
         ModelError: a missing or damaged file, a runtime that is not installed, or not one image input.
     """
 
-    def __init__(self, file: str | Path, runtime: Runtime | None = None, *, threads: int | None = None) -> None:
+    def __init__(
+        self, file: str | Path, runtime: Runtime | None = None, *, threads: int | None = None, half: bool = False
+    ) -> None:
         super().__init__()
         self.file = Path(file)
         self.runtime = runtime or RUNTIMES[self.file.suffix.lower()]
         self.threads = threads or torch.get_num_threads()
+        self.in_half = half
+        if half and self.runtime != "openvino":
+            raise ModelError(f"{self.file} cannot be computed in 16 bits by {self.runtime}: leave that out.")
         if not self.file.is_file():
             raise ModelError(f"{self.file} does not exist: check the path of the model.")
         weights = self.file.with_suffix(".bin")
@@ -73,11 +79,15 @@ class Exported(nn.Module):
 
     @cached_property
     def _side_by_side(self) -> Run:
-        return self._opened.run(threads=self.threads, streams=self.threads)
+        return self._opened.run(threads=self.threads, streams=self.threads, half=self.in_half)
 
     @cached_property
     def _alone(self) -> Run:
-        return self._side_by_side if self.threads == 1 else self._opened.run(threads=self.threads, streams=1)
+        return (
+            self._side_by_side
+            if self.threads == 1
+            else self._opened.run(threads=self.threads, streams=1, half=self.in_half)
+        )
 
     def forward(self, x: Tensor) -> Output:
         """(B, 3, H, W) float32 in main memory, prepared as the card says."""

@@ -66,10 +66,10 @@ def serve(gallery: Gallery, settings: Settings, *, log: TextIO, ready: Callable[
 
 def _choose_engine(embedder: Embedder) -> None:
     """Find the fastest engine now, where it is not known yet, and not in the midst of requests."""
-    model, size = embedder.model, embedder.batch_size
+    model, size, half = embedder.model, embedder.batch_size, embedder.half
     chosen = embedder.engine != "auto" or embedder.device.type != "cpu" or isinstance(model.network, Exported)
-    if not chosen and not known(model, size):
-        measure(model, size)
+    if not chosen and not known(model, size, half):
+        measure(model, size, half)
 
 
 def listen(host: str, port: int) -> socket.socket:

@@ -25,13 +25,7 @@ class Together(Embedder):
     """
 
     def __init__(self, embedder: Embedder, queue: int, metrics: Metrics) -> None:
-        super().__init__(
-            embedder.model,
-            embedder.engine,
-            embedder.batch_size,
-            flip=embedder.flip,
-            device=str(embedder.device),
-        )
+        super().__init__(embedder.model, **embedder.settings)
 
         def vectors(pictures: list[Pixels]) -> list[NDArray[np.float32]]:
             with metrics.working("model", len(pictures)):

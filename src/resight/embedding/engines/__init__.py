@@ -3,6 +3,8 @@
 ``torch`` runs anywhere and on the GPU. ``onnx`` (ONNX Runtime) and ``openvino`` compute on the CPU, in float32 too,
 from a copy of the model that is converted once and kept in the cache folder. ``auto`` begins with torch and goes on
 with the fastest of them when there are many images: :mod:`resight.embedding.engines.auto`.
+
+With ``half``, torch and OpenVINO compute convolutions and products in 16 bits.
 """
 
 from __future__ import annotations
@@ -20,16 +22,16 @@ from resight.models.load import Model
 Engine = Literal["auto", "torch", "onnx", "openvino"]
 
 
-def network_for(model: Model, engine: Engine, *, batch_size: int, device: torch.device) -> nn.Module:
+def network_for(model: Model, engine: Engine, *, batch_size: int, half: bool, device: torch.device) -> nn.Module:
     """A module with the model's forward in evaluation mode, computed by ``engine`` for batches of ``batch_size``.
 
     But for ``auto``, it is made from the model's weights as they are now. Only torch computes elsewhere than on the
     CPU; a module without parameters takes images in main memory, whatever the device.
 
     Raises:
-        ModelError: an engine that is not installed, or that cannot compute this model.
+        ModelError: an engine that is not installed, or that cannot compute this model, or not in 16 bits.
     """
     if engine != "auto":
-        return build(model, engine, device)
+        return build(model, engine, device, half=half)
     on_cpu = device.type == "cpu" or isinstance(model.network, Exported)
-    return Auto(model, batch_size) if on_cpu else build(model, "torch", device)
+    return Auto(model, batch_size, half) if on_cpu else build(model, "torch", device, half=half)

@@ -16,6 +16,7 @@ import torch
 from torch import Tensor, nn
 
 from resight.embedding.engines.convert import example, identity
+from resight.embedding.engines.half import Half
 from resight.embedding.engines.make import build, engines_of, installed
 from resight.errors import ModelError
 from resight.files import write_text
@@ -39,20 +40,21 @@ class Auto(nn.Module):
     about as long as those images, and the fastest goes on. A few images never pay for it.
     """
 
-    def __init__(self, model: Model, batch_size: int) -> None:
+    def __init__(self, model: Model, batch_size: int, half: bool) -> None:
         super().__init__()
-        self.model, self.batch_size = model, batch_size
+        self.model, self.batch_size, self.in_half = model, batch_size, half
         self._seen, self._lock = 0, threading.Lock()
-        choice = engines_of(model)
-        self.engine = choice[0] if isinstance(model.network, Exported) else fastest(known(model, batch_size))
-        self.chosen: nn.Module | None = None if self.engine is None else build(model, self.engine, CPU)
+        self.engine = fastest(known(model, batch_size, half))
+        if isinstance(model.network, Exported):
+            self.engine = next(iter(engines_of(model, half)), model.network.runtime)
+        self.chosen: nn.Module | None = None if self.engine is None else build(model, self.engine, CPU, half=half)
 
     def forward(self, x: Tensor) -> Output:
         """(B, 3, H, W) float32 in main memory, prepared as the card says."""
         with self._lock:
             if self.chosen is None and self._seen >= PATIENCE:
-                self.engine = fastest(measure(self.model, self.batch_size))
-                self.chosen = build(self.model, self.engine or "torch", CPU)
+                self.engine = fastest(measure(self.model, self.batch_size, self.in_half))
+                self.chosen = build(self.model, self.engine or "torch", CPU, half=self.in_half)
             self._seen += len(x)
         if self.chosen is not None:
             output: Output = self.chosen(x)
@@ -63,7 +65,7 @@ class Auto(nn.Module):
         network, was_training = self.model.network, self.model.network.training
         network.eval().to(memory_format=torch.channels_last)  # type: ignore[call-overload]
         try:
-            output: Output = network(x)
+            output: Output = Half(network)(x) if self.in_half else network(x)
         finally:
             network.train(was_training)
         return output
@@ -74,7 +76,7 @@ def fastest(rates: Rates) -> Runtime | None:
     return max(rates, key=lambda engine: rates[engine], default=None)
 
 
-def measure(model: Model, batch_size: int, *, rounds: int = ROUNDS) -> Rates:
+def measure(model: Model, batch_size: int, half: bool = False, *, rounds: int = ROUNDS) -> Rates:
     """Images per second of every engine that can compute the model here, taking turns; the result is kept.
 
     The median of the rounds after one to warm up, on noise; a large batch is measured by a part that gives every thread
@@ -82,9 +84,9 @@ def measure(model: Model, batch_size: int, *, rounds: int = ROUNDS) -> Rates:
     """
     images = example(model, min(batch_size, 2 * PIECE * torch.get_num_threads()))
     networks: dict[Runtime, nn.Module] = {}
-    for engine in engines_of(model):
+    for engine in engines_of(model, half):
         try:
-            networks[engine] = build(model, engine, CPU)
+            networks[engine] = build(model, engine, CPU, half=half)
         except ModelError:
             continue
     took: dict[Runtime, list[float]] = {engine: [] for engine in networks}
@@ -95,19 +97,20 @@ def measure(model: Model, batch_size: int, *, rounds: int = ROUNDS) -> Rates:
                 network(images)
                 took[engine].append(time.perf_counter() - began)
     rates = {engine: len(images) / median(times[1:]) for engine, times in took.items()}
-    _keep(_key(model, batch_size), rates)
+    _keep(_key(model, batch_size, half), rates)
     return rates
 
 
-def known(model: Model, batch_size: int) -> Rates:
+def known(model: Model, batch_size: int, half: bool = False) -> Rates:
     """What :func:`measure` found here before for this model and batch size; empty if it did not measure them."""
-    return _read().get(_key(model, batch_size), {})
+    return _read().get(_key(model, batch_size, half), {})
 
 
-def _key(model: Model, batch_size: int) -> str:
+def _key(model: Model, batch_size: int, half: bool) -> str:
     packages = {package: version for one in installed().values() for package, version in one.items()}
     versions = " ".join(f"{package} {version}" for package, version in sorted(packages.items()))
-    return f"{identity(model)}, batch {batch_size}, {torch.get_num_threads()} threads, {versions}"
+    bits = ", 16 bits" if half else ""
+    return f"{identity(model)}, batch {batch_size}{bits}, {torch.get_num_threads()} threads, {versions}"
 
 
 def _read() -> dict[str, Rates]:

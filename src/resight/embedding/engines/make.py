@@ -9,6 +9,7 @@ from torch import nn
 
 from resight.embedding.engines.convert import converted, example
 from resight.embedding.engines.fused import fused
+from resight.embedding.engines.half import Half
 from resight.errors import ModelError
 from resight.models.exported import Exported, Runtime
 from resight.models.load import Model
@@ -18,6 +19,7 @@ PACKAGES: dict[Runtime, tuple[str, ...]] = {
     "onnx": ("onnxruntime", "onnx"),
     "openvino": ("openvino", "onnx"),
 }
+IN_HALF: tuple[Runtime, ...] = ("torch", "openvino")  # the engines that can compute in 16 bits
 READS: dict[str, tuple[Runtime, ...]] = {
     ".onnx": ("onnx", "openvino"),
     ".xml": ("openvino",),
@@ -36,27 +38,38 @@ def installed() -> dict[Runtime, dict[str, str]]:
     return found
 
 
-def engines_of(model: Model) -> tuple[Runtime, ...]:
+def engines_of(model: Model, half: bool = False) -> tuple[Runtime, ...]:
     """The installed engines among which to choose for a model; a file has the one it is made for."""
-    return (model.network.runtime,) if isinstance(model.network, Exported) else tuple(installed())
+    if not isinstance(model.network, Exported):
+        return tuple(engine for engine in installed() if engine in IN_HALF or not half)
+    if not half or model.network.runtime in IN_HALF:
+        return (model.network.runtime,)
+    return tuple(engine for engine in READS[model.network.file.suffix.lower()] if engine in IN_HALF)
 
 
-def build(model: Model, engine: Runtime, device: torch.device) -> nn.Module:
+def build(model: Model, engine: Runtime, device: torch.device, *, half: bool = False) -> nn.Module:
     """The model's function as a module, made from its weights as they are now.
 
-    ``device`` is where torch computes a network; files and the other engines are computed on the CPU.
+    ``device`` is where torch computes a network; files and the other engines are computed on the CPU. With ``half``,
+    convolutions and products are computed in 16 bits.
 
     Raises:
-        ModelError: the engine is not installed, or cannot compute this model.
+        ModelError: the engine is not installed, cannot compute this model, or not in 16 bits.
     """
     if engine not in installed():
         raise ModelError(f"engine {engine!r} is not installed: pip install 'resight[{engine}]', or choose 'torch'.")
+    if half and engine not in IN_HALF:
+        raise ModelError(
+            f"engine {engine!r} computes in 32 bits alone: choose 'torch' or 'openvino', or not in 16 bits."
+        )
     network = model.network
     if isinstance(network, Exported):
         if engine not in READS[network.file.suffix.lower()]:
             known = " or ".join(READS[network.file.suffix.lower()])
             raise ModelError(f"{network.file} cannot be computed by {engine}: choose engine 'auto' or {known}.")
-        return network if engine == network.runtime else Exported(network.file, engine).eval()
+        alike = (engine, half) == (network.runtime, network.in_half)
+        return network if alike else Exported(network.file, engine, half=half).eval()
     if engine == "torch":
-        return fused(network, example(model)).to(device)
-    return Exported(converted(model), engine).eval()
+        folded = fused(network, example(model)).to(device)
+        return Half(folded) if half else folded
+    return Exported(converted(model), engine, half=half).eval()

@@ -46,7 +46,7 @@ class Network:
             raise ModelError(f"{file} takes {shape}, not images (1, 3, height, width): it is no detector known here.")
         self.file, self.shape = file, (shape[2], shape[3])
         threads = torch.get_num_threads()
-        self._run = opened.run(threads=threads, streams=threads)
+        self._run = opened.run(threads=threads, streams=threads, half=False)
         self._pool = ThreadPoolExecutor(threads, "resight-detector")
 
     def run(self, image: NDArray[np.float32]) -> NDArray[np.float32]:
