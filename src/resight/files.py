@@ -164,3 +164,12 @@ def write_text(path: str | os.PathLike[str], text: str) -> None:
     """Write a whole text file, or leave the old one as it was (see :func:`atomic_path`)."""
     with atomic_path(path) as temporary:
         temporary.write_text(text, encoding="utf-8")
+
+
+def sync_folder(folder: Path) -> None:
+    """Have the names of a folder's files on the disk, so that a renamed one is there after a loss of power."""
+    file = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(file)
+    finally:
+        os.close(file)

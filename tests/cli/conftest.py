@@ -1,7 +1,9 @@
 """The command line as a function."""
 
+import json
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -28,3 +30,10 @@ def shell(monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str], tm
         return code, out, err
 
     return run
+
+
+def told(result: Result) -> Any:
+    """What a command with ``--json`` that went well wrote."""
+    code, out, err = result
+    assert code == 0, err
+    return json.loads(out)

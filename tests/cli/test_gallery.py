@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 import resight
-from cli.conftest import Shell
+from cli.conftest import Shell, told
 from conftest import write_noise
 from resight.embedding import files
 from resight.gallery.incoming import incoming
@@ -34,12 +34,6 @@ def seen(filled: Path, tmp_path: Path, shell: Shell) -> Shell:
     """A shell in a folder with a copy of the gallery ``seen``, the pictures and the model."""
     shutil.copytree(filled, tmp_path, dirs_exist_ok=True)
     return shell
-
-
-def told(result: tuple[int, str, str]):
-    code, out, err = result
-    assert code == 0, err
-    return json.loads(out)
 
 
 def test_create_says_what_it_is_and_never_twice(seen: Shell) -> None:

@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 
 import resight
-from cli.conftest import Shell
+from cli.conftest import Shell, told
 from resight.retrieval.distance import pairwise
 
 
@@ -44,12 +44,6 @@ def seen(filled: Path, tmp_path: Path, shell: Shell) -> Shell:
     return shell
 
 
-def found(result: tuple[int, str, str]):
-    code, out, err = result
-    assert code == 0, err
-    return json.loads(out)
-
-
 def pictures(folder: str) -> list[str]:
     return sorted(map(str, Path("people", folder).glob("*.jpg")))
 
@@ -57,7 +51,7 @@ def pictures(folder: str) -> list[str]:
 def test_what_is_found_is_what_lies_nearest(seen: Shell) -> None:
     query = pictures("query")[0]
     several = [path for path in pictures("bounding_box_test") if not Path(path).name.startswith("-1")]  # junk
-    (one,) = found(seen("search", "seen", query, "-k", 5, "--json"))
+    (one,) = told(seen("search", "seen", query, "-k", 5, "--json"))
     model = resight.load("model.safetensors")
     embedder = resight.Embedder(model)
     apart = pairwise(embedder([query]).vectors, embedder(several).vectors, model.card.metric)[0]
@@ -69,26 +63,26 @@ def test_what_is_found_is_what_lies_nearest(seen: Shell) -> None:
     for hit in one["hits"]:
         assert hit["decision"] == decision.decide(hit["distance"])
         assert hit["probability"] == pytest.approx(decision.probability(hit["distance"]))
-    again = found(seen("gallery", "search", "seen", query, "-k", 5, "--json"))
+    again = told(seen("gallery", "search", "seen", query, "-k", 5, "--json"))
     assert again == [one]
-    assert found(seen("search", "seen", query, "-k", 5, "--approximate", "--json")) == [one]
-    reranked = found(seen("search", "seen", query, "-k", 5, "--rerank", "--json"))
+    assert told(seen("search", "seen", query, "-k", 5, "--approximate", "--json")) == [one]
+    reranked = told(seen("search", "seen", query, "-k", 5, "--rerank", "--json"))
     assert len(reranked[0]["hits"]) == 5
 
 
 def test_filters_and_more_like_this(seen: Shell) -> None:
     query = pictures("query")[0]
-    (one,) = found(seen("search", "seen", query, "--camera", "2", "-k", 100, "--json"))
-    (other,) = found(seen("search", "seen", query, "--not-camera", "2", "-k", 100, "--json"))
+    (one,) = told(seen("search", "seen", query, "--camera", "2", "-k", 100, "--json"))
+    (other,) = told(seen("search", "seen", query, "--not-camera", "2", "-k", 100, "--json"))
     assert {hit["record"]["camera"] for hit in one["hits"]} == {"2"} and "2" not in {
         hit["record"]["camera"] for hit in other["hits"]
     }
-    stats = found(seen("gallery", "stats", "seen", "--json"))
+    stats = told(seen("gallery", "stats", "seen", "--json"))
     assert len(one["hits"]) + len(other["hits"]) == stats["records"]
     first = one["hits"][0]["record"]
-    (own,) = found(seen("search", "seen", "--record", first["id"][:12], "-k", 1, "--json"))
+    (own,) = told(seen("search", "seen", "--record", first["id"][:12], "-k", 1, "--json"))
     assert own["query"] == first["id"] and own["hits"][0]["record"] == first and own["hits"][0]["distance"] < 1e-6
-    (named,) = found(seen("search", "seen", query, "--identity", first["identity"], "--json"))
+    (named,) = told(seen("search", "seen", query, "--identity", first["identity"], "--json"))
     assert {hit["record"]["identity"] for hit in named["hits"]} == {first["identity"]}
     for nothing in (("--unknown",), ("--after", "2026-01-01"), ("--camera", "roof")):
         code, out, _ = seen("search", "seen", query, *nothing)
@@ -100,14 +94,14 @@ def test_filters_and_more_like_this(seen: Shell) -> None:
 
 def test_the_table_and_the_contact_sheet(seen: Shell) -> None:
     script = "<script>alert(1)</script>"
-    first = found(seen("gallery", "identities", "seen", "--json"))[0]["name"]
+    first = told(seen("gallery", "identities", "seen", "--json"))[0]["name"]
     assert seen("gallery", "rename", "seen", first, script)[0] == 0
     asked = pictures("query")
     code, out, err = seen("search", "seen", "people/query", "-k", 100, "--camera", "1", "--html", "sheet.html")
     assert code == 0 and "written: sheet.html" in err
     for word in ("distance", "same", "decision", "match", "identity", "camera", "id"):
         assert word in out
-    (one, *_) = found(seen("search", "seen", *asked[:1], "-k", 100, "--camera", "1", "--json"))
+    (one, *_) = told(seen("search", "seen", *asked[:1], "-k", 100, "--camera", "1", "--json"))
     assert one["hits"][0]["record"]["id"][:12] in out
     page = Path("sheet.html").read_text(encoding="utf-8")
     shown = len(asked) * (1 + len(one["hits"]))
@@ -122,7 +116,7 @@ def test_the_table_and_the_contact_sheet(seen: Shell) -> None:
 def test_a_sheet_of_embeddings_alone_has_gaps(seen: Shell) -> None:
     assert seen("gallery", "create", "bare", "-m", "model.safetensors", "--no-thumbnails")[0] == 0
     assert seen("gallery", "add", "bare", "people/query")[0] == 0
-    record = found(seen("gallery", "records", "bare", "--limit", 1, "--json"))[0]["id"]
+    record = told(seen("gallery", "records", "bare", "--limit", 1, "--json"))[0]["id"]
     assert seen("search", "bare", "--record", record, "--html", "bare.html")[0] == 0
     page = Path("bare.html").read_text(encoding="utf-8")
     assert "data:image" not in page and "no picture" in page

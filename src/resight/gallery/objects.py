@@ -15,6 +15,7 @@ from typing import Any, Protocol
 from uuid import uuid4
 
 from resight.errors import DataError, ResightError
+from resight.files import sync_folder
 
 _TOGETHER = 500  # objects that are asked for in one call
 
@@ -102,7 +103,7 @@ class Folder:
                     path.unlink()
                     folders.add(path.parent)
             for folder in folders:
-                _sync(folder)
+                sync_folder(folder)
 
     def names(self, folder: str) -> list[str]:
         """See :meth:`Objects.names`."""
@@ -128,7 +129,7 @@ class Folder:
         finally:
             Path(draft).unlink(missing_ok=True)
         for folder in (target.parent, *(folder.parent for folder in made)):
-            _sync(folder)
+            sync_folder(folder)
 
     @contextmanager
     def _told(self) -> Iterator[None]:
@@ -236,12 +237,3 @@ class Bucket:
         except Exception as error:
             said = str(error) or type(error).__name__
             raise ResightError(f"{self.uri} does not work ({said}): check address and keys.") from None
-
-
-def _sync(folder: Path) -> None:
-    """Have the names in a folder on the disk."""
-    file = os.open(folder, os.O_RDONLY)
-    try:
-        os.fsync(file)
-    finally:
-        os.close(file)

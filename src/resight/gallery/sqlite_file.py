@@ -11,6 +11,7 @@ from dataclasses import asdict
 from pathlib import Path
 
 from resight.errors import DataError, ResightError
+from resight.files import sync_folder
 from resight.gallery.events import note
 from resight.gallery.record import Policy
 from resight.gallery.schema import FORMAT, MARK, TABLES, connect, page_size
@@ -54,7 +55,7 @@ def create(path: Path, about: About, actor: str) -> None:
             pass  # somebody else was first, and theirs stays
         except OSError:  # a file system without links
             draft.rename(path)
-        _sync(path.parent)
+        sync_folder(path.parent)
     except OSError as error:
         raise ResightError(
             f"{path} cannot be made ({error.strerror or error}): free some space or choose another place."
@@ -62,15 +63,6 @@ def create(path: Path, about: About, actor: str) -> None:
     finally:
         for end in ("", "-wal", "-shm"):
             Path(f"{draft}{end}").unlink(missing_ok=True)
-
-
-def _sync(folder: Path) -> None:
-    """Have the names of a folder's files on the disk."""
-    file = os.open(folder, os.O_RDONLY)
-    try:
-        os.fsync(file)
-    finally:
-        os.close(file)
 
 
 def check_format(db: sqlite3.Connection, path: Path) -> None:
