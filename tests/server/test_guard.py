@@ -204,3 +204,25 @@ def test_every_answer_has_the_headers_that_keep_it_in_its_place(serve: Serve) ->
         assert headers["cache-control"] == ("no-cache" if address == "/" else "no-store")
         assert len(headers["x-request-id"]) == 16
         assert "server" not in headers
+
+
+def test_a_key_that_is_taken_out_of_the_file_opens_nothing_any_more(serve: Serve, tmp_path: Path) -> None:
+    file = tmp_path / "keys.json"
+    first, second = (new_key(file, name, ["read"]) for name in ("first", "second"))
+    client = serve(keys=read_keys(file), rate=0)
+
+    def opens(secret: str) -> bool:
+        return client.get("/api/stats", headers={"x-api-key": secret}).status_code == 200
+
+    assert opens(first) and opens(second)
+    left = [key for key in json.loads(file.read_text()) if key["name"] == "second"]
+    file.write_text(json.dumps(left))
+    assert not opens(first) and opens(second)
+    third = new_key(file, "third", ["read"])
+    assert opens(third) and not opens(first)
+    kept = file.read_text()
+    for gone in (lambda: file.write_text(kept[:20]), file.unlink):  # whoever damages the file opens no door
+        gone()
+        assert not opens(second) and client.get("/api/stats").status_code == 401
+    file.write_text(kept)
+    assert opens(second)

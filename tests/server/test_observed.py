@@ -11,6 +11,8 @@ from typing import Any
 import pytest
 from starlette.testclient import TestClient
 
+from resight.errors import ResightError
+from resight.gallery.record import Damaged
 from resight.server.logs import LOG, write_logs
 
 from .conftest import Serve, png, put
@@ -82,19 +84,18 @@ def test_what_goes_wrong_here_is_told_here_alone(
     assert request["status"] == 500 and NAME not in json.dumps(lines())
 
 
+@pytest.mark.parametrize("trouble", [ResightError, Damaged])
 def test_what_the_gallery_cannot_do_is_for_whoever_runs_it(
-    client: TestClient, lines: Any, monkeypatch: pytest.MonkeyPatch
+    trouble: type[ResightError], client: TestClient, lines: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from resight.errors import ResightError
+    def stopped(*_: object, **__: object) -> None:
+        raise trouble("/secret/seen.db cannot be written or read.")
 
-    def full(*_: object, **__: object) -> None:
-        raise ResightError("/secret/seen.db cannot be written (No space left on device): free some space.")
-
-    monkeypatch.setattr(type(client.app.state.service.gallery), "add", full)
+    monkeypatch.setattr(type(client.app.state.service.gallery), "add", stopped)
     answer = client.post("/api/records", files={"image": ("a.png", png())})
     number = answer.headers["x-request-id"]
     assert answer.status_code == 503 and "secret" not in answer.text and f"request {number} in" in answer.text
-    assert lines()[0]["sentence"].startswith("/secret/seen.db cannot be written") and lines()[0]["request"] == number
+    assert lines()[0]["sentence"].startswith("/secret/seen.db cannot be") and lines()[0]["request"] == number
 
 
 def test_uvicorn_and_warnings_write_lines_too(lines: Any) -> None:

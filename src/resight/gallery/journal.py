@@ -20,10 +20,10 @@ from pathlib import Path
 from typing import Any
 from uuid import uuid4
 
-from resight.errors import DataError, ResightError
+from resight.errors import ResightError
 from resight.gallery import log
 from resight.gallery.objects import Objects
-from resight.gallery.record import Event
+from resight.gallery.record import Damaged, Event
 
 LEASE = 60.0  # seconds without a sign of life, after which a turn is taken over
 _BEAT, _POLL = 5.0, 0.05
@@ -246,7 +246,7 @@ class Journal:
                 plain = json.loads(data or b"")
                 heads.append(Head(Event(**plain["event"]), plain["people"], plain["indexed"]))
             except (ValueError, KeyError, TypeError):
-                raise DataError(
+                raise Damaged(
                     f"{self._objects.uri}: event {number} of the log is missing or damaged: restore it from a backup."
                 ) from None
         return heads

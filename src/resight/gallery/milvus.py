@@ -28,7 +28,7 @@ from resight.gallery.milvus_rows import NEVER, RECORD, among, expression, moment
 from resight.gallery.milvus_sweep import Sweeper
 from resight.gallery.milvus_table import EXACT, MOST, ROUGH, Place, Row, Table, connect, now
 from resight.gallery.objects import Bucket, Objects, open_objects
-from resight.gallery.record import Event, Filter, Person, Policy, Record, Stats
+from resight.gallery.record import Damaged, Event, Filter, Person, Policy, Record, Stats
 from resight.gallery.store import About, Candidates, Rows, bears_another_name, name_taken, nobody, not_there
 from resight.models.card import parse_card
 
@@ -493,7 +493,7 @@ def _about(objects: Objects, place: Place) -> About | None:
         found, collection = kept["format"], kept["collection"]
         about = About(parse_card(json.dumps(kept["card"]), where), kept["model"], Policy(**kept["policy"]))
     except (ValueError, KeyError, TypeError):
-        raise DataError(f"{where} is damaged: restore it from a backup.") from None
+        raise Damaged(f"{where} is damaged: restore it from a backup.") from None
     if found != _FORMAT:
         raise DataError(f"{where} was written by another version of resight ({found}): use that version.")
     if collection != place.collection:

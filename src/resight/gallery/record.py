@@ -16,6 +16,10 @@ class Missing(DataError):
     """A record or a name that is not in the gallery."""
 
 
+class Damaged(DataError):
+    """What a gallery keeps is not what was written: nobody who asks can mend that."""
+
+
 class Conflict(DataError):
     """A name that is taken, or a record that bears another one."""
 

@@ -14,7 +14,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from resight.errors import DataError, ResightError
+from resight.errors import ResightError
+from resight.gallery.record import Damaged
 
 FORMAT = 1  # of what is written here; in the file as user_version
 MARK = 0x72657367  # application_id: "resg"
@@ -118,7 +119,7 @@ def told(path: Path) -> Iterator[None]:
         if isinstance(error, sqlite3.DatabaseError) and (
             "malformed" in said or "not a database" in said or "SQLITE_CORRUPT" in name or "no such" in said
         ):
-            raise DataError(
+            raise Damaged(
                 f"{path} is damaged or no gallery ({said}): restore it from a backup, or make a new one elsewhere."
             ) from None
         raise

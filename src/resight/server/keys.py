@@ -13,6 +13,7 @@ from pathlib import Path
 
 from resight.errors import RecipeError
 from resight.files import write_text
+from resight.server.logs import LOG
 
 SCOPES = ("read", "write", "erase")
 
@@ -40,25 +41,54 @@ class Key:
     digest: str
 
 
-@dataclass(frozen=True)
 class Keys:
-    """All keys of a service; without any, everybody may do everything."""
+    """All keys of a service; without any, everybody may do everything.
 
-    keys: tuple[Key, ...] = ()
+    Those of a file are those that stand in it now: a key that was added opens at once, one that was taken out no longer
+    does. While the file is gone or damaged nobody comes in.
+
+    Args:
+        keys: what there is to begin with.
+        path: the file they were read from.
+    """
+
+    def __init__(self, keys: Sequence[Key] = (), path: Path | None = None) -> None:
+        self._keys, self._path = tuple(keys), path
+        self._seen: tuple[int, ...] = ()
 
     def __bool__(self) -> bool:
-        return bool(self.keys)
+        return self._path is not None or bool(self._keys)
 
     def caller(self, secret: str) -> Caller | None:
         """Whose key this is; every key is compared, in the same time, whether or not it is the right one."""
         digest, found = _digest(secret), None
-        for key in self.keys:
+        for key in self._now():
             if hmac.compare_digest(key.digest, digest):
                 found = Caller(key.name, key.scopes)
         return found
 
+    def _now(self) -> tuple[Key, ...]:
+        stamp = _stamp(self._path)
+        if self._path is not None and stamp != self._seen:
+            try:
+                self._keys = _read(self._path)
+            except RecipeError as error:
+                self._keys = ()
+                LOG.error("keys", extra={"fields": {"sentence": f"Nobody comes in: {error}"}})
+            self._seen = stamp
+        return self._keys
+
 
 NO_KEYS = Keys()
+
+
+def _stamp(path: Path | None) -> tuple[int, ...]:
+    """What is different once a file was written again."""
+    try:
+        found = path.stat() if path else None
+    except OSError:
+        return ()
+    return (found.st_ino, found.st_mtime_ns, found.st_size) if found else ()
 
 
 def read_keys(path: str | os.PathLike[str]) -> Keys:
@@ -67,8 +97,13 @@ def read_keys(path: str | os.PathLike[str]) -> Keys:
     Raises:
         RecipeError: there is no such file, it is no file of keys, or it has none.
     """
+    file = Path(path)
+    return Keys(_read(file), file)
+
+
+def _read(path: Path) -> tuple[Key, ...]:
     try:
-        listed = json.loads(Path(path).read_text(encoding="utf-8"))
+        listed = json.loads(path.read_text(encoding="utf-8"))
         keys = tuple(Key(str(one["name"]), _scopes(one["scopes"]), str(one["sha256"])) for one in listed)
     except OSError as error:
         raise RecipeError(
@@ -80,7 +115,7 @@ def read_keys(path: str | os.PathLike[str]) -> Keys:
         ) from None
     if not keys:
         raise RecipeError(f"{path} has no keys: add one with resight serve --new-key NAME --keys {path}.")
-    return Keys(keys)
+    return keys
 
 
 def new_key(path: str | os.PathLike[str], name: str, scopes: Sequence[str]) -> str:
@@ -89,7 +124,7 @@ def new_key(path: str | os.PathLike[str], name: str, scopes: Sequence[str]) -> s
     Raises:
         RecipeError: a name that is empty, too long or taken, an unknown scope, or a file that is no file of keys.
     """
-    before = read_keys(path).keys if Path(path).exists() else ()
+    before = _read(Path(path)) if Path(path).exists() else ()
     if not name.strip() or len(name) > 100 or not name.isprintable():
         raise RecipeError("The name of a key is text of 1 to 100 characters: say whose it is.")
     if name in {key.name for key in before}:
