@@ -22,7 +22,7 @@ import numpy as np
 import resight
 from resight.errors import ResightError
 from resight.images.cache import cache_folder
-from resight.models.load import load_any
+from resight.models.load import load
 from resight.records import Embeddings, Split
 from resight.retrieval.group import Grouping, group, measure_groups
 
@@ -43,7 +43,7 @@ def main() -> None:
 
 
 def run(path: Path, root: Path) -> dict[str, object]:
-    model = load_any(path)
+    model = load(path)
     embedder = resight.Embedder(model, cache=cache_folder())
     metric = model.card.metric
     validation = resight.datasets.load("market1501", root, fold="validation")

@@ -32,7 +32,7 @@ import numpy as np
 from PIL import Image
 
 import resight
-from resight.models.load import load_any
+from resight.models.load import load
 
 CLIENTS = (1, 8, 64)
 CHECKS = (
@@ -72,7 +72,7 @@ def main() -> None:
         model = options.model or str(Path(folder) / "model.safetensors")
         if not options.model:
             resight.load("osnet_x0_25").save(model)
-        card = load_any(model).card
+        card = load(model).card
         print(f"adding {options.vectors:,} vectors", file=sys.stderr)
         fill(Path(folder) / "seen", model, options.vectors)
         if options.fuzz:
@@ -110,7 +110,7 @@ def line(load: Load) -> str:
 
 def fill(path: Path, model: str, count: int) -> None:
     """A gallery of vectors around 1,000 directions."""
-    card, random = load_any(model).card, np.random.default_rng(0)
+    card, random = load(model).card, np.random.default_rng(0)
     people = random.normal(size=(1000, card.dim))
     who = random.integers(0, len(people), count)
     with resight.Gallery.open(path, card) as gallery:

@@ -39,7 +39,7 @@ from resight.embedding.calibrated import calibrate
 from resight.errors import ResightError
 from resight.gallery.gallery import Gallery
 from resight.images.video import Video
-from resight.models.load import Model, load_any
+from resight.models.load import Model, load
 from resight.watch.boxes import overlaps
 from resight.watch.detectors import Detections, Detector, find_detector, open_detector
 from resight.watch.frames import Frame
@@ -161,7 +161,7 @@ def scenes(folder: Path, drawn: Path | None, count: int) -> list[Row]:
     if drawn is None:
         drawn = folder / "demo"
         demo.run(drawn, say=lambda text: print(text, file=sys.stderr))
-    model = load_any(drawn / "run")
+    model = load(drawn / "run")
     data = datasets.load("synthetic", drawn / "people", identities=160, cameras=4, images_per_camera=3)
     models = {rate: calibrate(model, data, false_match_rate=rate)[0] for rate in RATES}
     rows: dict[tuple[str, float], list[Row]] = {}
@@ -253,7 +253,7 @@ def clips(folder: Path, options: argparse.Namespace) -> list[Clip]:
 
 
 def clip(folder: Path, name: str, model: str, what: str, true: int, every: int) -> Clip:
-    loaded = load_any(model)
+    loaded = load(model)
     if loaded.card.decision is None:
         kind, file = ("market1501", "Market-1501-v15.09.15.zip")
         if what != "person":

@@ -17,7 +17,6 @@ from peers import load_file
 from resight.errors import ModelError, ResightError
 from resight.models import Card, weights
 from resight.models.card import Preprocessing, card_path, read_card
-from resight.models.load import load_any
 
 
 @pytest.fixture
@@ -274,12 +273,14 @@ def test_paths_and_names_that_lead_nowhere(saved: Path, tmp_path: Path) -> None:
         resight.load(tmp_path / "gone.safetensors")
     with pytest.raises(ModelError, match="no model named 'osnet_x025': did you mean 'osnet_x0_25'"):
         resight.load("osnet_x025")
-    for name in ("", ".", str(tmp_path)):
-        with pytest.raises(ModelError, match="no model named"):
-            resight.load(name)
+    with pytest.raises(ModelError, match="no model named"):
+        resight.load("")
     (tmp_path / "run").mkdir()
-    with pytest.raises(ModelError, match="the run is not finished"):
-        load_any(tmp_path / "run")
+    for folder in (".", tmp_path / "run"):
+        with pytest.raises(ModelError, match=r"model\.safetensors does not exist: the run is not finished, or"):
+            resight.load(folder)
+    resight.load("osnet_x0_25", height=64, width=32).save(tmp_path / "run" / "model.safetensors")
+    assert resight.load(tmp_path / "run").card.preprocessing.height == 64
 
 
 def test_a_card_that_is_not_there_is_none(tmp_path: Path) -> None:

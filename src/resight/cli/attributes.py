@@ -54,13 +54,13 @@ def attributes(
         reidentify,
         write_predictions,
     )
-    from resight.models.load import load_any
+    from resight.models.load import load
     from resight.retrieval.attribute_reid import best
     from resight.retrieval.returned import result_lines
 
     found = datasets.load(name, data, fold=fold)
     held_out = datasets.load(name, data, fold="validation") if reid and fold != "validation" else found
-    loaded = load_any(model, weights)
+    loaded = load(model, weights)
     check_attributes(attribute_count(loaded), found)
     with bar("predicting", json) as progress:
         (gallery,) = attribute_outputs(loaded, [found.gallery], batch_size=batch_size, progress=progress)

@@ -54,7 +54,7 @@ def calibrate(
     from resight import datasets
     from resight.embedding.calibrated import calibrate as learn
     from resight.models.card import card_path
-    from resight.models.load import load_any
+    from resight.models.load import load
     from resight.training.recipe import assign
 
     file = _file(model, weights, output)
@@ -62,7 +62,7 @@ def calibrate(
     for option in options or ():
         assign(chosen, option)
     data_set = datasets.load(name or datasets.detect(data), data, **chosen)
-    loaded = load_any(model, weights, height=height, width=width)
+    loaded = load(model, weights, height=height, width=width)
     with bar("embedding", json) as progress:
         calibrated, decision = learn(
             loaded,

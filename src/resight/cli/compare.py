@@ -40,7 +40,7 @@ def compare(
     """
     from resight import datasets
     from resight.embedding.measure import measure
-    from resight.models.load import load_any
+    from resight.models.load import load
     from resight.report.comparison import Side, write_comparison
     from resight.retrieval.compare import compare as paired
     from resight.training.recipe import assign
@@ -49,7 +49,7 @@ def compare(
     for option in options or ():
         assign(chosen, option)
     data_set = datasets.load(name or datasets.detect(data), data, **chosen)
-    models = [load_any(one) for one in (model_a, model_b)]
+    models = [load(one) for one in (model_a, model_b)]
     sides = []
     for given, model in zip((model_a, model_b), models, strict=True):
         with bar(f"embedding with {given}", json) as progress:

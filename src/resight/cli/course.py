@@ -66,9 +66,9 @@ def predict(
 ) -> None:
     """Fill the column gallery of a pred.csv with the gallery image nearest to each query."""
     from resight.embedding.predict import predict as find
-    from resight.models.load import load_any
+    from resight.models.load import load
 
-    loaded = load_any(model)
+    loaded = load(model)
     with bar("embedding", json) as progress:
         found = find(loaded, where, answers=answers, batch_size=batch_size, progress=progress)
     target = output or Path(found.table.path)

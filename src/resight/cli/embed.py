@@ -65,10 +65,10 @@ def embed(
     from resight.embedding.embedder import Embedder
     from resight.embedding.source import find
     from resight.images.video import Video
-    from resight.models.load import load_any
+    from resight.models.load import load
 
     images = Video(source, boxes) if boxes else find(source, name, split)
-    loaded = load_any(model, weights, height=height, width=width)
+    loaded = load(model, weights, height=height, width=width)
     embedder = Embedder(loaded, engine.value, batch_size, flip=flip, half=half)
     about = {"model": model, "source": str(source), "command": shlex.join(["resight", *sys.argv[1:]])}
     with bar("embedding", json) as progress:

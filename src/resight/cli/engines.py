@@ -32,13 +32,13 @@ def engines(
     from resight.embedding.engines import auto
     from resight.embedding.engines.make import PACKAGES, installed
     from resight.errors import RecipeError
-    from resight.models.load import load_any
+    from resight.models.load import load
 
     if measure and model is None:
         raise RecipeError("--measure measures a model: name one, as in resight engines osnet_x0_25 --measure.")
     here, rates = installed(), auto.Rates()
     if model is not None:
-        loaded = load_any(model, weights, height=height, width=width)
+        loaded = load(model, weights, height=height, width=width)
         rates = auto.measure(loaded, batch_size, half) if measure else auto.known(loaded, batch_size, half)
     if json:
         print_json({"installed": here, "images_per_second": rates, "fastest": auto.fastest(rates)})

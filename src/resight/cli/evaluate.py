@@ -61,7 +61,7 @@ def evaluate(
     from resight.embedding.calibrated import decision_of
     from resight.embedding.measure import measure, measure_repeats
     from resight.errors import RecipeError
-    from resight.models.load import load_any
+    from resight.models.load import load
     from resight.retrieval.compare import intervals
     from resight.retrieval.decision_report import measure_decisions
     from resight.retrieval.evaluate import evaluate as rank
@@ -84,7 +84,7 @@ def evaluate(
     for option in options or ():
         assign(chosen, option)
     kind = name or datasets.detect(data)
-    loaded = load_any(model, weights, height=height, width=width)
+    loaded = load(model, weights, height=height, width=width)
     decision = decision_of(loaded) if decide else None
     if decision and metric and decision.metric not in metric:
         raise RecipeError(f"The decision is about {decision.metric} distances: add --metric {decision.metric}.")

@@ -40,13 +40,13 @@ def export(
 
     from resight.embedding.export import Format
     from resight.embedding.export import export as write
-    from resight.models.load import load_any
+    from resight.models.load import load
 
     def tell(sentence: str) -> None:
         if not json:
             err.print(sentence, markup=False)
 
-    loaded = load_any(model, weights, height=height, width=width)
+    loaded = load(model, weights, height=height, width=width)
     with bar("comparing", json) as progress:
         done = write(
             loaded, cast(Format, to), output,

@@ -38,7 +38,7 @@ def group(
     The threshold comes from the model's card, where `resight calibrate` puts it. Groups are a guess to be looked at.
     """
     from resight.embedding.embedder import Embedder
-    from resight.models.load import load_any
+    from resight.models.load import load
     from resight.report.contact import write_contact
     from resight.retrieval.group import check_folders, write_folders, write_groups
     from resight.retrieval.group import group as put_together
@@ -47,7 +47,7 @@ def group(
         raise RecipeError("--copy says how to fill --folders: add --folders DIR.")
     if folders:
         check_folders(folders, images, copy)
-    loaded = load_any(model)
+    loaded = load(model)
     limit = loaded.card.threshold if threshold is None else threshold
     if limit is None:
         raise RecipeError(

@@ -113,14 +113,14 @@ def ship(
     from resight import datasets
     from resight.embedding.ship import read_notes
     from resight.embedding.ship import ship as write
-    from resight.models.load import load_any
+    from resight.models.load import load
     from resight.training.recipe import assign
 
     chosen: dict[str, Any] = {}
     for option in options or ():
         assign(chosen, option)
     said = None if notes is None else read_notes(notes)
-    source, by = load_any(model), None if decision is None else load_any(decision)
+    source, by = load(model), None if decision is None else load(decision)
     compared = None if data is None else datasets.load(name or datasets.detect(data), data, **chosen)
     with bar("comparing", json) as progress:
         done = write(source, output, notes=said, decided_by=by, data=compared, limit=limit, progress=progress)

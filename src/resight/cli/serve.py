@@ -76,8 +76,8 @@ def serve(
         ) from None
     from resight.embedding.embedder import Embedder
     from resight.gallery.gallery import Gallery
-    from resight.models.load import load_any
+    from resight.models.load import load
 
-    embedder = None if model is None else Embedder(load_any(model), engine.value)
+    embedder = None if model is None else Embedder(load(model), engine.value)
     with Gallery.open(gallery, embedder) as opened:
         run(opened, settings, log=sys.stderr, ready=lambda url: out.print(f"listening on {url}", markup=False))

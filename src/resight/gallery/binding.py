@@ -12,7 +12,7 @@ from resight.errors import DataError, ModelError
 from resight.gallery.record import Policy
 from resight.gallery.store import About, Store
 from resight.models.card import Card
-from resight.models.load import Model, load_any
+from resight.models.load import Model, load
 from resight.records import Embeddings
 from resight.retrieval.decide import Decision
 from resight.retrieval.distance import TOGETHER
@@ -33,7 +33,7 @@ def about_of(model: Bound | None, policy: Policy | None) -> tuple[About | None, 
     source, embedder = "", None
     if isinstance(model, (str, Path)):
         source = str(Path(model).resolve()) if Path(model).exists() else str(model)
-        model = load_any(model)
+        model = load(model)
     if isinstance(model, Model):
         model = Embedder(model)
     if isinstance(model, Embedder):
@@ -90,7 +90,7 @@ def decision_in(card: Card) -> Decision | None:
     return decision
 
 
-def load(about: About, uri: str) -> Embedder:
+def embedder_of(about: About, uri: str) -> Embedder:
     """The model of a gallery, from where it was when the gallery was made.
 
     Raises:
@@ -99,7 +99,7 @@ def load(about: About, uri: str) -> Embedder:
     if not about.model:
         raise ModelError(f"{uri} does not know where its model is: open it with model=, or search by embedding.")
     try:
-        model = load_any(about.model)
+        model = load(about.model)
     except ModelError as error:
         raise ModelError(f"The model of {uri} cannot be loaded, so open it with model= ({error})") from None
     if model.card.fingerprint != about.card.fingerprint:

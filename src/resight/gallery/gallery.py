@@ -445,7 +445,7 @@ class Gallery:
         """
         with self._lock:
             if self._embedder is None:
-                self._embedder = binding.load(self.store.about, self.uri)
+                self._embedder = binding.embedder_of(self.store.about, self.uri)
             return self._embedder
 
     def _embed(self, pictures: Any) -> Embeddings:

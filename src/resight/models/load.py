@@ -46,10 +46,11 @@ def load(
     """A trained model that comes with resight, one of your own or of the Hub's, or an architecture by name.
 
     Args:
-        name: ``"person"`` (what ``load()`` gives) or another of :func:`resight.models.shipped.names`; a weight file
-            with a card; an exported model: ONNX, OpenVINO's XML or TorchScript (:mod:`resight.models.exported`);
-            ``"hf:org/name"`` or ``"hf:org/name@revision"`` on the Hub (:mod:`resight.models.hub`); or a registered
-            architecture (``"osnet_x0_25"``).
+        name: ``"person"`` (what ``load()`` gives) or another of :func:`resight.models.shipped.names`; the folder of a
+            training run that is done; a weight file with a card; an exported model: ONNX, OpenVINO's XML or TorchScript
+            (:mod:`resight.models.exported`); ``"hf:org/name"`` or ``"hf:org/name@revision"`` on the Hub
+            (:mod:`resight.models.hub`); or a registered architecture (``"osnet_x0_25"``). A folder with one of these
+            names is meant by ``"./person"``.
         weights: a weight file for a registered architecture (safetensors, or torch with torchreid's or torchvision's
             key names), or ``"imagenet"`` for torchvision's weights of a ResNet. Without it the weights are random.
         partial: load whatever matches instead of refusing a file that does not match wholly.
@@ -69,6 +70,10 @@ def load(
     elif weights is None and str(name) in shipped.names():
         name = shipped.file_of(str(name))
     known = str(name) in registry.list_models()
+    if weights is None and not known and str(name) and Path(name).is_dir():
+        name = Path(name) / hub.WEIGHTS
+        if not name.exists():
+            raise ModelError(f"{name} does not exist: the run is not finished, or the folder is none of a run.")
     file = weights if weights is not None else None if known else Path(name)
     card = None if file is None or file == IMAGENET or not Path(file).name else read_card(file)
     if card is None:
@@ -100,25 +105,6 @@ def load(
         given = ", ".join(arguments)
         raise ModelError(f"{file} has a card that says how the model is built: leave out {given}.")
     return from_card(card, file, partial=partial)
-
-
-def load_any(
-    source: str | Path,
-    weights: str | Path | None = None,
-    *,
-    height: int | None = None,
-    width: int | None = None,
-    partial: bool = False,
-) -> Model:
-    """As :func:`load`, but ``source`` may also be the folder of a training run, whose model it is then.
-
-    Height and width count only for a model that has no card.
-    """
-    if Path(source).is_dir():
-        source = Path(source) / "model.safetensors"
-        if not source.exists():
-            raise ModelError(f"{source} does not exist: the run is not finished; go on with resight train --resume.")
-    return load(source, weights, partial=partial, height=height, width=width)
 
 
 def fill(network: nn.Module, source: str | Mapping[str, str], *, partial: bool = False) -> str:

@@ -9,7 +9,7 @@ from resight import datasets
 from resight.embedding.attributes import Recognition, attribute_count, attribute_outputs, recognise
 from resight.embedding.measure import measure
 from resight.images.cache import cache_folder
-from resight.models.load import Model, load_any
+from resight.models.load import Model, load
 from resight.records import Embeddings, Report
 from resight.report import html
 from resight.report.inside import look_inside
@@ -41,7 +41,7 @@ def report_run(
         ResightError: the run is not finished, or its data is gone.
     """
     run = Run(folder)
-    model = load_any(run.folder)
+    model = load(run.folder)
     recipe = recipes.read(run.recipe)
     data = datasets.load(recipe.data.name, root or recipe.data.root or None, **recipe.data.options)
     query, gallery, report = measured or measure(model, data, cache=cache_folder(), progress=progress)

@@ -16,7 +16,7 @@ from resight.embedding.source import source_of
 from resight.errors import RecipeError
 from resight.files import atomic_path
 from resight.models.card import UNTRAINED
-from resight.models.load import Model, load_any
+from resight.models.load import Model, load
 from resight.records import Split
 
 
@@ -35,7 +35,7 @@ class Teachers:
             ModelError: a file that cannot be loaded.
             RecipeError: the name of an architecture, whose weights would be random.
         """
-        models = tuple(load_any(file) for file in files)
+        models = tuple(load(file) for file in files)
         for file, model in zip(files, models, strict=True):
             if model.card.trained_on == UNTRAINED:
                 raise RecipeError(f"the teacher {file} has random weights: name the file of a trained model.")
