@@ -5,13 +5,17 @@ from __future__ import annotations
 import io
 import json
 import logging
-from collections.abc import Iterator
+import time
+from collections.abc import Callable, Iterator
 from typing import Any
+from unittest.mock import Mock
 
+import numpy as np
 import pytest
 from starlette.testclient import TestClient
 
 from resight.errors import ResightError
+from resight.gallery.gallery import Gallery
 from resight.gallery.record import Damaged
 from resight.server.logs import LOG, write_logs
 
@@ -146,3 +150,34 @@ def test_alive_and_ready(client: TestClient, monkeypatch: pytest.MonkeyPatch) ->
     assert client.get("/healthz").status_code == 200
     answer = client.get("/readyz")
     assert answer.status_code == 503 and "secret" not in answer.text
+
+
+def test_what_is_past_its_expiry_goes_by_itself(
+    serve: Serve, gallery: Gallery, lines: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def add(name: str, seed: int) -> None:
+        gallery.add(np.random.default_rng(seed).integers(0, 255, (8, 8, 3), np.uint8), identities=name, expires=1.0)
+
+    def wait(done: Callable[[], bool]) -> None:
+        last = time.monotonic() + 30
+        while not done():
+            assert time.monotonic() < last
+            time.sleep(0.01)
+
+    add(NAME, 1)
+    serve(expire_every=0)
+    time.sleep(0.1)
+    assert len(gallery) == 1
+    serve(expire_every=0.02)
+    wait(lambda: not len(gallery))
+    add(NAME, 2)  # later, too
+    wait(lambda: not len(gallery))
+    with monkeypatch.context() as patched:
+        patched.setattr(gallery.store, "erase", Mock(side_effect=ResightError("The disk is full: free some space.")))
+        add(NAME, 3)
+        wait(lambda: any(line["level"] == "error" for line in lines()))
+        assert len(gallery) == 1
+    wait(lambda: not len(gallery))
+    told = [line for line in lines() if line["event"] == "expire"]
+    assert {line.get("records", line.get("sentence")) for line in told} == {1, "The disk is full: free some space."}
+    assert NAME not in json.dumps(told)

@@ -39,6 +39,9 @@ def serve(
         float, typer.Option(min=0, help="Requests a second of each key, or address without keys; 0: any number.")
     ] = 50,
     queue: Annotated[int, typer.Option(min=1, help="How many requests may be under way at once.")] = 64,
+    expire_every: Annotated[
+        float, typer.Option(min=0, metavar="HOURS", help="How often what is past its expiry is erased; 0: never.")
+    ] = 1,
     engine: Annotated[EngineName, typer.Option(help="What computes.")] = EngineName.auto,
 ) -> None:
     """Serve a gallery over HTTP, with a page to search in: http://127.0.0.1:8000.
@@ -65,6 +68,7 @@ def serve(
         pixels=int(pixels * 1_000_000),
         rate=rate,
         queue=queue,
+        expire_every=expire_every * 3600,
     )
     if model is None and engine is not EngineName.auto:
         raise RecipeError("--engine is about the model that is given: add --model MODEL.")

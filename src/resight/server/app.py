@@ -8,6 +8,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+import anyio
 import anyio.to_thread
 from fastapi import Depends, FastAPI
 from fastapi.exceptions import RequestValidationError
@@ -51,7 +52,11 @@ def make_app(gallery: Gallery, embedder: Embedder, settings: Settings) -> FastAP
     async def life(_: FastAPI) -> AsyncIterator[None]:
         anyio.to_thread.current_default_thread_limiter().total_tokens = settings.queue + 8
         await anyio.to_thread.run_sync(service.warm_up)
-        yield
+        async with anyio.create_task_group() as tasks:
+            if settings.expire_every:
+                tasks.start_soon(_expire, service, settings.expire_every)
+            yield
+            tasks.cancel_scope.cancel()
         await anyio.to_thread.run_sync(service.close)
 
     app = FastAPI(
@@ -81,6 +86,12 @@ def make_app(gallery: Gallery, embedder: Embedder, settings: Settings) -> FastAP
     app.add_middleware(Guard, settings=settings)
     app.add_middleware(Observe, metrics=service.metrics)
     return app
+
+
+async def _expire(service: Service, every: float) -> None:
+    while True:
+        await anyio.to_thread.run_sync(service.expire)
+        await anyio.sleep(every)
 
 
 def _described(app: FastAPI, described: Callable[[], dict[str, Any]]) -> dict[str, Any]:

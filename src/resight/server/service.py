@@ -17,6 +17,7 @@ from resight.images.decode import fit
 from resight.retrieval.rerank import KReciprocal
 from resight.server.batching import Batcher
 from resight.server.keys import Caller
+from resight.server.logs import LOG
 from resight.server.metrics import Metrics
 from resight.server.pictures import picture
 from resight.server.refusals import Refused
@@ -61,6 +62,16 @@ class Service:
         """Up to which distance two are the same; None where the model was never calibrated."""
         decision = self.gallery.decision
         return self.gallery.card.threshold if decision is None else decision.threshold
+
+    def expire(self) -> None:
+        """Erase what is past its expiry; what goes wrong is logged, for nobody waits for it."""
+        try:
+            erased = self.gallery.expire()
+        except ResightError as error:
+            LOG.error("expire", extra={"fields": {"sentence": str(error)}})
+        else:
+            if erased:
+                LOG.info("expire", extra={"fields": {"records": erased}})
 
     def acting(self, caller: Caller) -> Gallery:
         """The gallery, in whose log ``caller`` is named."""

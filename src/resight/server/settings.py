@@ -22,6 +22,7 @@ class Settings:
         rate: requests a second, of each key or, without keys, of each address, on average; 0 for any number.
         queue: how many requests may be under way; one more is sent away.
         patience: seconds in which the whole body of a request must have come.
+        expire_every: seconds after which what is past its expiry is erased, again and again; 0 for never.
 
     Raises:
         RecipeError: a number out of its range, or an address that others reach, without keys.
@@ -35,6 +36,7 @@ class Settings:
     rate: float = 50.0
     queue: int = 64
     patience: float = 30.0
+    expire_every: float = 3600.0
 
     def __post_init__(self) -> None:
         for name in ("upload_bytes", "pixels", "queue", "patience"):
@@ -42,6 +44,8 @@ class Settings:
                 raise RecipeError(f"{name} is {getattr(self, name)}: it must be more than 0.")
         if self.rate < 0:
             raise RecipeError(f"rate is {self.rate}: choose requests a second, or 0 for any number.")
+        if self.expire_every < 0:
+            raise RecipeError(f"expire_every is {self.expire_every}: choose seconds, or 0 for never.")
         if not self.keys and not is_local(self.host):
             raise RecipeError(
                 f"{self.host} can be reached by others, and without keys they may do everything: make a key with "
