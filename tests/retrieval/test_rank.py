@@ -40,6 +40,7 @@ def found_ranks(query, gallery, metric, protocol, memory):
 @FAST
 def test_ranks_equal_a_stable_sort(case, memory, sparse, with_numba, metric, protocol, small_grid, monkeypatch):
     monkeypatch.setattr(counting, "_WORTH", 0 if with_numba else 10**9)  # without it installed, both are numpy
+    counting.kernel.cache_clear()  # as in a process that has not loaded it yet
     monkeypatch.setattr(counting, "_SPARSE", sparse)  # picked and sorted, some of both, counted one by one
     assert found_ranks(*case, metric, protocol, memory) == expected_ranks(*case, metric, protocol)
 

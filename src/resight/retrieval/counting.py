@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from resight.retrieval.rough import Block, Floats, Rough
 from resight.retrieval.validity import Validity
 
-_WORTH = 5 * 10**8  # pairs of a query and an image from which on what numba saves is more than loading it takes
+_WORTH = 5 * 10**8  # pairs of a query and an image from which on what numba saves is more than loading it takes, once
 # To count the images before one match takes as long as to pick and sort one in _SPARSE / _MATCHES of them. The images
 # before the last of many matches are worth sorting even where they are more: then all are counted at once.
 _SPARSE, _MATCHES = 320, 16
@@ -26,7 +26,7 @@ Indices = NDArray[np.int64]
 
 
 @cache
-def _kernel() -> Callable[..., int] | None:
+def kernel() -> Callable[..., int] | None:
     """:func:`resight.retrieval.kernel.count`, or None where numba is not installed: it is an extra."""
     try:
         from resight.retrieval.kernel import count
@@ -63,7 +63,8 @@ class Counter:
         """Add what stands before the matches of the block's queries among its images."""
         block.hide(self._valid.matches)
         block.hide(self._valid.left_out)
-        compiled = _kernel() if self._rough.shape[0] * self._rough.shape[1] >= _WORTH else None
+        worth = kernel.cache_info().currsize or self._rough.shape[0] * self._rough.shape[1] >= _WORTH
+        compiled = kernel() if worth else None
         unsure = self._compiled(block, compiled) if compiled else self._by_rows(block)
         if len(unsure[0]):
             match, image = unsure[0], block.images[unsure[1]]
