@@ -14,7 +14,8 @@ from threadpoolctl import ThreadpoolController
 
 assert np
 
-THREADS = os.cpu_count() or 1
+# The processor's cores that this process may use; not every system tells.
+THREADS = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 _here = threading.local()
 _pool = ThreadPoolExecutor(THREADS, "resight-rows", initializer=lambda: setattr(_here, "busy", True))
