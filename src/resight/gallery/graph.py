@@ -20,8 +20,8 @@ from resight.gallery.recall import NEIGHBOUR, beyond
 from resight.gallery.scan import Mask, Nearest, faiss, merged, scan
 
 _LINKS, _CARE = 32, 80  # neighbours of a node, and how many are looked at to choose them
-_LOOKS = (32, 48, 64, 96, 128, 192, 256)  # nodes that a search keeps in view: as few as will do
-_RECALL = 0.99  # of the nearest 10, that will do
+_LOOKS = (24, 32, 40, 48, 64, 80, 96, 128, 160, 192, 256)  # nodes that a search keeps in view: as few as will do
+_RECALL = 0.98  # of the nearest 10, that will do
 _PROBES = 200
 _SHARE = 0.1  # of the slots must pass a filter, or to look at each that does is faster
 
