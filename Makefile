@@ -10,7 +10,7 @@ demo: $(VENV)/installed
 	$(BIN)/resight demo
 
 # Two processes side by side, for time: what keeps and serves, which has servers and browsers, and all the rest.
-KEEPING := tests/gallery tests/server tests/watch tests/cli
+KEEPING := tests/gallery tests/server tests/watch tests/cli tests/report tests/test_readme.py
 
 test: $(VENV)/installed-dev
 	$(MAKE) --no-print-directory --jobs 2 --output-sync test-keeping test-rest

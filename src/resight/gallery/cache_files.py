@@ -80,6 +80,7 @@ class Files:
             os.close(first)
             raise
         self._first = first
+        self._opened = [os.fstat(file).st_ino for file in (self._first, self._second)]
         self._rows: NDArray[np.float32] = np.empty((0, self._dim), np.float32)
         self._columns: NDArray[np.void] = np.empty(0, COLUMNS)
 
@@ -103,7 +104,7 @@ class Files:
             there = [path.stat().st_ino for path in self._paths]
         except FileNotFoundError:
             there = []
-        if there != [os.fstat(file).st_ino for file in (self._first, self._second)]:
+        if there != self._opened:
             first, second = self._first, self._second
             self._open()
             os.close(first)

@@ -84,6 +84,7 @@ def connect(path: Path, *, read_only: bool, page: int = 0) -> sqlite3.Connection
         db.execute("PRAGMA foreign_keys = ON")
         db.execute("PRAGMA temp_store = MEMORY")
         db.execute("PRAGMA cache_size = -16384")
+        db.execute("PRAGMA mmap_size = 2147418112")  # the most there is: pages are looked at where they lie
         return db
     except BaseException:
         db.close()
