@@ -174,7 +174,7 @@ def train(
                 _, _, report = measure(Model(state.kept, card), data, engine="torch", device=str(device), cache=folder)
                 result["report"] = report.numbers()
                 live.note(f"{data.name}: {report}")
-                command = f"resight train {run.recipe}"
+                command = f"resight train {Path(*run.recipe.parts[-2:])}"  # cards go where other folders concern nobody
                 card = card.model_copy(
                     update={"metrics": ({"data": data.name, "command": command, **result["report"]},)}
                 )
