@@ -226,3 +226,6 @@ def test_a_key_that_is_taken_out_of_the_file_opens_nothing_any_more(serve: Serve
         assert not opens(second) and client.get("/api/stats").status_code == 401
     file.write_text(kept)
     assert opens(second)
+    early = read_keys(file)
+    file.unlink()
+    assert early.caller(second) is None  # gone before anybody came

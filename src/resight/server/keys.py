@@ -54,7 +54,7 @@ class Keys:
 
     def __init__(self, keys: Sequence[Key] = (), path: Path | None = None) -> None:
         self._keys, self._path = tuple(keys), path
-        self._seen: tuple[int, ...] = ()
+        self._seen: tuple[int, ...] | None = None
 
     def __bool__(self) -> bool:
         return self._path is not None or bool(self._keys)

@@ -69,6 +69,8 @@ class Service:
             erased = self.gallery.expire()
         except ResightError as error:
             LOG.error("expire", extra={"fields": {"sentence": str(error)}})
+        except Exception:  # whatever it is, the service goes on
+            LOG.exception("expire")
         else:
             if erased:
                 LOG.info("expire", extra={"fields": {"records": erased}})
