@@ -35,13 +35,12 @@ from train_step import matrix_peak
 import resight
 from resight import datasets, models
 from resight.embedding.embedder import Embedder
-from resight.embedding.engines.make import IN_HALF, installed
+from resight.embedding.engines.make import IN_HALF, PACKAGES, installed
 from resight.errors import ResightError
 from resight.models.load import load
 
 PEER = "torchreid-style"
 HALF = "-half"  # behind the name of an engine: in 16 bits
-ENGINES = ("torch", "onnx", "openvino")
 DEFAULT = [*installed(), *(f"{one}{HALF}" for one in installed() if one in IN_HALF)]
 
 
@@ -195,7 +194,7 @@ def main() -> None:
     )
     parser.add_argument("--models", nargs="+", default=["osnet_x0_25", "osnet_x1_0", "resnet50"], metavar="NAME")
     parser.add_argument(
-        "--engines", nargs="+", default=DEFAULT, choices=(*ENGINES, *(f"{one}{HALF}" for one in IN_HALF))
+        "--engines", nargs="+", default=DEFAULT, choices=(*PACKAGES, *(f"{one}{HALF}" for one in IN_HALF))
     )
     parser.add_argument("--images", type=int, default=1024, help="images a round")
     parser.add_argument("--singles", type=int, default=100, help="images embedded one by one, a round")

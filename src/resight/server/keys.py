@@ -68,8 +68,10 @@ class Keys:
         return found
 
     def _now(self) -> tuple[Key, ...]:
+        if self._path is None:
+            return self._keys
         stamp = _stamp(self._path)
-        if self._path is not None and stamp != self._seen:
+        if stamp != self._seen:
             try:
                 self._keys = _read(self._path)
             except RecipeError as error:
@@ -82,13 +84,13 @@ class Keys:
 NO_KEYS = Keys()
 
 
-def _stamp(path: Path | None) -> tuple[int, ...]:
+def _stamp(path: Path) -> tuple[int, ...]:
     """What is different once a file was written again."""
     try:
-        found = path.stat() if path else None
+        found = path.stat()
     except OSError:
         return ()
-    return (found.st_ino, found.st_mtime_ns, found.st_size) if found else ()
+    return found.st_ino, found.st_mtime_ns, found.st_size
 
 
 def read_keys(path: str | os.PathLike[str]) -> Keys:

@@ -44,9 +44,11 @@ class Auto(nn.Module):
         super().__init__()
         self.model, self.batch_size, self.in_half = model, batch_size, half
         self._seen, self._lock = 0, threading.Lock()
-        self.engine = fastest(known(model, batch_size, half))
+        self.engine: Runtime | None
         if isinstance(model.network, Exported):
             self.engine = next(iter(engines_of(model, half)), model.network.runtime)
+        else:
+            self.engine = fastest(known(model, batch_size, half))
         self.chosen: nn.Module | None = None if self.engine is None else build(model, self.engine, CPU, half=half)
 
     def forward(self, x: Tensor) -> Output:
