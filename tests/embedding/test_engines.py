@@ -1,6 +1,8 @@
 """Every engine computes the same function, and the fastest is chosen by what was measured."""
 
 import json
+import subprocess
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -20,6 +22,7 @@ from resight.errors import ModelError
 from resight.models.exported import Exported
 from resight.models.load import Model
 from resight.models.output import Output
+from resight.models.runtimes import openvino_core
 
 CPU = torch.device("cpu")
 ENGINES = ("torch", "onnx", "openvino")
@@ -96,9 +99,7 @@ def test_in_16_bits_the_embeddings_are_near_and_not_the_same(engine: str) -> Non
 
 
 def capabilities() -> list[str]:
-    import openvino
-
-    return list(openvino.Core().get_property("CPU", "OPTIMIZATION_CAPABILITIES"))
+    return list(openvino_core().get_property("CPU", "OPTIMIZATION_CAPABILITIES"))
 
 
 def test_attributes_in_16_bits_are_float32_again() -> None:
@@ -276,3 +277,31 @@ def test_the_same_map_on_market1501(market_zip: Path, engine: str) -> None:
     assert abs(found[1] - found[0]) < 1e-4
     unit_length = [v / np.linalg.norm(v, axis=1, keepdims=True) for v in vectors]
     np.testing.assert_allclose(*unit_length, rtol=0, atol=2e-6)
+
+
+OPEN_TWO_AND_CLOSE_THEM = """
+import gc, os, signal, sys
+import numpy as np
+from pathlib import Path
+from resight.models.runtimes import OpenVino
+
+signal.signal(signal.SIGUSR1, lambda *_: print("heard"))
+opened = [OpenVino(Path(sys.argv[1])) for _ in range(2)]
+for one in opened:
+    one.run(1, 1, False)(np.zeros((1, 3, 64, 32), np.float32))
+del one
+while opened:
+    del opened[0]
+    gc.collect()
+os.kill(os.getpid(), signal.SIGUSR1)
+"""
+
+
+def test_a_process_outlives_a_signal_after_its_openvino_models(tmp_path: Path) -> None:
+    """A core of its own for every model left the process a stack for signals that was gone."""
+    need("openvino")
+    file = converted_with_card(made(), tmp_path)
+    done = subprocess.run(
+        [sys.executable, "-c", OPEN_TWO_AND_CLOSE_THEM, str(file)], capture_output=True, text=True, timeout=120
+    )
+    assert (done.returncode, done.stdout) == (0, "heard\n"), done.stderr

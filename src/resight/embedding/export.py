@@ -26,7 +26,7 @@ from resight.images.transforms import prepare
 from resight.models.card import Card, card_path
 from resight.models.exported import Exported, describe
 from resight.models.load import Model, from_exported
-from resight.models.runtimes import CARD
+from resight.models.runtimes import CARD, openvino_core
 
 Format = Literal["onnx", "openvino", "torchscript"]
 SUFFIXES: dict[Format, str] = {"onnx": ".onnx", "openvino": ".xml", "torchscript": ".torchscript"}
@@ -194,7 +194,7 @@ def _write(model: Model, card: Card, to: Format, source: Path, path: Path, int8:
         import openvino  # its own type hints leave out what it exports
 
         vino: Any = openvino
-        read = vino.Core().read_model(str(source))
+        read = openvino_core().read_model(str(source))
         read.set_rt_info(inside, CARD.split("."))
         vino.save_model(read, str(path), compress_to_fp16=False)
     else:

@@ -11,6 +11,7 @@ import os
 import queue
 import warnings
 from collections.abc import Callable
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -64,14 +65,25 @@ class Onnx:
         return str(self.first.get_modelmeta().custom_metadata_map.get(CARD, ""))
 
 
+@cache
+def openvino_core() -> Any:
+    """The one OpenVINO core of this process, which lives as long as it does.
+
+    A core that computes on the CPU gives its thread another stack for signals, and puts the stack before back when it
+    ends. Of two cores that end in the order they began, the second puts back the stack of the first, whose memory is
+    gone: the next signal, such as that of a child process that has ended, then ends the process without a word.
+    """
+    import openvino  # its own type hints leave out what it exports
+
+    vino: Any = openvino
+    return vino.Core()
+
+
 class OpenVino:
     """OpenVINO on the CPU, in float32 even where the processor would rather use bfloat16, unless it is allowed to."""
 
     def __init__(self, file: Path) -> None:
-        import openvino  # its own type hints leave out what it exports
-
-        vino: Any = openvino
-        self.core = vino.Core()
+        self.core = openvino_core()
         self.model = self.core.read_model(os.fspath(file))
         (images,) = self.model.inputs
         self.names = [_name(one, at) for at, one in enumerate(self.model.outputs)]
