@@ -4,22 +4,22 @@ VENV ?= .venv
 BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt
 
-.PHONY: demo test test-keeping test-rest lint clean
+.PHONY: demo test test-learning test-rest lint clean
 
 demo: $(VENV)/installed
 	$(BIN)/resight demo
 
-# Two processes side by side, for time: what keeps and serves, which has servers and browsers, and all the rest.
-KEEPING := tests/gallery tests/server tests/watch tests/cli tests/report tests/test_readme.py
+# Two processes side by side, for time; each part takes about as long as the other.
+LEARNING := tests/datasets tests/embedding tests/images tests/retrieval tests/training
 
 test: $(VENV)/installed-dev
-	$(MAKE) --no-print-directory --jobs 2 --output-sync test-keeping test-rest
+	$(MAKE) --no-print-directory --jobs 2 --output-sync test-learning test-rest
 
-test-keeping: $(VENV)/installed-dev
-	$(BIN)/python -m pytest $(KEEPING)
+test-learning: $(VENV)/installed-dev
+	$(BIN)/python -m pytest $(LEARNING)
 
 test-rest: $(VENV)/installed-dev
-	$(BIN)/python -m pytest $(addprefix --ignore=,$(KEEPING))
+	$(BIN)/python -m pytest $(addprefix --ignore=,$(LEARNING))
 
 lint: $(VENV)/installed-dev
 	$(BIN)/ruff check .

@@ -150,6 +150,41 @@ def test_bdb_drops_one_rectangle_for_the_whole_batch() -> None:
 # ---- attributes and OSNet's ablations
 
 
+# ---- whole and parts
+
+
+def test_whole_and_parts_have_their_places() -> None:
+    with torch.device("meta"):
+        network = resight.models.create("parts_resnet50", num_identities=751)
+        x = torch.zeros(2, 3, 384, 128)
+        assert network.backbone.maps(x).shape == (2, 2048, 24, 8)  # the last stage keeps its resolution
+        out = network(x)
+    assert out.embedding.shape == (2, 512) and [z.shape for z in out.logits] == [(2, 751)] * 6
+    assert [f.shape for f in out.features] == [(2, 192), (2, 64), (2, 256)]
+
+
+def test_each_part_sees_its_own_rows() -> None:
+    """Of a map of five rows in four stripes; what is seen is worked out again with numpy."""
+    torch.manual_seed(0)
+    network = resight.models.create("parts_osnet_x0_25", dims=(5, 4, 3)).eval()
+    maps = torch.rand(1, 128, 5, 2)
+    network.backbone.maps = lambda x: maps
+    found = network(torch.zeros(1)).embedding[0].detach().numpy()
+    values = maps[0].numpy()
+    rows = [slice(0, 5), slice(0, 5), slice(0, 1), slice(1, 2), slice(2, 3), slice(3, 5)]
+    wanted = []
+    for at, (linear, norm, _) in enumerate(network.reductions):
+        part = values[:, rows[at]].reshape(128, -1)
+        vector = part.max(1) if at == 1 else part.mean(1)
+        linear_, bias = (t.detach().numpy() for t in (linear.weight, linear.bias))
+        wanted.append(np.maximum((linear_ @ vector + bias) / np.sqrt(1 + norm.eps), 0))  # batch norm as it begins
+    assert [len(one) for one in wanted] == [5, 4, 3, 3, 3, 3]
+    np.testing.assert_allclose(found, np.concatenate(wanted), rtol=1e-4, atol=1e-6)
+    with pytest.raises(ModelError, match="a map of 3 rows cannot be divided into 4 stripes"):
+        maps = maps[:, :, :3]
+        network(torch.zeros(1))
+
+
 def test_attribute_embeddings_are_the_outputs() -> None:
     x = torch.randn(2, 3, 64, 32)
     for kind in ("logits", "probabilities", "features"):

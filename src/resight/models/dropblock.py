@@ -11,9 +11,9 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from resight.errors import ModelError
 from resight.models import heads
 from resight.models.output import Output
+from resight.models.pooling import edges
 from resight.models.registry import carrier, register
 from resight.models.resnet import Bottleneck
 
@@ -26,20 +26,11 @@ def backbone_of(name: str, **arguments: Any) -> Any:
 def incomplete(maps: Tensor, stripes: int) -> Tensor:
     """(B, C, H, W) to (stripes, B, C, H, W): in copy i the i-th of the horizontal stripes is zero, top to bottom.
 
-    The stripes are equal where ``stripes`` divides H, as in the paper (24 rows), else as equal as rows allow.
-
-    Raises:
-        ModelError: more stripes than rows.
+    The paper's are equal (24 rows); see :func:`~resight.models.pooling.edges`.
     """
-    H = maps.shape[2]
-    if not 1 < stripes <= H:
-        raise ModelError(
-            f"a map of {H} rows cannot be divided into {stripes} stripes: choose 2 to {H}, or larger images."
-        )
-    row = torch.arange(H, device=maps.device)
-    stripe = torch.arange(stripes, device=maps.device)[:, None]
-    edge = torch.arange(stripes + 1, device=maps.device) * H // stripes
-    kept = (row < edge[stripe]) | (row >= edge[stripe + 1])  # (stripes, H)
+    row = torch.arange(maps.shape[2], device=maps.device)
+    edge = torch.tensor(edges(maps.shape[2], stripes), device=maps.device)[:, None]
+    kept = (row < edge[:-1]) | (row >= edge[1:])  # (stripes, H)
     return maps[None] * kept[:, None, None, :, None]
 
 

@@ -1,4 +1,4 @@
-"""From a feature map (B, C, H, W) to a vector (B, C)."""
+"""From a feature map (B, C, H, W) to vectors (B, C)."""
 
 from __future__ import annotations
 
@@ -51,3 +51,16 @@ def build(kind: Pooling) -> nn.Module:
     if kind not in kinds:
         raise ModelError(f"pooling {kind!r} does not exist: choose one of {', '.join(kinds)}.")
     return kinds[kind]()
+
+
+def edges(rows: int, stripes: int) -> list[int]:
+    """Where the horizontal stripes of a map begin, and where the last ends: equal, or as equal as rows allow.
+
+    Raises:
+        ModelError: more stripes than rows.
+    """
+    if not 1 < stripes <= rows:
+        raise ModelError(
+            f"a map of {rows} rows cannot be divided into {stripes} stripes: choose 2 to {rows}, or larger images."
+        )
+    return [at * rows // stripes for at in range(stripes + 1)]
