@@ -159,8 +159,9 @@ def test_whole_and_parts_have_their_places() -> None:
         x = torch.zeros(2, 3, 384, 128)
         assert network.backbone.maps(x).shape == (2, 2048, 24, 8)  # the last stage keeps its resolution
         out = network(x)
-    assert out.embedding.shape == (2, 512) and [z.shape for z in out.logits] == [(2, 751)] * 6
-    assert [f.shape for f in out.features] == [(2, 192), (2, 64), (2, 256)]
+    assert out.embedding.shape == (2, 1280) and [z.shape for z in out.logits] == [(2, 751)] * 9
+    assert all(one is out.logits[0] for one in out.logits[:4])  # the whole weighs as much as its four stripes
+    assert [f.shape for f in out.features] == [(2, 512), (2, 256), (2, 512)]
 
 
 def test_each_part_sees_its_own_rows() -> None:
