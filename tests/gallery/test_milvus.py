@@ -19,7 +19,7 @@ from resight import DataError, Embeddings, Gallery
 from resight.errors import ResightError
 from resight.gallery import content, milvus_near
 from resight.gallery import milvus as engine
-from resight.gallery.record import Filter
+from resight.gallery.record import Damaged, Filter
 from resight.gallery.thumbnails import given
 from seen import card, embeddings, vectors
 
@@ -324,7 +324,7 @@ def test_what_is_refused(milvus: Collections, tmp_path: Path) -> None:
         Gallery.open(f"{address}/another?objects={tmp_path / 'objects'}")
     about = tmp_path / "objects" / "gallery.json"
     about.write_text(json.dumps(json.loads(about.read_text()) | {"policy": 3}))
-    with pytest.raises(DataError, match="damaged"):
+    with pytest.raises(Damaged, match="damaged"):
         Gallery.open(f"{place}?objects={tmp_path / 'objects'}")
 
 

@@ -15,6 +15,7 @@ from resight.errors import ResightError
 from resight.gallery import log
 from resight.gallery.journal import Head, Intent, Journal, Turn
 from resight.gallery.objects import Bucket, Folder, Objects, open_objects
+from resight.gallery.record import Damaged
 from seen import card, embeddings
 
 
@@ -133,7 +134,7 @@ def test_the_log_grows_by_one_event_for_each_turn(objects: Objects) -> None:
     assert list(found.missing()) == []
     objects.remove(["events/000000000003"])
     assert list(found.missing()) == [3]
-    with pytest.raises(DataError, match="event 3 of the log is missing"):
+    with pytest.raises(Damaged, match="event 3 of the log is missing"):
         Journal(objects).events(0, 100)
 
 

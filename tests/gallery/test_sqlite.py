@@ -21,7 +21,7 @@ from resight import DataError, Embeddings, Gallery
 from resight.errors import ResightError
 from resight.gallery import cache_files as caching
 from resight.gallery import changes, log, scan, searching, sqlite
-from resight.gallery.record import Filter
+from resight.gallery.record import Damaged, Filter
 from seen import card, embeddings, vectors
 
 
@@ -391,10 +391,10 @@ def test_every_part_of_an_event_is_in_the_chain(change: str) -> None:
 def test_what_is_no_gallery_is_refused(tmp_path: Path) -> None:
     path = tmp_path / "seen.db"
     path.write_bytes(b"SQLite format 3\0" + bytes(4000))
-    with pytest.raises(DataError, match=r"seen\.db"):
+    with pytest.raises(Damaged, match=r"seen\.db"):
         Gallery.open(path)
     path.write_bytes(b"nothing of the kind " * 500)
-    with pytest.raises(DataError, match="damaged or no gallery"):
+    with pytest.raises(Damaged, match="damaged or no gallery"):
         Gallery.open(path, card())
     path.unlink()
     with sqlite3.connect(path) as db:

@@ -65,7 +65,7 @@ def create(
 
     try:
         Gallery.open(where, read_only=True).close()
-    except DataError:  # nothing there, as it should be; what is damaged is refused again below
+    except DataError:  # nothing there, as it should be
         pass
     else:
         raise RecipeError(f"{where} is a gallery already: add to it, or choose another place.")

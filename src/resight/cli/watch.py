@@ -147,7 +147,7 @@ def _opened(where: str, model: str | None, what: What) -> Gallery:
     if model is None:
         try:
             return Gallery.open(where)
-        except DataError:  # nothing there; what is damaged is refused again below
+        except DataError:  # nothing there
             if what is What.object:
                 raise
             model = what.value

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any
 
-from resight.errors import DataError
+from resight.errors import DataError, ResightError
 from resight.images.stream import BadImage
 
 
@@ -16,7 +16,7 @@ class Missing(DataError):
     """A record or a name that is not in the gallery."""
 
 
-class Damaged(DataError):
+class Damaged(ResightError):
     """What a gallery keeps is not what was written: nobody who asks can mend that."""
 
 

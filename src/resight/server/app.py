@@ -22,7 +22,7 @@ import resight
 from resight.embedding.embedder import Embedder
 from resight.errors import DataError, ResightError
 from resight.gallery.gallery import Gallery
-from resight.gallery.record import Conflict, Damaged, Missing
+from resight.gallery.record import Conflict, Missing
 from resight.server.guard import Guard
 from resight.server.logs import LOG
 from resight.server.observe import Observe
@@ -120,7 +120,7 @@ async def _invalid(_: Request, error: Exception) -> Response:
 async def _failed(request: Request, error: Exception) -> Response:
     """What the gallery refuses: a wrong wish, or something that only whoever runs the service can mend."""
     for kind, status in ((Missing, 404), (Conflict, 409), (DataError, 422)):
-        if isinstance(error, kind) and not isinstance(error, Damaged):
+        if isinstance(error, kind):
             return respond(Refused(status, str(error)))
     LOG.error("gallery", extra={"fields": {"request": request.state.number, "sentence": str(error)}})
     reason = f"look for request {request.state.number} in the service's log"
