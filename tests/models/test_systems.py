@@ -184,6 +184,8 @@ def test_each_part_sees_its_own_rows() -> None:
     with pytest.raises(ModelError, match="a map of 3 rows cannot be divided into 4 stripes"):
         maps = maps[:, :, :3]
         network(torch.zeros(1))
+    with pytest.raises(ModelError, match=r"'parts_osnet_x0_25' cannot be built with {'dims': \(5, 4\)}"):
+        resight.models.create("parts_osnet_x0_25", dims=(5, 4))
 
 
 def test_attribute_embeddings_are_the_outputs() -> None:
