@@ -71,10 +71,8 @@ class CBDBNet(nn.Module):
         self.resblock = Bottleneck(channels, channels // 4)
         self.reduction = heads.reduction(channels, dim)
         self.stripes, self.global_branch = stripes, global_branch
-        self.classifier: nn.ModuleList | None = None
-        if num_identities:
-            dims = [dim] * (1 if shared_classifier else stripes) + [channels] * global_branch
-            self.classifier = nn.ModuleList(heads.classifier(d, num_identities, deviation=0.001) for d in dims)
+        dims = [dim] * (1 if shared_classifier else stripes) + [channels] * global_branch
+        self.classifier = heads.classifiers(dims, num_identities, deviation=0.001)
 
     def descriptor(self, maps: Tensor) -> Tensor:
         """(B, C, H, W) to (B, dim)."""
@@ -117,11 +115,7 @@ class BDBNet(nn.Module):
         self.resblock = Bottleneck(channels, channels // 4)
         self.part_reduction = heads.reduction(channels, 1024)
         self.height, self.width = height, width
-        self.classifier: nn.ModuleList | None = None
-        if num_identities:
-            self.classifier = nn.ModuleList(
-                heads.classifier(dim, num_identities, deviation=0.001) for dim in (512, 1024)
-            )
+        self.classifier = heads.classifiers((512, 1024), num_identities, deviation=0.001)
 
     def drop(self, maps: Tensor) -> Tensor:
         """Zero one rectangle, at the same random place in all images."""
@@ -139,10 +133,7 @@ class BDBNet(nn.Module):
         part = self.resblock(maps)
         part = self.part_reduction((self.drop(part) if self.training else part).amax((2, 3)))
         features = (whole, part)
-        logits: tuple[Tensor, ...] = ()
-        if self.classifier is not None:
-            logits = tuple(classify(feature) for classify, feature in zip(self.classifier, features, strict=True))
-        return Output(torch.cat(features, 1), features, logits)
+        return Output(torch.cat(features, 1), features, heads.logits(self.classifier, features))
 
 
 @register(height=384, width=128)

@@ -5,6 +5,7 @@ The published key names are kept: ``classifier``, and ``bottleneck`` for BNNeck,
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Literal
 
 from torch import Tensor, nn
@@ -30,6 +31,20 @@ def classifier(dim: int, num_identities: int, *, bias: bool = True, deviation: f
     if bias:
         nn.init.zeros_(linear.bias)
     return linear
+
+
+def classifiers(dims: Sequence[int], num_identities: int, *, deviation: float = 0.01) -> nn.ModuleList | None:
+    """One :func:`classifier` for each vector of a network that has several; None with ``num_identities=0``."""
+    if num_identities == 0:
+        return None
+    return nn.ModuleList(classifier(dim, num_identities, deviation=deviation) for dim in dims)
+
+
+def logits(classifiers: nn.ModuleList | None, vectors: Sequence[Tensor]) -> tuple[Tensor, ...]:
+    """What each classifier says of its own vector; nothing without classifiers."""
+    if classifiers is None:
+        return ()
+    return tuple(classify(vector) for classify, vector in zip(classifiers, vectors, strict=True))
 
 
 def build(kind: Head, dim: int, num_identities: int) -> tuple[nn.Module, nn.Linear | None]:

@@ -49,21 +49,16 @@ class PartsNet(nn.Module):
         lengths = [whole, peak] + [stripe] * stripes
         self.reductions = nn.ModuleList(heads.reduction(self.backbone.channels, length) for length in lengths)
         self.stripes = stripes
-        self.classifier: nn.ModuleList | None = None
-        if num_identities:
-            self.classifier = nn.ModuleList(heads.classifier(length, num_identities) for length in lengths)
+        self.classifier = heads.classifiers(lengths, num_identities)
 
     def forward(self, x: Tensor) -> Output:
         maps: Tensor = self.backbone.maps(x)
         stripes = pairwise(edges(maps.shape[2], self.stripes))
         pooled = (maps.mean((2, 3)), maps.amax((2, 3)), *(maps[:, :, top:end].mean((2, 3)) for top, end in stripes))
         whole, peak, *parts = (reduce(vector) for reduce, vector in zip(self.reductions, pooled, strict=True))
-        logits: tuple[Tensor, ...] = ()
-        if self.classifier is not None:
-            known, *others = (classify(v) for classify, v in zip(self.classifier, (whole, peak, *parts), strict=True))
-            logits = (known,) * self.stripes + tuple(others)
+        logits = heads.logits(self.classifier, (whole, peak, *parts))
         features = (whole, peak, torch.cat(parts, 1))
-        return Output(torch.cat(features, 1), features, logits)
+        return Output(torch.cat(features, 1), features, logits[:1] * self.stripes + logits[1:])
 
 
 @register(height=192, width=96)
