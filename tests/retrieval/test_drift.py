@@ -106,6 +106,21 @@ def test_rounding_is_no_drift(rng):
     assert "look like those of the calibration" in str(again)
 
 
+def test_a_network_trained_alike_may_have_longer_embeddings(rng):
+    now = people(rng, 60).vectors
+    own = reference(people(rng, 100), "cosine")
+    longer, crowded = looks(1.5 * now), looks(now + 4 * np.sign(now[:1]))
+    assert drift(own, longer, "cosine").unlike
+    taken = own.for_another_network()
+    found = drift(taken, longer, "cosine")
+    assert not found.unlike and [one.statistic for one in found.shifts] == ["neighbour"]
+    (shift,) = drift(taken, crowded, "cosine").shifts
+    assert shift.shifted
+    every = {one.statistic: one.p for one in drift(own, looks(now), "cosine").shifts}
+    (alone,) = drift(taken, looks(now), "cosine").shifts
+    assert alone.p == pytest.approx(every["neighbour"] / 3) or every["neighbour"] == 1  # one test instead of three
+
+
 def test_refusals(rng):
     known = reference(people(rng, 20), "euclidean")
     with pytest.raises(DataError, match="at least 64 images but there are 63"):

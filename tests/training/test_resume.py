@@ -100,10 +100,14 @@ def test_a_killed_process(tiny_recipe: TinyRecipe, tmp_path: Path) -> None:
 
 
 def test_a_finished_run_stays_what_it_is(tiny_recipe: TinyRecipe, tmp_path: Path) -> None:
-    recipe = tiny_recipe()
-    first = run(recipe, tmp_path / "run")
-    before = weights_of(tmp_path / "run")
-    assert run(recipe, tmp_path / "run", resume=True) == first and weights_of(tmp_path / "run") == before
+    """Nothing is computed or written again, unless it was stopped before its model was there."""
+    recipe, folder = tiny_recipe(), tmp_path / "run"
+    first, weights = run(recipe, folder), weights_of(folder)
+    before = {path: path.stat().st_mtime_ns for path in folder.rglob("*")}
+    assert run(recipe, folder, resume=True) == first
+    assert before == {path: path.stat().st_mtime_ns for path in folder.rglob("*")}
+    (folder / "model.safetensors").unlink()
+    assert run(recipe, folder, resume=True) == first and weights_of(folder) == weights
 
 
 def test_nothing_to_resume_is_a_beginning(tiny_recipe: TinyRecipe, tmp_path: Path) -> None:
@@ -126,6 +130,19 @@ def test_another_recipe_or_other_data_are_refused(tiny_recipe: TinyRecipe, tmp_p
         run(recipe, tmp_path / "run", resume=True)
     assert "\n" not in str(refused.value)
     assert before == {path.name: path.read_bytes() for path in (tmp_path / "run").iterdir() if path.is_file()}
+
+
+def test_a_checkpoint_of_before_a_setting_existed(tiny_recipe: TinyRecipe, tmp_path: Path) -> None:
+    """It was written without the setting; the setting's default is what was done."""
+    recipe, folder = tiny_recipe(), tmp_path / "run"
+    first = run(recipe, folder)
+    state = torch.load(folder / "checkpoint.pt", weights_only=True)
+    shorter = state["recipe"].replace("teachers: []\n", "")
+    torch.save(state | {"recipe": shorter}, folder / "checkpoint.pt")
+    assert shorter != state["recipe"] and run(recipe, folder, resume=True) == first
+    torch.save(state | {"recipe": shorter + "tutors: []\n"}, folder / "checkpoint.pt")  # of a later version
+    with pytest.raises(TrainingError, match="made with another recipe"):
+        run(recipe, folder, resume=True)
 
 
 @pytest.mark.parametrize("damage", ["cut", "empty", "text", "foreign"])

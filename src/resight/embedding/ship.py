@@ -135,7 +135,8 @@ def _decided(model: Model, by: Model | None, fingerprint: str) -> dict[str, Any]
     if by is None and model.card.decision is None:
         return {}
     source = by or model
-    decision = replace(decision_of(source), fingerprint=fingerprint)
+    decision = decision_of(source)
+    decision = decision.taken_over(fingerprint) if by else replace(decision, fingerprint=fingerprint)
     for name in ("architecture", "arguments", "preprocessing", "metric"):
         if getattr(source.card, name) != getattr(model.card, name):
             raise ModelError(

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -124,6 +124,14 @@ class Decision:
         """
         self.check(images)
         return drifting.drift(self.reference, images, self.metric)
+
+    def taken_over(self, fingerprint: str) -> Decision:
+        """This decision for another model that was trained alike, such as one that has seen all of the data.
+
+        Thresholds, probabilities and promises are taken to hold for its embeddings too; :meth:`drift` compares only how
+        crowded they are, since their length and mean differ from one training to the next.
+        """
+        return replace(self, fingerprint=fingerprint, reference=self.reference.for_another_network())
 
     def check(self, *embeddings: Embeddings, metric: str | None = None) -> None:
         """Refuse embeddings, or a metric, that this decision is not about.

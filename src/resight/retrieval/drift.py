@@ -6,7 +6,7 @@
   are, and so how near strangers come, which is what false matches are made of. The 8th rather than the nearest, so that
   a few images of the same identity in the draw make no difference; 63 others, so that the size of the set makes none.
 
-Each is compared with the calibration's by the two-sample Kolmogorov-Smirnov test, at 1% over the three together
+Each is compared with the calibration's by the two-sample Kolmogorov-Smirnov test, at 1% over them together
 (Bonferroni). Images of one identity are alike, so the calibration counts with its identities rather than its images;
 new images count with their identities where those are known. With many images any difference is significant, therefore
 a shift counts only if the two distribution functions are also at least 0.15 apart somewhere.
@@ -16,7 +16,7 @@ Shape letters: ``N`` images, ``D`` embedding.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal
 
 import numpy as np
@@ -45,13 +45,18 @@ class Reference:
     Attributes:
         images, identities: how many.
         dim: D.
-        quantiles: one tuple for each of :data:`STATISTICS`.
+        quantiles: one tuple for each of :data:`STATISTICS`; an empty one is not compared.
     """
 
     images: int
     identities: int
     dim: int
     quantiles: tuple[tuple[float, ...], ...]
+
+    def for_another_network(self) -> Reference:
+        """The same for a network trained alike, whose embeddings need not be as long nor their mean the same."""
+        kept = zip(STATISTICS, self.quantiles, strict=True)
+        return replace(self, quantiles=tuple(one if name == "neighbour" else () for name, one in kept))
 
 
 @dataclass(frozen=True)
@@ -80,7 +85,7 @@ class Drift:
 
     Attributes:
         images: how many were compared.
-        shifts: one for each statistic.
+        shifts: one for each statistic that is compared.
     """
 
     images: int
@@ -129,10 +134,12 @@ def drift(reference: Reference, images: Embeddings, metric: str) -> Drift:
     kept = _without_junk(images)
     new = min(len(kept), _different(images) or len(kept))
     effective = new * reference.identities / (new + reference.identities)
+    every = zip(STATISTICS, reference.quantiles, _statistics(kept, metric), strict=True)
+    compared = [one for one in every if one[1]]
     shifts = []
-    for name, quantiles, values in zip(STATISTICS, reference.quantiles, _statistics(kept, metric), strict=True):
+    for name, quantiles, values in compared:
         apart = kolmogorov_distance(np.array(quantiles), values)
-        p = min(1.0, len(STATISTICS) * float(kolmogorov(np.sqrt(effective) * apart)))
+        p = min(1.0, len(compared) * float(kolmogorov(np.sqrt(effective) * apart)))
         middle = quantiles[QUANTILES // 2]
         shifts.append(Shift(name, apart, p, middle, float(np.median(values)), p < LEVEL and apart >= APART))
     return Drift(len(kept), tuple(shifts))

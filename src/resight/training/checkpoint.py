@@ -7,10 +7,12 @@ from pathlib import Path
 from typing import Any
 
 import torch
+import yaml
 
-from resight.errors import TrainingError
+from resight.errors import RecipeError, TrainingError
 from resight.files import atomic_path
 from resight.models.weights import unreadable
+from resight.training import recipe as recipes
 
 
 @dataclass
@@ -59,8 +61,9 @@ def read(path: Path, recipe: str, data: str) -> Checkpoint:
         raise TrainingError(
             f"{path} is not a whole checkpoint ({unreadable(error)}): start again with another --output."
         ) from None
-    if state.recipe != recipe:
-        old, new = state.recipe.splitlines(), recipe.splitlines()
+    written = _with_todays_defaults(state.recipe)
+    if written != recipe:
+        old, new = written.splitlines(), recipe.splitlines()
         pair = next(((a, b) for a, b in zip(old, new, strict=False) if a != b), ("more lines", "fewer lines"))
         raise TrainingError(
             f"{path} was made with another recipe ({pair[0].strip()!r} there, {pair[1].strip()!r} now): "
@@ -71,3 +74,11 @@ def read(path: Path, recipe: str, data: str) -> Checkpoint:
             f"{path} was made with other data ({state.data}, now {data}): use those, or another --output."
         )
     return state
+
+
+def _with_todays_defaults(written: str) -> str:
+    """A resolved recipe of an earlier version, with what has come to be said since: its default is what was done then."""
+    try:
+        return recipes.parse(yaml.safe_load(written)).yaml()
+    except (RecipeError, yaml.YAMLError):
+        return written

@@ -55,7 +55,7 @@ def train(
     Args:
         recipe: a recipe or its path.
         output: the run folder.
-        resume: go on with the run in ``output`` if there is one, else begin.
+        resume: go on with the run in ``output`` if there is one, else begin; nothing is done where it is finished.
         cpu: do not use a GPU even if there is one.
         progress: show progress on standard error.
         data: the data set, if it is at hand already; else the recipe's.
@@ -95,6 +95,8 @@ def train(
     run, previous = Run(output), None
     if resume and run.checkpoint.exists():
         previous = checkpoint.read(run.checkpoint, resolved, stamp)
+        if previous.epoch == recipe.epochs and run.model.exists():
+            return run.results()
         state.restore(previous, accelerator)
     if main:
         run.begin(recipe, {"name": data.name, "fingerprint": fingerprint, **data.facts()}, resume=resume)
@@ -178,8 +180,8 @@ def train(
                 card = card.model_copy(
                     update={"metrics": ({"data": data.name, "command": command, **result["report"]},)}
                 )
-            _keep(Model(state.kept, card), run)
             run.write_metrics(result)
+            _keep(Model(state.kept, card), run)
         accelerator.wait_for_everyone()
     return result
 
@@ -209,8 +211,8 @@ def _card(network: nn.Module, recipe: Recipe, trained_on: str) -> Card:
 
 
 def _keep(model: Model, run: Run) -> None:
-    """Write the model and its card; the classifier has done its work and is left out."""
+    """Write the model after its card: where it is, the run is finished. The classifier has done its work, it is left out."""
     tensors = {key: value for key, value in model.network.state_dict().items() if not key.startswith("classifier.")}
-    weights.save(tensors, run.model)
     found = weights.fingerprint(model.network, model.card.preprocessing.model_dump_json())
     model.card.model_copy(update={"fingerprint": found}).save(run.model)
+    weights.save(tensors, run.model)

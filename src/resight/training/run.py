@@ -48,11 +48,16 @@ class Run:
         """Write the history and the results so far."""
         write_text(self.metrics, json.dumps(metrics, indent=2) + "\n")
 
+    def results(self) -> dict[str, Any]:
+        """What the run has come to so far; once it is finished, what :func:`resight.train` returned."""
+        metrics: dict[str, Any] = json.loads(self.metrics.read_text(encoding="utf-8"))
+        return metrics
+
     def history(self) -> list[dict[str, Any]]:
         """One entry per epoch so far; empty where the run has not begun."""
         if not self.metrics.exists():
             return []
-        entries: list[dict[str, Any]] = json.loads(self.metrics.read_text(encoding="utf-8"))["history"]
+        entries: list[dict[str, Any]] = self.results()["history"]
         return entries
 
 
