@@ -84,6 +84,10 @@ def test_every_number_stands_where_the_registry_says(name: str) -> None:
 @pytest.mark.parametrize("name", sorted(entries()))
 def test_every_entry_can_be_run(name: str) -> None:
     entry = entries()[name]
+    trains = " ".join(entry.train)
+    trains += "".join((ROOT / recipe).read_text(encoding="utf-8") for recipe in re.findall(r"recipes/\S+", trains))
+    for before in entry.after:
+        assert f"{entries()[before].run}/model.safetensors" in trains, f"{name} does not start from {before}"
     assert entry.numbers and "evaluate" in entry.minutes and len({n.what for n in entry.numbers}) == len(entry.numbers)
     assert bool(entry.train) == (entry.spread > 0) == ("train" in entry.minutes) == bool(entry.run)
     for command in (*entry.train, entry.evaluate):
@@ -130,6 +134,30 @@ def test_what_is_trained_again_with_three_seeds(toy: Path) -> None:
     assert first.mean == pytest.approx(0.52) and done.holds and first.allowed == 0.011
     assert len(told) == 6 and told[0] == "python 'a script.py' train new/toy-seed1 1 data.zip"
     assert (toy / "mAP").read_text() == "0.5201"  # the run that was there is left alone
+
+
+def test_what_a_training_starts_from_is_trained_once(toy: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whole chains of it, in their own places and with the recipe's own seed."""
+    last = check.entry("toy")
+    chain = {
+        "start": last.model_copy(update={"run": "runs/start"}),
+        "middle": last.model_copy(update={"run": "runs/middle", "after": ("start",)}),
+        "toy": last.model_copy(update={"after": ("middle",)}),
+    }
+    monkeypatch.setattr(check, "entry", chain.__getitem__)
+    told: list[str] = []
+    check.reproduce("toy", output="new", tell=told.append)
+    assert len(told) == 1  # measuring needs nothing of before
+    told.clear()
+    check.reproduce("toy", train=True, seeds=2, output="new", tell=told.append)
+    assert [line.split()[3:6] for line in told[:3]] == [
+        ["train", "runs/start", "1"], ["train", "runs/middle", "1"], ["train", "new/toy-seed1", "1"],
+    ]  # fmt: skip
+    assert len(told) == 6
+    Path("runs/middle/model.safetensors").write_text("")
+    told.clear()
+    check.reproduce("toy", train=True, output="newer", tell=told.append)
+    assert len(told) == 2
 
 
 def test_a_training_that_comes_out_elsewhere_does_not_hold(toy: Path) -> None:

@@ -86,7 +86,8 @@ def reproduce(
 
     Args:
         name: an entry of :func:`resight.reproduce.registry.entries`.
-        train: train again and measure the new weights; else the run that is there is only measured again.
+        train: train again and measure the new weights, after the runs it starts from where these are not there; else
+            the run that is there is only measured again.
         seeds: how many trainings, with the seeds 1, 2, ...; the first is the recipe's own.
         data: where data stands that is not in its usual place, by name.
         output: the folder for new runs; an interrupted training in it goes on.
@@ -102,6 +103,8 @@ def reproduce(
         raise RecipeError(f"--seeds {seeds} is a number of trainings: give 1 or more, together with --train.")
     if train and not wanted.train:
         raise RecipeError(f"Nothing is trained for {name}: leave out --train.")
+    if train:
+        _train_what_comes_before(wanted, data or {}, tell)
     found: dict[str, list[float]] = {number.what: [] for number in wanted.numbers}
     for seed in range(1, seeds + 1):
         run = str(Path(output) / f"{name}-seed{seed}") if train else wanted.run
@@ -117,6 +120,18 @@ def reproduce(
         for number in wanted.numbers
     )
     return Outcome(name, train, rows, time.perf_counter() - began)
+
+
+def _train_what_comes_before(wanted: Entry, data: Mapping[str, str], tell: Tell) -> None:
+    """Make the runs that a training starts from, in their own places, where they are not there yet."""
+    for name in wanted.after:
+        before = entry(name)
+        if Path(before.run, "model.safetensors").exists():
+            continue
+        places = _places(name, before, data)
+        _train_what_comes_before(before, data, tell)
+        for command in before.train:
+            _run(_filled(command, places, before.run, 1), tell)
 
 
 def _allowed(wanted: Entry, number: Number, trained: bool) -> float:

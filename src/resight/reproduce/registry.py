@@ -44,6 +44,7 @@ class Entry(_Part):
 
     Attributes:
         about: what they are.
+        after: entries whose runs the training starts from.
         train: commands that make the run ``{run}`` with the seed ``{seed}``; empty where nothing is trained.
         evaluate: the command that prints the numbers as JSON.
         run: the folder of the run that was measured.
@@ -53,6 +54,7 @@ class Entry(_Part):
     """
 
     about: str
+    after: tuple[str, ...] = ()
     train: tuple[str, ...] = ()
     evaluate: str
     run: str = ""

@@ -77,7 +77,7 @@ def read(path: Path, recipe: str, data: str) -> Checkpoint:
 
 
 def _with_todays_defaults(written: str) -> str:
-    """A resolved recipe of an earlier version, with what has come to be said since: its default is what was done then."""
+    """A resolved recipe of an earlier version, with the settings that came since: their defaults are what was done."""
     try:
         return recipes.parse(yaml.safe_load(written)).yaml()
     except (RecipeError, yaml.YAMLError):
