@@ -1,8 +1,8 @@
 """What moves accuracy per minute of training: one thing changed at a time, everything else alike.
 
-    python benchmarks/what_helps.py                              # all rows, 80 minutes on one core
-    python benchmarks/what_helps.py --only "drawn people first"  # some rows; the first is always there
-    python benchmarks/what_helps.py --epochs 68 28 --size 128 64 # longer and larger
+    python benchmarks/what_helps.py                               # all rows, 80 minutes on one core
+    python benchmarks/what_helps.py --only "drawn people first"   # some rows; the first is always there
+    python benchmarks/what_helps.py --epochs 68 28 --size 128 64 -o runs/what_helps_large  # longer and larger
 
 Each row is recipes/osnet_x0_25_market1501_cpu.yaml, small and short, with the settings of :data:`ROWS`: trained on 600
 of Market-1501's 751 training people, measured on the other 151 (665 queries). The first row is trained with three
@@ -26,11 +26,11 @@ from resight.training import recipe as recipes
 ROOT = Path(__file__).parents[1]
 SHARED = ROOT.parent / "shared"
 RECIPE = ROOT / "recipes" / "osnet_x0_25_market1501_cpu.yaml"
-FIRST = "as it is"
+FIRST, DRAWN = "as it is", "DRAWN"
 SEEDS = (1, 2, 3)
 ROWS: dict[str, tuple[str, ...]] = {
     FIRST: (),
-    "drawn people first": ("model.weights={drawn}/model.safetensors",),
+    "drawn people first": (f"model.weights={DRAWN}",),
     "parts": ("model.name=parts_osnet_x0_25", "model.head=null"),
     "x0.5": ("model.name=osnet_x0_5",),
     "triplets among 8 people x 8 images": ("phases.1.sampler.images_per_identity=8",),
@@ -43,7 +43,7 @@ ROWS: dict[str, tuple[str, ...]] = {
     "batches of 32": ("sampler.batch_size=32", "phases.1.sampler.batch_size=32"),
     "batches of 128": ("sampler.batch_size=128", "phases.1.sampler.batch_size=128"),
 }
-DRAWN = (
+DRAWING = (
     "data={name: synthetic, options: {identities: 400, cameras: 6, images_per_camera: 3, seed: 5, test_fraction: 0.1}}",
     "phases.0.epochs=8",
 )
@@ -68,7 +68,7 @@ def main() -> None:
 def measured(name: str, options: argparse.Namespace) -> dict[str, Any]:
     """A row: the mean over its seeds, with their standard deviation where there are several."""
     small = [
-        f"data.root={options.root}",
+        f"data.root={json.dumps(str(options.root))}",
         "data.options.fold=validation",
         f"images.height={options.size[0]}",
         f"images.width={options.size[1]}",
@@ -78,11 +78,11 @@ def measured(name: str, options: argparse.Namespace) -> dict[str, Any]:
         "precision=bf16",
     ]
     drawn = options.output / "drawn people"
-    settings = [setting.format(drawn=drawn) for setting in ROWS[name]]
+    settings = [setting.replace(DRAWN, json.dumps(str(drawn / "model.safetensors"))) for setting in ROWS[name]]
     before = 0.0
-    if str(drawn) in " ".join(settings):
-        pictures = f"data.root={options.output / 'pictures of drawn people'}"
-        before = trained([*small, *DRAWN, pictures], drawn, only_first=True)["seconds"]
+    if DRAWN in " ".join(ROWS[name]):
+        pictures = f"data.root={json.dumps(str(options.output / 'pictures of drawn people'))}"
+        before = trained([*small, *DRAWING, pictures], drawn, only_first=True)["seconds"]
     seeds = SEEDS if name == FIRST else SEEDS[:1]
     found = [trained([*small, *settings, f"seed={seed}"], options.output / f"{name}, seed {seed}") for seed in seeds]
     numbers: dict[str, Any] = {"what": name}

@@ -22,6 +22,7 @@ class Hub:
     def __init__(self) -> None:
         self.commits: dict[str, list[dict[str, bytes]]] = {}
         self.gated: set[str] = set()
+        self.private: set[str] = set()
         self.stored: dict[str, bytes] = {}
         self.asked: list[str] = []
         self.spoil = lambda content: content
@@ -74,6 +75,8 @@ def handler(hub: Hub) -> type[BaseHTTPRequestHandler]:
 
         def do_HEAD(self) -> None:
             hub.asked.append(self.path)
+            if (told := re.fullmatch(r"/api/models/([^/]+/[^/]+)", self.path)) and told[1] in hub.commits:
+                return self.answer({"id": told[1], "private": told[1] in hub.private, "siblings": []})
             matched = re.fullmatch(r"/([^/]+/[^/]+)/resolve/([^/]+)/(.+)", self.path)
             if matched is None:  # somebody without a token asks whether a repository is there
                 return self.send(401, X_Error_Code="RepoNotFound")
@@ -112,6 +115,8 @@ def handler(hub: Hub) -> type[BaseHTTPRequestHandler]:
                 asked = json.loads(content)
                 repository = f"{asked['organization']}/{asked['name']}"
                 status = 409 if repository in hub.commits else 200
+                if status == 200 and (asked.get("private") or asked.get("visibility") == "private"):
+                    hub.private.add(repository)
                 hub.commits.setdefault(repository, [{}])
                 address = f"{hub.address}/{repository}"
                 return self.send(status, json.dumps({"url": address, "name": repository, "id": "1"}).encode())

@@ -90,6 +90,15 @@ def test_a_decision_of_another_model_is_refused(calibrate: Shell) -> None:
         decision_of(mixed)
 
 
+def test_a_model_that_came_along_is_not_changed_nor_a_folder_of_its_name(calibrate: Shell) -> None:
+    resight.load(MODEL).save("person/model.safetensors")
+    before = Path("person/model.card.json").read_bytes()
+    for name in ("person", "hf:somebody/model@v1.0"):
+        code, _, err = calibrate(name, *EASY)
+        assert code == 2 and f"{name} is not a model of yours to change: add -o" in err
+    assert Path("person/model.card.json").read_bytes() == before and not list(Path().glob("hf:*"))
+
+
 def test_what_cannot_be_done_is_one_sentence(calibrate: Shell) -> None:
     Path("bare.safetensors").write_bytes(Path(MODEL).read_bytes())
     for arguments, clue in [

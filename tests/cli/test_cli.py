@@ -48,6 +48,21 @@ def test_models_show_adds_up(shell: Shell) -> None:
     assert code == 0 and sum(stage["parameters"] for stage in shown["stages"]) == shown["parameters"] == 2_169_508
 
 
+def test_models_that_come_along(shell: Shell) -> None:
+    code, out, _ = shell("models", "list", "p*n", "--json")
+    (person,) = json.loads(out)
+    assert code == 0 and (person["name"], person["height"], person["width"], person["dim"]) == ("person", 192, 96, 1280)
+    code, out, _ = shell("models", "show", "person", "--json")
+    assert code == 0 and json.loads(out)["parameters"] == person["parameters"]
+    for arguments, clue in (
+        (("person", "--height", "64"), "leave out height"),
+        (("gone.safetensors",), "gone.safetensors does not exist"),
+        (("hf:no such/name",), "names no repository of the Hub"),
+    ):
+        code, _, err = shell("models", "show", *arguments)
+        assert code == 2 and clue in err
+
+
 def test_stats_count_what_is_there(shell: Shell, tiny_market: Callable[..., Path]) -> None:
     code, out, _ = shell("data", "stats", tiny_market(), "--json")
     facts = json.loads(out)["splits"]

@@ -3,8 +3,10 @@
 import json
 import re
 import sys
+from itertools import pairwise
 from pathlib import Path
 from statistics import stdev
+from typing import Any
 
 import pytest
 import yaml
@@ -13,6 +15,7 @@ from resight.cli.main import main
 from resight.errors import RecipeError, ResightError
 from resight.reproduce import check, registry
 from resight.reproduce.registry import DATA, Entry, entries
+from resight.training import recipe as recipes
 
 ROOT = Path(__file__).parents[2]
 SCRIPT = """
@@ -88,6 +91,7 @@ def test_every_entry_can_be_run(name: str) -> None:
     trains += "".join((ROOT / recipe).read_text(encoding="utf-8") for recipe in re.findall(r"recipes/\S+", trains))
     for before in entry.after:
         assert f"{entries()[before].run}/model.safetensors" in trains, f"{name} does not start from {before}"
+    assert all(check._filled(entry.evaluate, DATA, entry.run or "reproduced/x", 1))
     assert entry.numbers and "evaluate" in entry.minutes and len({n.what for n in entry.numbers}) == len(entry.numbers)
     assert bool(entry.train) == (entry.spread > 0) == ("train" in entry.minutes) == bool(entry.run)
     for command in (*entry.train, entry.evaluate):
@@ -134,6 +138,31 @@ def test_what_is_trained_again_with_three_seeds(toy: Path) -> None:
     assert first.mean == pytest.approx(0.52) and done.holds and first.allowed == 0.011
     assert len(told) == 6 and told[0] == "python 'a script.py' train new/toy-seed1 1 data.zip"
     assert (toy / "mAP").read_text() == "0.5201"  # the run that was there is left alone
+
+
+def test_what_has_no_run_writes_into_a_folder_of_its_own(toy: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Such as the demo, which would otherwise write where it is called."""
+    alone = check.entry("toy").model_copy(update={"run": "", "train": ()})
+    monkeypatch.setattr(check, "entry", lambda name: alone)
+    folder = Path("again/toy")
+    folder.mkdir(parents=True)
+    (folder / "mAP").write_text("0.52")
+    assert check.reproduce("toy", output="again").holds
+
+
+def test_a_path_is_a_text_whatever_yaml_makes_of_it() -> None:
+    command = "resight train x -o {run} --set seed={seed} --set data.root={market1501} --set a.b={run}/m.pt"
+    for path in ("/d/Market #1/M.zip", "/d/a: b/M.zip", "[old]/M.zip", "2024", "runs/it's"):
+        words = check._filled(command, {"market1501": path}, path, 3)[2:]
+        content: dict[str, Any] = {}
+        for before, word in pairwise(words):
+            if before == "--set":
+                recipes.assign(content, word)
+        assert content == {"seed": 3, "data": {"root": path}, "a": {"b": f"{path}/m.pt"}}
+        assert words[4] == path
+    assert check._filled(command, {"market1501": "a b"}, "runs/x", 1)[10:] == [
+        "data.root=a b", "--set", "a.b=runs/x/m.pt",
+    ]  # fmt: skip
 
 
 def test_what_a_training_starts_from_is_trained_once(toy: Path, monkeypatch: pytest.MonkeyPatch) -> None:

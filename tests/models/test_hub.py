@@ -3,6 +3,7 @@
 import builtins
 import json
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +16,7 @@ from hub_stand_in import Hub, hub_stand_in
 from resight.errors import ModelError
 from resight.models import hub as hubs
 from resight.models.card import About, Card, Licences, Preprocessing
+from resight.models.exported import Exported
 from resight.models.load import Model
 
 constants = pytest.importorskip("huggingface_hub.constants")
@@ -157,6 +159,43 @@ def test_a_push_that_is_refused(hub: Hub, model: Model, monkeypatch: pytest.Monk
     monkeypatch.setattr(constants, "ENDPOINT", "http://127.0.0.1:9")  # where nobody listens
     with pytest.raises(ModelError, match="people/noise cannot be written on the Hub"):
         resight.models.push(model, "people/noise")
+
+
+def test_private_stays_private(hub: Hub, model: Model) -> None:
+    resight.models.push(model, "people/secret", private=True)
+    resight.models.push(model, "people/secret", private=True)
+    assert hub.private == {"people/secret"} and len(hub.commits["people/secret"]) == 3  # the first is empty
+    resight.models.push(model, "people/noise")
+    with pytest.raises(ModelError, match="people/noise is public on the Hub: make it private there"):
+        resight.models.push(model, "people/noise", private=True)
+    assert len(hub.commits["people/noise"]) == 2
+
+
+@pytest.mark.parametrize(
+    ("text", "told"), [("Task error: no route\nmore", "Task error: no route"), ("", "RuntimeError")]
+)
+def test_an_error_of_the_transfer_is_one_sentence(monkeypatch: pytest.MonkeyPatch, text: str, told: str) -> None:
+    """The library that moves large files has errors of no kind of its own."""
+
+    def broken(*_: object, **__: object) -> None:
+        raise RuntimeError(text)
+
+    monkeypatch.setattr("huggingface_hub.hf_hub_download", broken)
+    assert f"cannot be fetched ({told})" in refused("hf:people/noise")
+
+
+def test_what_cannot_be_saved_leaves_nothing(model: Model, tmp_path: Path) -> None:
+    for metrics, clue in (({"dataset": "mine"}, "data: "), ({"data": "mine", "mAP": "50%"}, "mAP: ")):
+        wrong = replace(model, card=model.card.model_copy(update={"metrics": (metrics,)}))
+        with pytest.raises(ModelError, match=f"metrics cannot be shown, mend them: {clue}"):
+            resight.models.save(wrong, tmp_path / "out")
+    file = tmp_path / "there.onnx"
+    exported = Exported.__new__(Exported)
+    torch.nn.Module.__init__(exported)
+    exported.file = file
+    with pytest.raises(ModelError, match=r"there\.onnx is no network of torch: save what it was exported from"):
+        resight.models.save(replace(model, network=exported), tmp_path / "out")
+    assert not (tmp_path / "out").exists()
 
 
 def test_weights_that_changed_under_their_card_are_not_saved(model: Model, tmp_path: Path) -> None:

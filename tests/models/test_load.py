@@ -283,6 +283,25 @@ def test_paths_and_names_that_lead_nowhere(saved: Path, tmp_path: Path) -> None:
     assert resight.load(tmp_path / "run").card.preprocessing.height == 64
 
 
+def test_a_path_is_never_a_name(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    for name in ("person", "resnet18"):
+        resight.load("osnet_x0_25", height=64, width=32).save(Path(name, "model.safetensors"))
+        for given in (Path(name), f"./{name}"):
+            assert resight.load(given).card.architecture == "osnet_x0_25"
+        assert resight.load(name).card.architecture != "osnet_x0_25"
+    with pytest.raises(
+        ModelError, match="osnet_x0_5 does not exist: check the path; an architecture is named by a str"
+    ):
+        resight.load(Path("osnet_x0_5"))
+
+
+def test_the_size_is_the_cards(saved: Path) -> None:
+    for given in ({"height": 64}, {"width": 32}, {"height": 64, "neck": 3}):
+        with pytest.raises(ModelError, match="has a card that says how the model is built: leave out"):
+            resight.load(saved, **given)
+
+
 def test_a_card_that_is_not_there_is_none(tmp_path: Path) -> None:
     assert read_card(tmp_path / "a.pth") is None
     path = Card(architecture="osnet_x0_25", preprocessing=Preprocessing(height=8, width=4)).save(tmp_path / "a.b.pth")

@@ -106,7 +106,7 @@ def test_the_answer_is_the_decision_on_the_distance(model: Model) -> None:
         assert answer.answer == decision.decide(answer.distance)
         assert answer.probability == decision.probability(answer.distance, 0.2)
         assert bool(answer) == (answer.distance <= decision.threshold)
-    itself = same(first, first, embedder)
+    itself = same(first, first, model)
     assert itself and itself.distance == 0 and itself.probability > 0.9 and str(itself).startswith("match: the same")
     noise = np.random.default_rng(0).integers(0, 255, (128, 64, 3), dtype=np.uint8)
     assert same(first, noise, embedder).probability < itself.probability

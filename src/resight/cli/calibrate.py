@@ -86,11 +86,16 @@ def calibrate(
 def _file(model: str, weights: Path | None, output: Path | None) -> Path:
     """The weight file whose card is to be written; refused before anything is computed where there is none."""
     from resight.models.card import card_path
+    from resight.models.load import is_named
 
     if output:
         if output.suffix != ".safetensors":
             raise RecipeError(f"{output} is to hold weights as safetensors: let its name end in .safetensors.")
         return output
+    if weights is None and is_named(model):
+        raise RecipeError(
+            f"{model} is not a model of yours to change: add -o mine.safetensors, a copy with its decision."
+        )
     file = weights or (Path(model) / "model.safetensors" if Path(model).is_dir() else Path(model))
     if file.exists() and not card_path(file).exists():
         raise RecipeError(f"{file} has no card beside it to keep the decision in: add -o model.safetensors.")

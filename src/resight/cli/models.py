@@ -24,14 +24,14 @@ def list_(
     json: Annotated[bool, Json] = False,
 ) -> None:
     """List architectures with their size at their usual input; below them the trained models that come with resight."""
-    from fnmatch import fnmatch
+    from fnmatch import filter as matching
 
     from resight.models import list as names
     from resight.models import shipped
-    from resight.models.card import read_card
-    from resight.models.summary import summarise
+    from resight.models.summary import summarise, summarise_trained
 
     found = [summarise(name) for name in names(pattern)]
+    found += [summarise_trained(name) for name in matching(shipped.names(), pattern)]
     if json:
         print_json([s.as_dict() for s in found])
         return
@@ -39,10 +39,6 @@ def list_(
     for s in found:
         table.add_row(s.name, f"{s.parameters:,}", f"{s.multiply_adds / 1e6:,.2f} M", str(s.dim), s.about)
     out.print(table)
-    for name in shipped.names():
-        card = read_card(shipped.file_of(name))
-        if card and fnmatch(name, pattern):
-            out.print(f"{name}: {card.about.title} ({card.architecture}, trained)", markup=False)
 
 
 @models.command()
@@ -133,19 +129,20 @@ def ship(
 
 @models.command()
 def show(
-    name: Annotated[str, typer.Argument(help="An architecture, a trained model that is here, or a file with a card.")],
+    name: Annotated[str, typer.Argument(help="An architecture, or what any command takes as a trained model.")],
     height: Annotated[int | None, typer.Option(min=16, help="Input height, if not what it was made for.")] = None,
     width: Annotated[int | None, typer.Option(min=16, help="Input width, if not what it was made for.")] = None,
     json: Annotated[bool, Json] = False,
 ) -> None:
     """Show an architecture step by step: kernels, output shapes, parameters, multiply-adds; or a model's card."""
-    from resight.models import load, shipped
+    from resight.models import list as names
+    from resight.models import load
     from resight.models.card import is_exported
     from resight.models.summary import summarise
 
     card, arguments = None, {}
-    if Path(name).exists() or name in shipped.names():
-        card = load(name).card
+    if name not in names():
+        card = load(name, height=height, width=width).card
         if is_exported(name):  # what is in it is its own program's matter
             out.print(card.model_dump_json(indent=2), markup=False)
             return

@@ -8,7 +8,7 @@ from functools import lru_cache
 from resight.embedding.calibrated import decision_of
 from resight.embedding.embedder import Embedder
 from resight.images.pictures import Picture
-from resight.models.load import load
+from resight.models.load import Model, load
 from resight.retrieval.decide import MATCH
 from resight.retrieval.distance import pairwise
 
@@ -36,20 +36,21 @@ class Answer:
         return f"{self.answer}: the same with probability {self.probability:.1%} ({how})"
 
 
-def same(first: Picture, second: Picture, embedder: Embedder | None = None, *, prior: float = 0.5) -> Answer:
+def same(first: Picture, second: Picture, embedder: Embedder | Model | None = None, *, prior: float = 0.5) -> Answer:
     """Whether two pictures show the same one.
 
     Args:
         first, second: two crops, each of one person (or vehicle): a path, bytes, a Pillow image, an array (H, W, 3) or
             a tensor (3, H, W) in RGB.
-        embedder: a calibrated model made ready to embed; the person model that comes with resight when None.
+        embedder: a calibrated model, best made ready to embed if there are many pictures; the person model that comes
+            with resight when None.
         prior: how likely it was before anybody looked, see :meth:`resight.retrieval.decide.Decision.probability`.
 
     Raises:
         DataError: a picture that cannot be read, or a prior that is not between 0 and 1.
         ModelError: a model that was never calibrated.
     """
-    embedder = embedder or _shipped()
+    embedder = Embedder(embedder, batch_size=2) if isinstance(embedder, Model) else embedder or _shipped()
     decision = decision_of(embedder.model)
     vectors = embedder([first, second]).vectors
     distance = float(pairwise(vectors[:1], vectors[1:], decision.metric)[0, 0])

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import yaml
-from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic import BaseModel, ConfigDict, ValidationError, field_validator
 
 from resight.datasets import Dataset
 from resight.embedding.calibrated import decision_of
@@ -16,7 +16,7 @@ from resight.embedding.parity import Parity, both_splits, compare
 from resight.embedding.samples import Samples, samples
 from resight.errors import ModelError, RecipeError
 from resight.models import registry, weights
-from resight.models.card import About, Licences
+from resight.models.card import About, Licences, Measured
 from resight.models.exported import Exported
 from resight.models.load import Model
 from resight.models.shipped import halved
@@ -32,6 +32,13 @@ class Notes(BaseModel):
     about: About
     licences: Licences
     metrics: tuple[dict[str, Any], ...] = ()
+
+    @field_validator("metrics")
+    @classmethod
+    def _measured(cls, metrics: tuple[dict[str, Any], ...]) -> tuple[dict[str, Any], ...]:
+        for one in metrics:
+            Measured.model_validate(one)
+        return metrics
 
 
 @dataclass(frozen=True)

@@ -12,7 +12,7 @@ from resight.errors import DataError, ModelError
 from resight.gallery.record import Policy
 from resight.gallery.store import About, Store
 from resight.models.card import Card
-from resight.models.load import Model, load
+from resight.models.load import Model, is_named, load
 from resight.records import Embeddings
 from resight.retrieval.decide import Decision
 from resight.retrieval.distance import TOGETHER
@@ -32,7 +32,7 @@ def about_of(model: Bound | None, policy: Policy | None) -> tuple[About | None, 
         return None, None
     source, embedder = "", None
     if isinstance(model, (str, Path)):
-        source = str(Path(model).resolve()) if Path(model).exists() else str(model)
+        source = str(Path(model).resolve()) if Path(model).exists() and not is_named(model) else str(model)
         model = load(model)
     if isinstance(model, Model):
         model = Embedder(model)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
@@ -14,6 +14,8 @@ IMAGENET_MEAN = (0.485, 0.456, 0.406)
 IMAGENET_STD = (0.229, 0.224, 0.225)
 
 
+Finite = Annotated[float, Field(allow_inf_nan=False)]
+Positive = Annotated[float, Field(gt=0, allow_inf_nan=False)]
 Resize = Literal["stretch", "letterbox", "letterbox_corner"]
 
 
@@ -33,9 +35,9 @@ class Preprocessing(BaseModel):
     resize: Resize = "stretch"
     interpolation: Literal["linear-area"] = "linear-area"
     colour: Literal["RGB", "BGR"] = "RGB"
-    scale: float = Field(255.0, gt=0)
-    mean: tuple[float, float, float] = IMAGENET_MEAN
-    std: tuple[float, float, float] = IMAGENET_STD
+    scale: Positive = 255.0
+    mean: tuple[Finite, Finite, Finite] = IMAGENET_MEAN
+    std: tuple[Positive, Positive, Positive] = IMAGENET_STD
 
 
 class Licences(BaseModel):
@@ -67,6 +69,17 @@ class About(BaseModel):
     not_intended: str = ""
     limits: str = ""
     calibrated: str = ""
+
+
+class Measured(BaseModel):
+    """What an entry of a card's ``metrics`` must hold at least; rates are in [0, 1]."""
+
+    model_config = ConfigDict(extra="allow")
+
+    data: str
+    mAP: float | None = Field(None, ge=0, le=1)
+    mINP: float | None = Field(None, ge=0, le=1)
+    cmc: dict[str, float] = {}
 
 
 UNTRAINED = "nothing: random weights"

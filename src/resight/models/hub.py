@@ -16,10 +16,12 @@ from typing import TYPE_CHECKING, Any
 
 import jinja2
 import yaml
+from pydantic import ValidationError
 
 from resight.errors import ModelError
 from resight.files import write_text
-from resight.models.card import Card, read_card
+from resight.models.card import Card, Measured, read_card
+from resight.models.exported import Exported
 from resight.models.weights import fingerprint
 
 if TYPE_CHECKING:
@@ -70,8 +72,8 @@ def fetch(name: str) -> Path:
         raise ModelError(
             f"{name!r} names no repository of the Hub: write hf:org/name or hf:org/name@revision."
         ) from None
-    except (problem.HTTPError, OSError) as error:
-        raise ModelError(f"{name} cannot be fetched ({str(error).splitlines()[0]}): try again later.") from None
+    except (problem.HTTPError, OSError, RuntimeError) as error:  # the last is that of its library for large files
+        raise ModelError(f"{name} cannot be fetched ({_reason(error)}): try again later.") from None
     for file in (card, weights):
         _check(file, name)
     found = read_card(weights)
@@ -84,8 +86,11 @@ def save(model: Model, folder: str | Path) -> Path:
     """Write a model as the Hub wants it: weights, card and ``README.md`` in a folder, which is returned.
 
     Raises:
-        ModelError: a model that is no network of torch, or whose weights have changed since its card was written.
+        ModelError: a model that is no network of torch, whose weights have changed since its card was written, or whose
+            card holds metrics that are none.
     """
+    if isinstance(model.network, Exported):
+        raise ModelError(f"{model.network.file} is no network of torch: save what it was exported from.")
     folder = Path(folder)
     found = fingerprint(model.network, model.card.preprocessing.model_dump_json())
     if model.card.fingerprint not in ("", found):
@@ -94,19 +99,25 @@ def save(model: Model, folder: str | Path) -> Path:
             "give the model a card of its own, with an empty fingerprint."
         )
     whole = replace(model, card=model.card.model_copy(update={"fingerprint": found}))
+    text = readme(whole.card)
     whole.save(folder / WEIGHTS)
-    write_text(folder / README, readme(whole.card))
+    write_text(folder / README, text)
     return folder
 
 
 def push(model: Model, repository: str, *, private: bool = False) -> str:
     """Put a model on the Hub, and make the repository if it is not there; log in before, with ``hf auth login``.
 
+    Args:
+        model: a network with its card.
+        repository: ``org/name``.
+        private: refuse a repository that is public, and make a private one where there is none.
+
     Returns:
         The name under which exactly this model can be loaded: ``hf:org/name@commit``.
 
     Raises:
-        ModelError: the Hub refuses it, or cannot be reached.
+        ModelError: the Hub refuses it, or cannot be reached; or it is to be private and the repository is not.
     """
     hub = _hub()
     with TemporaryDirectory() as folder:
@@ -114,13 +125,15 @@ def push(model: Model, repository: str, *, private: bool = False) -> str:
         try:
             api = hub.HfApi()
             api.create_repo(repository, private=private, exist_ok=True)
+            if private and not api.repo_info(repository).private:
+                raise ModelError(f"{repository} is public on the Hub: make it private there, or choose another name.")
             done = api.create_commit(repository, files, commit_message="Model of resight")  # all three or none
         except hub.errors.HFValidationError:
             raise ModelError(f"{repository!r} is no name for a repository: write org/name.") from None
-        except (hub.errors.HTTPError, OSError) as error:
-            reason = str(error).splitlines()[0]
+        except (hub.errors.HTTPError, OSError, RuntimeError) as error:
             raise ModelError(
-                f"{repository} cannot be written on the Hub ({reason}): log in with hf auth login and check the name."
+                f"{repository} cannot be written on the Hub ({_reason(error)}): log in with hf auth login and check "
+                "the name."
             ) from None
     return f"{PREFIX}{repository}@{done.oid}"
 
@@ -147,11 +160,17 @@ def readme(card: Card) -> str:
     return f"---\n{front}---\n{environment.from_string(text).render(card=card, title=title)}"
 
 
-def _result(measured: dict[str, Any]) -> dict[str, Any]:
-    numbers = {"mAP": measured.get("mAP"), "R1": measured.get("cmc", {}).get("1"), "mINP": measured.get("mINP")}
+def _result(entry: dict[str, Any]) -> dict[str, Any]:
+    try:
+        measured = Measured.model_validate(entry)
+    except ValidationError as error:
+        first = error.errors()[0]
+        where = ".".join(map(str, first["loc"]))
+        raise ModelError(f"The card's metrics cannot be shown, mend them: {where}: {first['msg']}.") from None
+    numbers = {"mAP": measured.mAP, "R1": measured.cmc.get("1"), "mINP": measured.mINP}
     return {
         "task": {"type": "image-retrieval", "name": "re-identification"},
-        "dataset": {"name": measured["data"], "type": re.sub(r"\W+", "-", measured["data"])},
+        "dataset": {"name": measured.data, "type": re.sub(r"\W+", "-", measured.data)},
         "metrics": [
             {"type": name, "value": round(100 * value, 2), "name": f"{name}, %"}
             for name, value in numbers.items()
@@ -170,6 +189,10 @@ def _check(file: Path, name: str) -> None:
     wanted = kinds.get(len(blob.name))
     if wanted is None or wanted.hexdigest() != blob.name:
         raise ModelError(f"{file.name} of {name} is not what the Hub has ({blob}): delete that file and load it again.")
+
+
+def _reason(error: Exception) -> str:
+    return (str(error).splitlines() or [type(error).__name__])[0]
 
 
 def _hub() -> Any:

@@ -50,7 +50,7 @@ def load(
             training run that is done; a weight file with a card; an exported model: ONNX, OpenVINO's XML or TorchScript
             (:mod:`resight.models.exported`); ``"hf:org/name"`` or ``"hf:org/name@revision"`` on the Hub
             (:mod:`resight.models.hub`); or a registered architecture (``"osnet_x0_25"``). A folder with one of these
-            names is meant by ``"./person"``.
+            names is meant by ``"./person"``, or by a ``Path``, which is never a name.
         weights: a weight file for a registered architecture (safetensors, or torch with torchreid's or torchvision's
             key names), or ``"imagenet"`` for torchvision's weights of a ResNet. Without it the weights are random.
         partial: load whatever matches instead of refusing a file that does not match wholly.
@@ -62,14 +62,12 @@ def load(
     """
     for given in (name, weights):
         if given is not None and is_exported(given):
-            if weights is not None or arguments:
+            if weights is not None or arguments or height or width:
                 raise ModelError(f"{given} is a whole model, not weights for one: load it by its path alone.")
             return from_exported(given)
-    if weights is None and str(name).startswith(hub.PREFIX):
-        name = hub.fetch(str(name))
-    elif weights is None and str(name) in shipped.names():
-        name = shipped.file_of(str(name))
-    known = str(name) in registry.list_models()
+    known = name in registry.list_models()
+    if weights is None and is_named(name):
+        name = hub.fetch(str(name)) if str(name).startswith(hub.PREFIX) else shipped.file_of(str(name))
     if weights is None and not known and str(name) and Path(name).is_dir():
         name = Path(name) / hub.WEIGHTS
         if not name.exists():
@@ -85,7 +83,9 @@ def load(
                 )
             if weights is None and Path(name).suffix in (".safetensors", ".pth", ".pt"):
                 raise ModelError(f"{name} does not exist: check the path of the checkpoint.")
-            registry.builder(str(name))  # raises, with the nearest name
+            if isinstance(name, Path):
+                raise ModelError(f"{name} does not exist: check the path; an architecture is named by a str.")
+            registry.builder(name)  # raises, with the nearest name
         made_for = registry.preprocessing(str(name))
         size: dict[str, Any] = {"height": height or made_for.height, "width": width or made_for.width}
         if str(name) == fastreid.fastreid_resnet.__name__ and file is not None:
@@ -101,10 +101,14 @@ def load(
         return _measured(from_card(card, file, partial=partial))
     if weights is not None and card.architecture != str(name):
         raise ModelError(f"{file} holds {card.architecture}, not {name}: load it under its own name.")
-    if arguments:
-        given = ", ".join(arguments)
+    if given := ", ".join(arguments | {k: v for k, v in (("height", height), ("width", width)) if v is not None}):
         raise ModelError(f"{file} has a card that says how the model is built: leave out {given}.")
     return from_card(card, file, partial=partial)
+
+
+def is_named(name: str | Path) -> bool:
+    """Whether this is the name of a trained model, of the Hub or of those that come along, and not a path."""
+    return isinstance(name, str) and (name.startswith(hub.PREFIX) or name in shipped.names())
 
 
 def fill(network: nn.Module, source: str | Mapping[str, str], *, partial: bool = False) -> str:

@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Iterator, Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 from torch.utils.flop_counter import FlopCounterMode
 
-from resight.models import registry
+from resight.models import registry, shipped
+from resight.models.card import read_card
 
 
 @dataclass(frozen=True)
@@ -66,6 +67,15 @@ def summarise(
     about = (inspect.getdoc(registry.builder(name)) or "").splitlines()[0]
     multiply_adds = flops.get_total_flops() // 2
     return Summary(name, about, height, width, embedding.shape[1], _count(network), multiply_adds, tuple(stages))
+
+
+def summarise_trained(name: str) -> Summary:
+    """The same of a trained model that comes with resight, under its own name."""
+    card = read_card(shipped.file_of(name))
+    assert card is not None
+    to = card.preprocessing
+    found = summarise(card.architecture, to.height, to.width, card.arguments)
+    return replace(found, name=name, about=f"{card.about.title}: {card.architecture}, trained")
 
 
 def _steps(network: nn.Module, prefix: str = "") -> Iterator[tuple[str, nn.Module]]:

@@ -13,6 +13,8 @@ from pathlib import Path
 from statistics import mean, stdev
 from typing import Any
 
+import yaml
+
 from resight.errors import RecipeError, ResightError
 from resight.reproduce.registry import DATA, Entry, Number, entry
 
@@ -107,10 +109,10 @@ def reproduce(
         _train_what_comes_before(wanted, data or {}, tell)
     found: dict[str, list[float]] = {number.what: [] for number in wanted.numbers}
     for seed in range(1, seeds + 1):
-        run = str(Path(output) / f"{name}-seed{seed}") if train else wanted.run
+        run = str(Path(output, f"{name}-seed{seed}")) if train else wanted.run or str(Path(output, name))
         for command in wanted.train if train else ():
             _run(_filled(command, places, run, seed), tell)
-        if run and not train and not Path(run).exists():
+        if wanted.run and not train and not Path(run).exists():
             raise RecipeError(f"{run} does not exist, so there is nothing to measure: add --train, or train it first.")
         printed = _run(_filled(wanted.evaluate, places, run, seed), tell)
         for number in wanted.numbers:
@@ -150,9 +152,23 @@ def _places(name: str, wanted: Entry, given: Mapping[str, str]) -> dict[str, str
 
 
 def _filled(command: str, places: Mapping[str, str], run: str, seed: int) -> list[str]:
-    """The words of a command, each filled in by itself, so that a path may hold spaces."""
-    words = [word.format(**places, run=run, seed=seed) for word in shlex.split(command)]
+    """The words of a command, each filled in by itself, so that a path may hold spaces, or what YAML knows."""
+    filled = {**places, "run": run, "seed": str(seed)}
+    before, words = "", []
+    for word in shlex.split(command):
+        key, equals, value = word.format(**filled).partition("=")
+        path = before == "--set" and any(f"{{{name}}}" in word for name in filled if name != "seed")
+        words.append(key + equals + (_text(value) if path else value))
+        before = word
     return [sys.executable, *(("-m", "resight", *words[1:]) if words[0] == "resight" else words[1:])]
+
+
+def _text(value: str) -> str:
+    """A value for ``--set`` that YAML reads as this text."""
+    try:
+        return value if yaml.safe_load(value) == value else json.dumps(value)
+    except yaml.YAMLError:
+        return json.dumps(value)
 
 
 def _run(command: list[str], tell: Tell) -> str:
