@@ -17,6 +17,7 @@ from peers import load_file
 from resight.errors import ModelError, ResightError
 from resight.models import Card, weights
 from resight.models.card import Preprocessing, card_path, read_card
+from resight.models.load import fill
 
 
 @pytest.fixture
@@ -281,6 +282,17 @@ def test_paths_and_names_that_lead_nowhere(saved: Path, tmp_path: Path) -> None:
             resight.load(folder)
     resight.load("osnet_x0_25", height=64, width=32).save(tmp_path / "run" / "model.safetensors")
     assert resight.load(tmp_path / "run").card.preprocessing.height == 64
+
+
+def test_partial_loading_of_a_part(tmp_path: Path) -> None:
+    network = resight.models.create("parts_osnet_x0_25")
+    tensors = {k: v + 1 for k, v in network.backbone.state_dict().items() if not k.startswith("conv5.")}
+    weights.save(tensors, tmp_path / "most.safetensors")
+    source = {"backbone": str(tmp_path / "most.safetensors")}
+    with pytest.raises(ModelError, match="allow partial loading"):
+        fill(network, source)
+    assert "backbone: " in fill(network, source, partial=True)
+    assert torch.equal(network.backbone.conv1.conv.weight, tensors["conv1.conv.weight"])
 
 
 def test_a_path_is_never_a_name(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -156,6 +156,11 @@ def test_a_wrong_name_or_argument() -> None:
         resight.models.create("osnet_x1")
     with pytest.raises(ModelError, match=r"no model named 'zebra': known: .*osnet_x0_25"):
         resight.models.create("zebra")
+    for wrong in ({"height": 1.5}, {"width": 0.0}):
+        with pytest.raises(ModelError, match=r"'bdb_osnet_x0_25' cannot be built with .*are shares of the map"):
+            resight.models.create("bdb_osnet_x0_25", **wrong)
+    with pytest.raises(ModelError, match=r"'parts_osnet_x0_25' cannot be built with .*dims"):
+        resight.models.create("parts_osnet_x0_25", dims=(512, 256, -1))
     with pytest.raises(ModelError, match=r"'osnet_x0_25' cannot be built with .*depth"):
         resight.models.create("osnet_x0_25", depth=3)
     with pytest.raises(ModelError, match=r"head 'neck' does not exist: choose 'plain' or 'bnneck'"):

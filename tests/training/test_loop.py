@@ -22,6 +22,8 @@ from resight.models import weights
 from resight.training import loop
 from resight.training.checkpoint import Checkpoint
 from resight.training.loop import train
+from resight.training.optim import optimizer
+from resight.training.recipe import Recipe
 from resight.training.run import Run
 from resight.training.state import State, place
 
@@ -139,11 +141,30 @@ def test_a_phase_of_the_classifier_alone_moves_nothing_else(tiny_recipe: TinyRec
     assert stays <= {"bottleneck.bias"} | {key for key in start if ".gate.fc" in key} and "bottleneck.bias" in stays
 
 
+def in_phase(recipe: Recipe, network: torch.nn.Module) -> State:
+    state = State(network, network, None, frozenset(name for name, _ in network.named_parameters()), "")
+    optimizer(network, recipe.phases[0], state.trainable)
+    state.train_mode(recipe.phases[0])
+    return state
+
+
+def test_what_is_trained_alone_still_drops(tiny_recipe: TinyRecipe) -> None:
+    """CBDB's blocks, and dropout, are part of what is trained; that of resting parts is not."""
+    cbdb = resight.models.create("cbdb_osnet_x0_25", num_identities=6)
+    in_phase(tiny_recipe(phases=[{"epochs": 1, "only": ["resblock", "reduction", "classifier"]}]), cbdb)
+    assert not cbdb.backbone.training and len(cbdb(torch.zeros(2, 3, 192, 64)).features) > 1
+    dropping = torch.nn.Sequential(
+        torch.nn.Sequential(torch.nn.Linear(4, 4), torch.nn.Dropout()),
+        torch.nn.Sequential(torch.nn.Linear(4, 4), torch.nn.BatchNorm1d(4), torch.nn.Dropout()),
+    )
+    in_phase(tiny_recipe(phases=[{"epochs": 1, "only": ["1.1.weight"]}]), dropping)
+    assert [m.training for m in dropping.modules()] == [True, False, False, False, True, False, True, True]
+
+
 def test_modules_train_where_their_parameters_do(tiny_recipe: TinyRecipe) -> None:
     recipe = tiny_recipe(phases=[{"epochs": 1, "only": ["conv4.0", "fc"]}])
     network = resight.models.create("osnet_x0_25")
-    state = State(network, network, None, frozenset(), "")
-    state.train_mode(recipe.phases[0])
+    state = in_phase(recipe, network)
     norms = {
         name: m.training for name, m in network.named_modules() if isinstance(m, torch.nn.modules.batchnorm._BatchNorm)
     }
@@ -242,6 +263,16 @@ def test_what_is_wrong_is_said_before_the_folder_is_claimed(tiny_recipe: TinyRec
         (ModelError, "did you mean 'osnet_x0_25'", {"model": {"name": "osnet_x025"}}),
         (ModelError, "does not exist", {"model": {"name": "osnet_x0_25", "weights": "gone.pth"}}),
         (RecipeError, "matches no parameter", {"phases": [{"epochs": 1}, {"epochs": 1, "only": ["clasifier"]}]}),
+        (
+            RecipeError,
+            "no parameter begins with",
+            {"phases": [{"epochs": 1}, {"epochs": 1, "rates": {"clasifier": 2.0}}]},
+        ),
+        (
+            ModelError,
+            "needs a model that recon",
+            {"phases": [{"epochs": 1}, {"epochs": 1, "losses": [{"name": "vae"}]}]},
+        ),
         (DataError, "needs 16 identities but there are 6", {"sampler": {"batch_size": 64}}),
         (DataError, "does not exist", {"data": {"name": "market_layout", "root": "gone"}}),
         (RecipeError, "There is no data set 'market'", {"data": {"name": "market"}}),

@@ -94,12 +94,29 @@ def test_overrides(file: Path) -> None:
         ("sampler.batch_size=30", "batch_size 30 is not a multiple of images_per_identity 4"),
         ("averaging.decay=1", "averaging.decay: .*less than 1"),
         ("precision=fp8", "precision: .*found 'fp8'"),
+        ("model.arguments={num_identities: 3}", r"model\.arguments: num_identities follows from the data"),
+        ("triplet={margin: 0.3}", "unknown key 'triplet': "),
+        ("losses=[{name: given_triplets}]", r"'given_triplets' needs sampler\.kind 'triplets', not 'identities'"),
+        ("losses=[{name: attributes, sigma: 0}]", r"losses\.0\.sigma: .*greater than 0"),
+        (
+            "images.progressive=[{until: 4, height: 8, width: 8}, {until: 2, height: 8, width: 8}]",
+            r"end after epochs \[4, 2\], which must rise",
+        ),
     ],
 )
 def test_what_is_refused(file: Path, override: str, message: str) -> None:
     with pytest.raises(RecipeError, match=message) as refused:
         recipe.read(file, [override])
     assert "\n" not in str(refused.value) and str(refused.value).endswith((".", "?"))
+
+
+def test_what_is_written_out_can_be_overridden(file: Path, tmp_path: Path) -> None:
+    """A resolved recipe has nulls where settings may stand, and YAML's no is a word here."""
+    whole = tmp_path / "whole.yaml"
+    whole.write_text(recipe.read(file, ["averaging=null", "precision=no"]).yaml())
+    found = recipe.read(whole, ["averaging.decay=0.9", "phases.0.sampler.kind=random", "precision=no"])
+    assert found.averaging is not None and found.averaging.decay == 0.9 and found.precision == "no"
+    assert found.phases[0].sampler is not None and found.phases[0].sampler.kind == "random"
 
 
 def test_files_that_are_no_recipes(tmp_path: Path, file: Path) -> None:

@@ -3,12 +3,17 @@
 import signal
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
+from numpy.typing import NDArray
 
+import resight
+from resight import datasets
 from resight.errors import TrainingError
 from resight.training.loop import train
 from resight.training.recipe import Recipe
@@ -143,6 +148,56 @@ def test_a_checkpoint_of_before_a_setting_existed(tiny_recipe: TinyRecipe, tmp_p
     torch.save(state | {"recipe": shorter + "tutors: []\n"}, folder / "checkpoint.pt")  # of a later version
     with pytest.raises(TrainingError, match="made with another recipe"):
         run(recipe, folder, resume=True)
+
+
+def test_a_model_without_its_checkpoint_is_left_alone(tiny_recipe: TinyRecipe, tmp_path: Path) -> None:
+    recipe, folder = tiny_recipe(phases=[{"epochs": 1}]), tmp_path / "run"
+    run(recipe, folder)
+    (folder / "checkpoint.pt").unlink()
+    before = {path.name: path.read_bytes() for path in folder.iterdir() if path.is_file()}
+    for resume in (True, False):
+        with pytest.raises(TrainingError, match="run holds the model of a run without its checkpoint: use another"):
+            run(tiny_recipe(phases=[{"epochs": 1}], seed=2), folder, resume=resume)
+    assert before == {path.name: path.read_bytes() for path in folder.iterdir() if path.is_file()}
+
+
+def test_what_a_checkpoint_makes_needless(
+    tiny_recipe: TinyRecipe, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The data stands elsewhere, the weights that the run began with are gone, and metrics are damaged."""
+    start = tmp_path / "start.safetensors"
+    resight.load("osnet_x0_25", height=64, width=32).save(start)
+    recipe = tiny_recipe(**EVERYTHING | {"model": {"name": "osnet_x0_25", "head": "plain", "weights": str(start)}})
+    whole = run(recipe, tmp_path / "whole")
+    with monkeypatch.context() as patched, pytest.raises(Interrupted):
+        interrupt_after(patched, 5)
+        run(recipe, tmp_path / "run")
+    start.unlink()
+    moved = tmp_path / "elsewhere"
+    Path(recipe.data.root).rename(moved)
+    recipe = recipe.model_copy(update={"data": recipe.data.model_copy(update={"root": str(moved)})})
+    assert without_times(run(recipe, tmp_path / "run", resume=True)) == without_times(whole)
+    assert weights_of(tmp_path / "run") == weights_of(tmp_path / "whole")
+    for text in ("", "{"):
+        (tmp_path / "run" / "metrics.json").write_text(text)
+        assert without_times(run(recipe, tmp_path / "run", resume=True)) == without_times(whole)
+
+
+def test_other_answers_are_other_data(tiny_recipe: TinyRecipe, tmp_path: Path) -> None:
+    recipe = tiny_recipe(phases=[{"epochs": 1}])
+    data = datasets.load(recipe.data.name, recipe.data.root)
+    answers = np.zeros((len(data.train), 3), np.uint8)
+
+    def given(attributes: NDArray[np.uint8], triplets: NDArray[np.int64]) -> datasets.Dataset:
+        train = replace(data.train, columns={**data.train.columns, "attributes": attributes})
+        return replace(data, train=train, triplets=triplets)
+
+    triplets = np.array([[0, 1, 5]])
+    run(recipe, tmp_path / "run", data=given(answers, triplets))
+    run(recipe, tmp_path / "run", data=given(answers, triplets), resume=True)
+    for other in (given(answers + 1, triplets), given(answers, triplets + 1), data):
+        with pytest.raises(TrainingError, match="made with other data"):
+            run(recipe, tmp_path / "run", data=other, resume=True)
 
 
 @pytest.mark.parametrize("damage", ["cut", "empty", "text", "foreign"])

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 from typing import Annotated
 
@@ -38,6 +39,8 @@ def train(
     resolved = read(recipe, overrides or ())
     folder = output or Path("runs") / resolved.name
     result = run(resolved, folder, resume=resume, cpu=cpu)
+    if os.environ.get("RANK", "0") != "0":
+        return  # one of several processes speaks
     if json:
         print_json(result)
     else:

@@ -9,6 +9,7 @@ from __future__ import annotations
 from typing import Any
 
 import torch
+import torch.distributed as dist
 from torch import Tensor, nn
 
 from resight.models import heads
@@ -109,6 +110,8 @@ class BDBNet(nn.Module):
         self, backbone: str, num_identities: int = 0, *, height: float = 0.33, width: float = 1.0, **carrying: Any
     ) -> None:
         super().__init__()
+        if not (0 < height <= 1 and 0 < width <= 1):
+            raise ValueError(f"height {height:g} and width {width:g} are shares of the map, above 0 and up to 1")
         self.backbone = backbone_of(backbone, **carrying)
         channels = self.backbone.channels
         self.global_reduction = heads.reduction(channels, 512)
@@ -121,8 +124,11 @@ class BDBNet(nn.Module):
         """Zero one rectangle, at the same random place in all images."""
         H, W = maps.shape[2:]
         rows, columns = round(self.height * H), round(self.width * W)
-        top = int(torch.randint(0, H - rows + 1, ()))
-        left = int(torch.randint(0, W - columns + 1, ()))
+        corner = torch.stack([torch.randint(0, H - rows + 1, ()), torch.randint(0, W - columns + 1, ())])
+        if dist.is_initialized():  # the batch is that of all processes
+            corner = corner.to(maps.device)
+            dist.broadcast(corner, 0)
+        top, left = corner.tolist()
         kept = maps.new_ones(H, W)
         kept[top : top + rows, left : left + columns] = 0
         return maps * kept

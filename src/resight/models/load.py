@@ -124,7 +124,7 @@ def fill(network: nn.Module, source: str | Mapping[str, str], *, partial: bool =
         if not hasattr(network, part):
             known = ", ".join(name for name, _ in network.named_children())
             raise ModelError(f"{type(network).__name__} has no part {part!r} for {file}: it has {known}.")
-        told.append(f"{part}: {file}: {_put(getattr(network, part), file, part=part)}")
+        told.append(f"{part}: {file}: {_put(getattr(network, part), file, part=part, partial=partial)}")
     return "; ".join(told)
 
 

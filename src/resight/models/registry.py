@@ -86,5 +86,5 @@ def create(name: str, num_identities: int = 0, **arguments: Any) -> nn.Module:
     """
     try:
         return builder(name)(num_identities=num_identities, **arguments)
-    except (TypeError, ValueError) as error:
+    except (TypeError, ValueError, RuntimeError) as error:
         raise ModelError(f"model {name!r} cannot be built with {arguments}: {error}.") from None

@@ -79,6 +79,6 @@ def read(path: Path, recipe: str, data: str) -> Checkpoint:
 def _with_todays_defaults(written: str) -> str:
     """A resolved recipe of an earlier version, with the settings that came since: their defaults are what was done."""
     try:
-        return recipes.parse(yaml.safe_load(written)).yaml()
+        return recipes.parse(yaml.safe_load(written)).essence().yaml()
     except (RecipeError, yaml.YAMLError):
         return written

@@ -2,23 +2,39 @@
 
 from __future__ import annotations
 
+from datetime import timedelta
+
 import torch
 import torch.distributed as dist
-from accelerate import Accelerator
+from accelerate import Accelerator, DistributedDataParallelKwargs, InitProcessGroupKwargs
 from accelerate.state import AcceleratorState
 
 from resight.errors import RecipeError
 
+PATIENCE = timedelta(days=7)  # the others wait while the first process evaluates, however long that takes
 
-def accelerator(precision: str, *, cpu: bool) -> Accelerator:
+
+def accelerator(precision: str, *, cpu: bool, unused: bool = False) -> Accelerator:
     """A fresh accelerator; it remembers nothing of a run before it in this process.
+
+    Args:
+        precision: of a recipe.
+        cpu: do not use a GPU.
+        unused: whether some steps leave parameters without a gradient, which several processes must know.
 
     Raises:
         RecipeError: the device cannot compute in this precision.
     """
     AcceleratorState._reset_state(reset_partial_state=not dist.is_initialized())
     try:
-        made = Accelerator(cpu=cpu, mixed_precision=precision)
+        made = Accelerator(
+            cpu=cpu,
+            mixed_precision=precision,
+            kwargs_handlers=[
+                InitProcessGroupKwargs(timeout=PATIENCE),
+                DistributedDataParallelKwargs(find_unused_parameters=unused),
+            ],
+        )
     except ValueError as error:
         reason = str(error).splitlines()[0].rstrip(".")
         raise RecipeError(f"precision {precision!r} does not work here ({reason}): set precision: 'no'.") from None

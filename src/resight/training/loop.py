@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import time
 from functools import partial
 from pathlib import Path
@@ -9,7 +10,7 @@ from typing import Any
 
 import numpy as np
 import torch
-from accelerate.utils import set_seed
+from accelerate.utils import broadcast_object_list, set_seed
 from torch import nn
 
 from resight import datasets
@@ -49,8 +50,9 @@ def train(
 ) -> dict[str, Any]:
     """Train what a recipe describes and leave model, card, metrics and the resolved recipe in ``output``.
 
-    The same recipe, data, machine and number of threads give the same weights; ``resume`` goes on after the last
-    whole epoch and reaches those same weights. Under ``torchrun`` every batch is divided among the processes.
+    The same recipe, data, machine and number of threads give the same weights (on a GPU nearly the same, since some of
+    its kernels add in any order); ``resume`` goes on after the last whole epoch and reaches those same weights. Under
+    ``torchrun`` every batch is divided among the processes.
 
     Args:
         recipe: a recipe or its path.
@@ -69,9 +71,15 @@ def train(
     """
     recipe = recipe if isinstance(recipe, Recipe) else recipes.read(recipe)
     data = data or datasets.load(recipe.data.name, recipe.data.root or None, **recipe.data.options)
-    fingerprint, resolved = data.fingerprint(), recipe.without_prose().yaml()
+    fingerprint, resolved = data.fingerprint(), recipe.essence().yaml()
     teachers = Teachers.read(recipe.teachers)
-    stamp = " ".join((fingerprint, *teachers.names))
+    stamp = " ".join((fingerprint, *_answers(data), *teachers.names))
+    run, previous = Run(output), None
+    if resume and run.checkpoint.exists():
+        previous = checkpoint.read(run.checkpoint, resolved, stamp)
+        done = run.results()
+        if previous.epoch == recipe.epochs and run.model.exists() and done is not None:
+            return done
     known = data.train.identities > 0
     people, triplets = data.train.take(known), data.triplets
     if triplets is not None:  # they count among all of train's images, here only those of known identities remain
@@ -83,7 +91,7 @@ def train(
     labels = np.unique(people.identities, return_inverse=True)[1].astype(np.int64)
     attributes = people.columns.get("attributes")
 
-    accelerator = prepare_devices(recipe.precision, cpu=cpu)
+    accelerator = prepare_devices(recipe.precision, cpu=cpu, unused=recipe.leaves_some_unused)
     device, main = accelerator.device, accelerator.is_main_process
     for sampler in {recipe.sampler_of(phase) for phase in recipe.phases}:  # raises now what would stop a later phase
         first = epoch_batches(labels, sampler, recipe.seed, 0, triplets)
@@ -91,12 +99,8 @@ def train(
     if device.type == "cpu":
         keep_freed_memory()
     set_seed(recipe.seed)
-    state = State.create(recipe, labels, attributes, accelerator)
-    run, previous = Run(output), None
-    if resume and run.checkpoint.exists():
-        previous = checkpoint.read(run.checkpoint, resolved, stamp)
-        if previous.epoch == recipe.epochs and run.model.exists():
-            return run.results()
+    state = State.create(recipe, labels, attributes, accelerator, filled=previous is None)
+    if previous is not None:
         state.restore(previous, accelerator)
     if main:
         run.begin(recipe, {"name": data.name, "fingerprint": fingerprint, **data.facts()}, resume=resume)
@@ -106,7 +110,8 @@ def train(
     to, folder = card.preprocessing, cache_folder() if spec.cache else None
     how = Augmentation(**recipe.augmentation.model_dump())
     with accelerator.main_process_first(), Live(recipe.epochs, state.epoch, show=progress and main) as live:
-        live.note(state.loaded or f"{recipe.model.name} from random weights, {len(people):,} images, on {device}")
+        start = f"{recipe.model.name} from {f'epoch {state.epoch}' if state.epoch else 'random weights'}"
+        live.note(state.loaded or f"{start}, {len(people):,} images, on {device}")
         decoding, asking = partial(live.preparing, "decoding"), partial(live.preparing, "asking teachers")
         images = Images(people, to.height, to.width, how=to.resize, folder=folder, progress=decoding)
         kept = folder and folder.with_name("teachers")
@@ -182,8 +187,15 @@ def train(
                 )
             run.write_metrics(result)
             _keep(Model(state.kept, card), run)
-        accelerator.wait_for_everyone()
-    return result
+        everybody: list[dict[str, Any]] = [result]
+        broadcast_object_list(everybody)
+    return everybody[0]
+
+
+def _answers(data: Dataset) -> tuple[str, ...]:
+    """A digest of what data may say besides who is where, of attributes and triplets; nothing where there are none."""
+    said = [data.train.columns.get("attributes"), data.triplets]
+    return tuple(hashlib.sha256(one.tobytes()).hexdigest()[:16] for one in said if one is not None)
 
 
 def _diverged(values: dict[str, float], rate: float, epoch: int, step: int) -> str:

@@ -36,7 +36,7 @@ def optimizer(network: nn.Module, phase: Phase, trainable: frozenset[str]) -> to
         p.requires_grad_(False)
     for p in chosen:
         p.requires_grad_(True)
-    groups = _groups(network, phase, chosen)
+    groups = by_rate(network, phase, chosen)
     lr, decay = phase.lr, phase.weight_decay
     if phase.optimizer == "sgd":
         return torch.optim.SGD(groups, lr, phase.momentum, weight_decay=decay, nesterov=phase.momentum > 0)
@@ -45,8 +45,12 @@ def optimizer(network: nn.Module, phase: Phase, trainable: frozenset[str]) -> to
     return torch.optim.Adam(groups, lr, weight_decay=decay, amsgrad=phase.optimizer == "amsgrad", fused=True)
 
 
-def _groups(network: nn.Module, phase: Phase, chosen: list[nn.Parameter]) -> list[dict[str, Any]]:
-    """The chosen parameters by the factor of their learning rate."""
+def by_rate(network: nn.Module, phase: Phase, chosen: list[nn.Parameter]) -> list[dict[str, Any]]:
+    """The chosen parameters in groups by the factor of their learning rate.
+
+    Raises:
+        RecipeError: ``rates`` names no parameter.
+    """
     names = {id(p): name for name, p in network.named_parameters()}
     groups: dict[float, list[nn.Parameter]] = {}
     for p in chosen:

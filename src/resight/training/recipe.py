@@ -5,11 +5,12 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 from difflib import get_close_matches
+from itertools import pairwise
 from pathlib import Path
 from typing import Any, Literal
 
 import yaml
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 
 from resight.errors import RecipeError
 from resight.models.card import Resize
@@ -41,6 +42,13 @@ class ModelSpec(_Part):
     partial: bool = False
     arguments: dict[str, Any] = {}
 
+    @field_validator("arguments")
+    @classmethod
+    def _theirs(cls, arguments: dict[str, Any]) -> dict[str, Any]:
+        if "num_identities" in arguments:
+            raise ValueError("num_identities follows from the data: leave it out")
+        return arguments
+
     @property
     def builds_with(self) -> dict[str, Any]:
         """The arguments of the architecture, the end among them."""
@@ -63,6 +71,13 @@ class ImageSpec(_Part):
     resize: Resize = "stretch"
     cache: bool = True
     progressive: tuple[Stage, ...] = ()
+
+    @model_validator(mode="after")
+    def _one_after_the_other(self) -> ImageSpec:
+        ends = [stage.until for stage in self.progressive]
+        if any(end <= before for before, end in pairwise(ends)):
+            raise ValueError(f"progressive sizes end after epochs {ends}, which must rise")
+        return self
 
 
 class AugmentationSpec(_Part):
@@ -177,6 +192,20 @@ class Recipe(_Part):
     sync_batchnorm: bool = True
     seed: int = Field(1, ge=0, lt=2**32)
 
+    @field_validator("precision", mode="before")
+    @classmethod
+    def _no(cls, value: Any) -> Any:
+        return "no" if value is False else value  # what YAML makes of a bare no
+
+    @model_validator(mode="after")
+    def _batches(self) -> Recipe:
+        for phase in self.phases:
+            for loss in self.losses_of(phase):
+                kind = self.sampler_of(phase).kind
+                if loss.sampler not in ("", kind):
+                    raise ValueError(f"the loss {loss.name!r} needs sampler.kind {loss.sampler!r}, not {kind!r}")
+        return self
+
     @property
     def epochs(self) -> int:
         """Epochs of all phases together."""
@@ -195,9 +224,19 @@ class Recipe(_Part):
         """Whether any loss needs a classifier."""
         return any(loss.classifies for phase in self.phases for loss in self.losses_of(phase))
 
-    def without_prose(self) -> Recipe:
-        """The recipe without what is only for people: two recipes equal in this give the same run."""
-        return self.model_copy(update=dict.fromkeys(("name", "about", "source", "published", "measured"), ""))
+    @property
+    def leaves_some_unused(self) -> bool:
+        """Whether the network has a classifier that some phase has no use for."""
+        uses = [any(loss.classifies for loss in self.losses_of(phase)) for phase in self.phases]
+        return any(uses) and not all(uses)
+
+    def essence(self) -> Recipe:
+        """The recipe without what is only for people, and without the place of the data, whose fingerprint counts.
+
+        Two recipes equal in this give the same run on the same data.
+        """
+        prose = dict.fromkeys(("name", "about", "source", "published", "measured"), "")
+        return self.model_copy(update=prose | {"data": self.data.model_copy(update={"root": ""})})
 
     def yaml(self) -> str:
         """The resolved recipe, with every default written out."""
@@ -251,7 +290,9 @@ def assign(content: dict[str, Any], override: str) -> None:
     *parents, last = key.split(".")
     try:
         for part in parents:
-            at = at[int(part)] if isinstance(at, list) else at.setdefault(part, {})
+            if isinstance(at, dict) and at.get(part) is None:
+                at[part] = {}
+            at = at[int(part)] if isinstance(at, list) else at[part]
         at[int(last) if isinstance(at, list) else last] = value
     except (ValueError, IndexError, TypeError, AttributeError):
         raise RecipeError(f"--set {override!r}: the recipe has no place {key!r}.") from None
@@ -259,7 +300,8 @@ def assign(content: dict[str, Any], override: str) -> None:
 
 def _explain(error: ValidationError, source: str) -> str:
     first = error.errors()[0]
-    where = ".".join(str(part) for part in first["loc"] if part not in LOSSES)
+    path = first["loc"]  # among the losses it names the kind after the index
+    where = ".".join(str(part) for at, part in enumerate(path) if not (part in LOSSES and "losses" in path[:at]))
     if first["type"] == "extra_forbidden":
         part: Any = Recipe
         for step in first["loc"][:-1]:

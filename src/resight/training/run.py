@@ -35,12 +35,14 @@ class Run:
         """Claim the folder for this run; one that failed before its first epoch ended leaves nothing to protect.
 
         Raises:
-            TrainingError: it holds a run already and ``resume`` is off.
+            TrainingError: it holds a run already and ``resume`` is off, or one that cannot be gone on with.
         """
-        if (self.checkpoint.exists() or self.model.exists()) and not resume:
+        if self.checkpoint.exists() and not resume:
             raise TrainingError(
                 f"{self.folder} already holds a run: pass --resume to go on with it, or another --output."
             )
+        if self.model.exists() and not self.checkpoint.exists():
+            raise TrainingError(f"{self.folder} holds the model of a run without its checkpoint: use another --output.")
         write_text(self.recipe, recipe.yaml())
         write_text(self.environment, json.dumps(environment() | {"data": data}, indent=2) + "\n")
 
@@ -48,16 +50,17 @@ class Run:
         """Write the history and the results so far."""
         write_text(self.metrics, json.dumps(metrics, indent=2) + "\n")
 
-    def results(self) -> dict[str, Any]:
-        """What the run has come to so far; once it is finished, what :func:`resight.train` returned."""
-        metrics: dict[str, Any] = json.loads(self.metrics.read_text(encoding="utf-8"))
+    def results(self) -> dict[str, Any] | None:
+        """What the run has come to so far, None where that is not to be read; what :func:`resight.train` returned."""
+        try:
+            metrics: dict[str, Any] = json.loads(self.metrics.read_text(encoding="utf-8"))
+        except (OSError, ValueError):
+            return None
         return metrics
 
     def history(self) -> list[dict[str, Any]]:
         """One entry per epoch so far; empty where the run has not begun."""
-        if not self.metrics.exists():
-            return []
-        entries: list[dict[str, Any]] = self.results()["history"]
+        entries: list[dict[str, Any]] = (self.results() or {}).get("history", [])
         return entries
 
 

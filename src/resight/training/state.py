@@ -20,7 +20,7 @@ from resight.training.averaging import moving_average
 from resight.training.checkpoint import Checkpoint
 from resight.training.losses import Facts
 from resight.training.losses import State as Memory
-from resight.training.optim import optimizer, trained
+from resight.training.optim import by_rate, optimizer, trained
 from resight.training.recipe import Phase, Recipe
 from resight.training.sync import synchronise
 
@@ -63,15 +63,25 @@ class State:
 
     @classmethod
     def create(
-        cls, recipe: Recipe, labels: NDArray[np.int64], attributes: NDArray[np.uint8] | None, accelerator: Accelerator
+        cls,
+        recipe: Recipe,
+        labels: NDArray[np.int64],
+        attributes: NDArray[np.uint8] | None,
+        accelerator: Accelerator,
+        *,
+        filled: bool = True,
     ) -> State:
-        """The state before the first step, for training images of these labels (N,) and attributes (N, A)."""
+        """The state before the first step, for training images of these labels (N,) and attributes (N, A).
+
+        What is wrong with any phase is said now rather than after the epochs before it. The recipe's weights are not
+        read where ``filled`` is off, since a checkpoint follows.
+        """
         spec = recipe.model
         network = registry.create(spec.name, int(labels.max()) + 1 if recipe.classifies else 0, **spec.builds_with)
-        loaded = fill(network, spec.weights, partial=spec.partial) if spec.weights else ""
+        loaded = fill(network, spec.weights, partial=spec.partial) if spec.weights and filled else ""
         trainable = frozenset(name for name, p in network.named_parameters() if p.requires_grad)
         for phase in recipe.phases:
-            trained(network, phase, trainable)  # raises now rather than after the epochs before
+            by_rate(network, phase, trained(network, phase, trainable))
         if recipe.sync_batchnorm and accelerator.num_processes > 1:
             network = synchronise(network, accelerator.device)
         network.to(accelerator.device, memory_format=torch.channels_last)  # type: ignore[call-overload]
@@ -82,6 +92,9 @@ class State:
             height, width = recipe.images.height, recipe.images.width
             sample = torch.zeros(2, 3, height, width, device=accelerator.device)
             output = copy.deepcopy(network).train()(sample)  # a copy: the statistics of its batch norms move
+        for phase in recipe.phases:
+            for loss in recipe.losses_of(phase):
+                loss.check(output)
         facts = Facts(labels, attributes, tuple(x.shape[1] for x in output.features), bool(recipe.teachers))
         memories = [
             [
@@ -107,11 +120,10 @@ class State:
         self.phase = index
 
     def train_mode(self, phase: Phase) -> None:
-        """Training mode; modules that this phase does not train keep their statistics."""
+        """Training mode; modules none of whose parameters this phase trains keep their statistics and drop nothing."""
         self.network.train()
         if phase.only:
-            for name, module in self.network.named_modules():
-                module.training = f"{name}.".startswith(phase.only)
+            _rest(self.network)
 
     def step(self, learning_rate: float, loss: torch.Tensor, accelerator: Accelerator) -> None:
         """One update of the weights and of their average."""
@@ -153,6 +165,16 @@ class State:
                 for key, tensor in old.items():
                     memory[key].copy_(tensor)
         self.epoch, self.seconds, self.history = saved.epoch, saved.seconds, list(saved.history)
+
+
+def _rest(module: nn.Module) -> None:
+    """Evaluation mode for the parts that have parameters, all of which rest, and for all that is inside them."""
+    parameters = list(module.parameters())
+    if parameters and not any(p.requires_grad for p in parameters):
+        module.eval()
+        return
+    for child in module.children():
+        _rest(child)
 
 
 def place(phases: tuple[Phase, ...], epoch: int) -> tuple[int, int]:

@@ -7,10 +7,11 @@ from typing import Literal
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from pydantic import Field
 from torch import Tensor
 from torch.nn import functional as F
 
-from resight.errors import DataError
+from resight.errors import DataError, ModelError
 from resight.models.output import Output
 from resight.training.losses.loss import Facts, Loss, State, Target
 
@@ -51,7 +52,7 @@ class Attributes(Loss):
 
     name: Literal["attributes"] = "attributes"
     mode: Literal["acpr", "pos_neg", "none"] = "acpr"
-    sigma: float = 1.0
+    sigma: float = Field(1.0, gt=0)
     per: Literal["identity", "image"] = "identity"
 
     def state(self, facts: Facts) -> State:
@@ -63,7 +64,11 @@ class Attributes(Loss):
         no = {"acpr": (-p).exp(), "pos_neg": p.exp(), "none": torch.ones_like(p)}[self.mode]
         return {"positive": yes, "negative": no}
 
+    def check(self, output: Output) -> None:
+        if output.attributes is None:
+            raise ModelError("the loss 'attributes' needs a model with attributes, such as attributes_resnet50.")
+
     def __call__(self, output: Output, target: Target, state: State) -> Tensor:
-        if output.attributes is None or target.attributes is None:
-            raise DataError("the loss 'attributes' needs a model with attributes, such as attributes_resnet50.")
+        self.check(output)
+        assert output.attributes is not None and target.attributes is not None
         return weighted_bce(output.attributes, target.attributes, state["positive"], state["negative"])

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import ClassVar, Literal
 
 from torch import Tensor
 from torch.nn import functional as F
@@ -21,6 +21,7 @@ class GivenTriplets(Loss):
     the next ones their positives, those after them the negatives."""
 
     name: Literal["given_triplets"] = "given_triplets"
+    sampler: ClassVar[str] = "triplets"
     margin: float = 1.0
 
     def __call__(self, output: Output, target: Target, state: State) -> Tensor:

@@ -54,17 +54,21 @@ class Loss(BaseModel):
 
     A loss is one file with one subclass that has a ``name``, its numbers as fields, and ``__call__``; it becomes known
     by its line in ``losses/__init__.py``. What it must remember between steps it returns from ``state`` and changes in
-    place; it is kept in checkpoints.
+    place; it is kept in checkpoints. ``sampler`` names the only kind of batches it can be used with, if any.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
     name: str
     weight: float = 1.0
     classifies: ClassVar[bool] = False  # whether the model needs a classifier for it
+    sampler: ClassVar[str] = ""
 
     def state(self, facts: Facts) -> State:
         """Tensors to remember, on the CPU; none by default."""
         return {}
+
+    def check(self, output: Output) -> None:
+        """Refuse a model whose output is not what this loss needs; nothing is refused by default."""
 
     @abstractmethod
     def __call__(self, output: Output, target: Target, state: State) -> Tensor:

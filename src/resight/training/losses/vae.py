@@ -28,8 +28,12 @@ class VAE(Loss):
     name: Literal["vae"] = "vae"
     kl: float = 1e-3
 
-    def __call__(self, output: Output, target: Target, state: State) -> Tensor:
+    def check(self, output: Output) -> None:
         if output.reconstruction is None or output.latent is None:
             raise ModelError("the loss 'vae' needs a model that reconstructs its input, such as saver_vae.")
+
+    def __call__(self, output: Output, target: Target, state: State) -> Tensor:
+        self.check(output)
+        assert output.reconstruction is not None and output.latent is not None
         error = F.mse_loss(output.reconstruction.float(), target.images.float())
         return error + self.kl * kl_to_normal(*output.latent)
