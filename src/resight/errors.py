@@ -19,3 +19,8 @@ class RecipeError(ResightError):
 
 class TrainingError(ResightError):
     """A training run that cannot go on: a non-finite loss, a full disk, a run that does not match its checkpoint."""
+
+
+def first_line(error: Exception) -> str:
+    """The first line of what others say, which is often a page, without its full stop; the error's kind if nothing."""
+    return (str(error).strip().splitlines() or [type(error).__name__])[0].rstrip(".")

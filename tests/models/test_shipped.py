@@ -176,6 +176,9 @@ def test_notes(tmp_path: Path) -> None:
     (tmp_path / "notes.yaml").write_text("about: {titel: x}\nlicences: {}")
     with pytest.raises(RecipeError, match=r"notes\.yaml is not the notes for a card: about\.titel"):
         read_notes(tmp_path / "notes.yaml")
+    (tmp_path / "notes.yaml").write_text("about: {}\nlicences: {}\nmetrics: [{dataset: mine}]")
+    with pytest.raises(RecipeError, match=r"for a card: metrics\.0\.data: Field required\.$"):
+        read_notes(tmp_path / "notes.yaml")
     with pytest.raises(RecipeError, match="is not a readable YAML file"):
         read_notes(tmp_path / "gone.yaml")
 

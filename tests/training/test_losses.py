@@ -220,7 +220,7 @@ def test_weighted_bce_of_attributes(mode: str) -> None:
 def test_what_the_attribute_loss_needs() -> None:
     with pytest.raises(DataError, match=r"needs data with attributes: use data\.name market1501_attributes"):
         Attributes().state(Facts(LABELS, None, ()))
-    with pytest.raises(ModelError, match="needs a model with attributes"):
+    with pytest.raises(DataError, match="needs a model with attributes"):
         Attributes()(Output(torch.zeros(8, 2)), target(), {})
 
 

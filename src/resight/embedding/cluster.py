@@ -12,7 +12,7 @@ from typing import Any
 
 import torch
 
-from resight.errors import RecipeError
+from resight.errors import RecipeError, first_line
 
 ANSWER = 5.0  # seconds in which the head of a cluster must answer
 _HELLO = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n" + bytes([0, 0, 0, 4, 0, 0, 0, 0, 0])  # HTTP/2, which Ray speaks
@@ -95,8 +95,3 @@ def share_of(nodes: list[dict[str, Any]], device: torch.device) -> dict[str, flo
     if not cores:
         raise RecipeError("No node of the Ray cluster has a core to compute on: start one without --num-cpus=0.")
     return {"num_cpus": min(torch.get_num_threads(), *cores)}
-
-
-def first_line(error: Exception) -> str:
-    """The first line of what Ray says, which is often a page."""
-    return (str(error).strip().splitlines() or [type(error).__name__])[0].rstrip(".")

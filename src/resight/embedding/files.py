@@ -17,7 +17,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from resight.errors import DataError, ResightError
+from resight.errors import DataError, ResightError, first_line
 from resight.files import atomic_path
 from resight.records import Embeddings
 
@@ -95,8 +95,9 @@ def read(path: str | Path) -> Embeddings:
     except ResightError:
         raise
     except Exception as error:  # a damaged file fails in any way it likes
-        reason = str(error).splitlines()[0].rstrip(".") if str(error) else type(error).__name__
-        raise DataError(f"{path} holds no embeddings that can be read ({reason}): embed the images again.") from None
+        raise DataError(
+            f"{path} holds no embeddings that can be read ({first_line(error)}): embed the images again."
+        ) from None
     if _VECTORS not in found:
         raise DataError(f"{path} has no column {_VECTORS!r}: pass a file that resight embed wrote.")
     vectors = found.pop(_VECTORS)

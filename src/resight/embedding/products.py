@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from resight.errors import RecipeError
+from resight.errors import RecipeError, first_line
 
 Floats = NDArray[np.float32]
 
@@ -35,7 +35,7 @@ class TorchProducts:
         try:
             torch.empty(1, device=self.device)
         except (RuntimeError, AssertionError) as error:
-            reason = str(error).splitlines()[0].rstrip(".")
+            reason = first_line(error)
             raise RecipeError(
                 f"device {self.device!r} cannot be used here ({reason}): leave it out, or name another."
             ) from None

@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from resight.errors import ModelError
+from resight.errors import ModelError, first_line
 
 BATCH = 16  # images per step of the calibration
 
@@ -49,7 +49,7 @@ def quantise(source: Path, target: Path, images: NDArray[np.float32], *, keep: I
                 nodes_to_exclude=float_nodes,
             )
         except (RuntimeError, ValueError, TypeError, KeyError) as error:
-            reason = str(error).splitlines()[0].rstrip(".")[:160]
+            reason = first_line(error)[:160]
             raise ModelError(f"{source} cannot be quantised ({reason}): export it in float.") from None
 
 

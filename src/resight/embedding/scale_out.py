@@ -17,13 +17,13 @@ from typing import Any
 import numpy as np
 import torch
 
-from resight.embedding.cluster import connected, first_line, share_of
+from resight.embedding.cluster import connected, share_of
 from resight.embedding.compute import Progress
 from resight.embedding.embedder import Embedder
 from resight.embedding.parts import Part, embed_part, missing
 from resight.embedding.source import Source
 from resight.embedding.versions import versions
-from resight.errors import DataError, ModelError, ResightError
+from resight.errors import DataError, ModelError, ResightError, first_line
 from resight.images.stream import Item, read
 from resight.models.exported import Exported
 from resight.models.load import Model, load

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import yaml
-from pydantic import BaseModel, ConfigDict, ValidationError, field_validator
+from pydantic import BaseModel, ConfigDict, ValidationError
 
 from resight.datasets import Dataset
 from resight.embedding.calibrated import decision_of
@@ -16,7 +16,7 @@ from resight.embedding.parity import Parity, both_splits, compare
 from resight.embedding.samples import Samples, samples
 from resight.errors import ModelError, RecipeError
 from resight.models import registry, weights
-from resight.models.card import About, Licences, Measured
+from resight.models.card import About, Licences, Measured, first_wrong
 from resight.models.exported import Exported
 from resight.models.load import Model
 from resight.models.shipped import halved
@@ -31,14 +31,7 @@ class Notes(BaseModel):
 
     about: About
     licences: Licences
-    metrics: tuple[dict[str, Any], ...] = ()
-
-    @field_validator("metrics")
-    @classmethod
-    def _measured(cls, metrics: tuple[dict[str, Any], ...]) -> tuple[dict[str, Any], ...]:
-        for one in metrics:
-            Measured.model_validate(one)
-        return metrics
+    metrics: tuple[Measured, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -125,16 +118,15 @@ def read_notes(path: str | Path) -> Notes:
     except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
         raise RecipeError(f"{path} is not a readable YAML file ({' '.join(str(error).split())[:200]}).") from None
     except ValidationError as error:
-        first = error.errors()[0]
-        where = ".".join(map(str, first["loc"])) or "the file"
-        raise RecipeError(f"{path} is not the notes for a card: {where}: {first['msg']}.") from None
+        raise RecipeError(f"{path} is not the notes for a card: {first_wrong(error)}.") from None
 
 
 def _said(notes: Notes | None) -> dict[str, Any]:
     if notes is None:
         return {}
     said: dict[str, Any] = {"about": notes.about, "licences": notes.licences}
-    return said | ({"metrics": notes.metrics} if notes.metrics else {})
+    metrics = tuple(one.model_dump(exclude_unset=True) for one in notes.metrics)
+    return said | ({"metrics": metrics} if metrics else {})
 
 
 def _decided(model: Model, by: Model | None, fingerprint: str) -> dict[str, Any]:

@@ -15,7 +15,7 @@ import simplejpeg
 from numpy.typing import NDArray
 from PIL import ExifTags, Image, UnidentifiedImageError
 
-from resight.errors import DataError
+from resight.errors import DataError, first_line
 from resight.files import read_bytes
 from resight.models.card import IMAGENET_MEAN, Resize
 
@@ -58,8 +58,7 @@ def decode_bytes(data: bytes, name: str) -> Pixels:
     except (DataError, MemoryError):
         raise
     except Exception as error:  # decoders fail in more ways than can be listed
-        reason = str(error).splitlines()[0].rstrip(".") if str(error) else type(error).__name__
-        raise DataError(f"{name} is not a whole image ({reason}): copy it again or remove it.") from None
+        raise DataError(f"{name} is not a whole image ({first_line(error)}): copy it again or remove it.") from None
 
 
 def _jpeg(data: bytes) -> Pixels | None:

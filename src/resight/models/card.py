@@ -74,7 +74,7 @@ class About(BaseModel):
 class Measured(BaseModel):
     """What an entry of a card's ``metrics`` must hold at least; rates are in [0, 1]."""
 
-    model_config = ConfigDict(extra="allow")
+    model_config = ConfigDict(frozen=True, extra="allow")
 
     data: str
     mAP: float | None = Field(None, ge=0, le=1)
@@ -163,6 +163,10 @@ def parse_card(text: str, source: str) -> Card:
     try:
         return Card.model_validate_json(text)
     except ValidationError as error:
-        first = error.errors()[0]
-        where = ".".join(map(str, first["loc"])) or "the file"
-        raise ModelError(f"{source} is not a valid model card ({where}: {first['msg']}): mend or delete it.") from None
+        raise ModelError(f"{source} is not a valid model card ({first_wrong(error)}): mend or delete it.") from None
+
+
+def first_wrong(error: ValidationError) -> str:
+    """The first place where something is not what it should be, and what is wrong there."""
+    first = error.errors()[0]
+    return f"{'.'.join(map(str, first['loc'])) or 'the file'}: {first['msg']}"

@@ -18,9 +18,9 @@ import jinja2
 import yaml
 from pydantic import ValidationError
 
-from resight.errors import ModelError
+from resight.errors import ModelError, first_line
 from resight.files import write_text
-from resight.models.card import Card, Measured, read_card
+from resight.models.card import Card, Measured, first_wrong, read_card
 from resight.models.exported import Exported
 from resight.models.weights import fingerprint
 
@@ -73,7 +73,7 @@ def fetch(name: str) -> Path:
             f"{name!r} names no repository of the Hub: write hf:org/name or hf:org/name@revision."
         ) from None
     except (problem.HTTPError, OSError, RuntimeError) as error:  # the last is that of its library for large files
-        raise ModelError(f"{name} cannot be fetched ({_reason(error)}): try again later.") from None
+        raise ModelError(f"{name} cannot be fetched ({first_line(error)}): try again later.") from None
     for file in (card, weights):
         _check(file, name)
     found = read_card(weights)
@@ -132,7 +132,7 @@ def push(model: Model, repository: str, *, private: bool = False) -> str:
             raise ModelError(f"{repository!r} is no name for a repository: write org/name.") from None
         except (hub.errors.HTTPError, OSError, RuntimeError) as error:
             raise ModelError(
-                f"{repository} cannot be written on the Hub ({_reason(error)}): log in with hf auth login and check "
+                f"{repository} cannot be written on the Hub ({first_line(error)}): log in with hf auth login and check "
                 "the name."
             ) from None
     return f"{PREFIX}{repository}@{done.oid}"
@@ -164,9 +164,7 @@ def _result(entry: dict[str, Any]) -> dict[str, Any]:
     try:
         measured = Measured.model_validate(entry)
     except ValidationError as error:
-        first = error.errors()[0]
-        where = ".".join(map(str, first["loc"]))
-        raise ModelError(f"The card's metrics cannot be shown, mend them: {where}: {first['msg']}.") from None
+        raise ModelError(f"The card's metrics cannot be shown, mend them: {first_wrong(error)}.") from None
     numbers = {"mAP": measured.mAP, "R1": measured.cmc.get("1"), "mINP": measured.mINP}
     return {
         "task": {"type": "image-retrieval", "name": "re-identification"},
@@ -189,10 +187,6 @@ def _check(file: Path, name: str) -> None:
     wanted = kinds.get(len(blob.name))
     if wanted is None or wanted.hexdigest() != blob.name:
         raise ModelError(f"{file.name} of {name} is not what the Hub has ({blob}): delete that file and load it again.")
-
-
-def _reason(error: Exception) -> str:
-    return (str(error).splitlines() or [type(error).__name__])[0]
 
 
 def _hub() -> Any:

@@ -9,7 +9,7 @@ import torch.distributed as dist
 from accelerate import Accelerator, DistributedDataParallelKwargs, InitProcessGroupKwargs
 from accelerate.state import AcceleratorState
 
-from resight.errors import RecipeError
+from resight.errors import RecipeError, first_line
 
 PATIENCE = timedelta(days=7)  # the others wait while the first process evaluates, however long that takes
 
@@ -36,7 +36,7 @@ def accelerator(precision: str, *, cpu: bool, unused: bool = False) -> Accelerat
             ],
         )
     except ValueError as error:
-        reason = str(error).splitlines()[0].rstrip(".")
+        reason = first_line(error)
         raise RecipeError(f"precision {precision!r} does not work here ({reason}): set precision: 'no'.") from None
     if precision == "fp16" and made.device.type == "cpu":  # which Accelerate would pass over in silence
         raise RecipeError("precision 'fp16' does not work here (it needs a GPU): set precision: 'no' or 'bf16'.")

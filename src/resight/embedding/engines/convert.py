@@ -11,7 +11,7 @@ from pathlib import Path
 import torch
 from torch import Tensor, nn
 
-from resight.errors import ModelError
+from resight.errors import ModelError, first_line
 from resight.files import atomic_path
 from resight.images.cache import cache_folder
 from resight.models import weights
@@ -71,7 +71,7 @@ def to_onnx(model: Model, path: Path) -> None:
             f"ONNX files need {error.name}, which is not installed: pip install 'resight[onnx]'."
         ) from None
     except (RuntimeError, TypeError, torch.onnx.errors.OnnxExporterError) as error:
-        reason = str(error).splitlines()[0].rstrip(".")[:160]
+        reason = first_line(error)[:160]
         raise ModelError(
             f"{model.card.architecture} cannot be written as ONNX ({reason}): use engine='torch' for it."
         ) from None

@@ -11,11 +11,12 @@ from pydantic import Field
 from torch import Tensor
 from torch.nn import functional as F
 
-from resight.errors import DataError, ModelError
+from resight.errors import DataError
 from resight.models.output import Output
 from resight.training.losses.loss import Facts, Loss, State, Target
 
 UNKNOWN = 255
+NEEDS_DATA = "the loss 'attributes' needs data with attributes: use data.name market1501_attributes."
 
 
 def positive_ratios(attributes: NDArray[np.uint8], labels: NDArray[np.int64], *, per: str) -> NDArray[np.float64]:
@@ -57,7 +58,7 @@ class Attributes(Loss):
 
     def state(self, facts: Facts) -> State:
         if facts.attributes is None:
-            raise DataError("the loss 'attributes' needs data with attributes: use data.name market1501_attributes.")
+            raise DataError(NEEDS_DATA)
         p = torch.from_numpy(positive_ratios(facts.attributes, facts.labels, per=self.per)).float() / self.sigma**2
         scale = 1 / self.sigma**2
         yes = {"acpr": (-p).exp(), "pos_neg": (scale - p).exp(), "none": torch.ones_like(p)}[self.mode]
@@ -66,9 +67,11 @@ class Attributes(Loss):
 
     def check(self, output: Output) -> None:
         if output.attributes is None:
-            raise ModelError("the loss 'attributes' needs a model with attributes, such as attributes_resnet50.")
+            raise DataError("the loss 'attributes' needs a model with attributes, such as attributes_resnet50.")
 
     def __call__(self, output: Output, target: Target, state: State) -> Tensor:
         self.check(output)
-        assert output.attributes is not None and target.attributes is not None
+        if target.attributes is None:
+            raise DataError(NEEDS_DATA)
+        assert output.attributes is not None
         return weighted_bce(output.attributes, target.attributes, state["positive"], state["negative"])
