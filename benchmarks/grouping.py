@@ -20,11 +20,11 @@ from pathlib import Path
 import numpy as np
 
 import resight
+from resight.clustering.group import Grouping, group, measure_groups
 from resight.errors import ResightError
 from resight.images.cache import cache_folder
 from resight.models.load import load
 from resight.records import Embeddings, Split
-from resight.retrieval.group import Grouping, group, measure_groups
 
 SHARED = Path(__file__).parents[2] / "shared"
 QUANTILES = np.linspace(0.05, 0.95, 19)

@@ -20,7 +20,7 @@ import numpy as np
 
 import resight
 from resight.embedding.measure import measure
-from resight.retrieval.distance import pairwise
+from resight.retrieval.ranking.distance import pairwise
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "tests"))
 from peers import load_file

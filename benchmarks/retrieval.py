@@ -37,8 +37,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 import resight
-from resight.retrieval import counting
-from resight.retrieval.rank import Stream
+from resight.retrieval.ranking import counting
+from resight.retrieval.ranking.rank import Stream
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "tests"))
 from peers import load_file

@@ -31,7 +31,7 @@ from resight.errors import ResightError
 from resight.files import write_text
 from resight.images.cache import Images, cache_folder
 from resight.records import Embeddings, Split
-from resight.retrieval.evaluate import evaluate
+from resight.retrieval.evaluation.evaluate import evaluate
 from resight.training import recipe as recipes
 
 Points = list[tuple[float, float]]  # (seconds of training, mAP), in order of time

@@ -34,18 +34,19 @@ from typing import Any
 import numpy as np
 
 from resight import Embedder, datasets, demo
-from resight.datasets.synthetic_scene import Scene, write_scene
-from resight.embedding.calibrated import calibrate
+from resight.datasets.synthetic.scene import Scene, write_scene
+from resight.decisions.model import calibrate
 from resight.errors import ResightError
 from resight.gallery.gallery import Gallery
 from resight.images.video import Video
-from resight.models.load import Model, load
-from resight.watch.boxes import overlaps
+from resight.models.load import load
+from resight.models.model import Model
 from resight.watch.detectors import Detections, Detector, find_detector, open_detector
+from resight.watch.following.boxes import overlaps
+from resight.watch.following.track import Track
 from resight.watch.frames import Frame
 from resight.watch.link import Rules
 from resight.watch.measure import SAME, Boxed, identity_f1
-from resight.watch.track import Track
 from resight.watch.watch import View, watch
 
 SHARED = Path(__file__).parents[2] / "shared"

@@ -14,13 +14,13 @@ import numpy as np
 import torch
 
 import resight
+from resight.decisions.report import DecisionReport, measure_decisions
 from resight.embedding.measure import measure
 from resight.images.cache import Images
-from resight.models.pooling import GeM
+from resight.models.layers.pooling import GeM
 from resight.report import plots
 from resight.report.inside import look_inside, steps
-from resight.retrieval.compare import Interval
-from resight.retrieval.decision_report import DecisionReport, measure_decisions
+from resight.retrieval.evaluation.compare import Interval
 from resight.training import recipe as recipes
 from resight.training.loop import train
 from resight.training.losses.elastic import elastic_weight

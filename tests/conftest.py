@@ -69,3 +69,27 @@ def tiny_market(tmp_path: Path) -> TinyMarket:
         return root
 
     return write
+
+
+@pytest.fixture
+def small_grid(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A grid of tiny tiles, so that small cases cross many tile and block edges."""
+    from resight.retrieval.ranking import distance, rough
+
+    monkeypatch.setattr(distance, "TILE_QUERIES", 2)
+    monkeypatch.setattr(distance, "TILE_GALLERY", 3)
+    monkeypatch.setattr(rough, "_LEAST", 8)
+
+
+@pytest.fixture
+def rng() -> np.random.Generator:
+    return np.random.default_rng(0)
+
+
+@pytest.fixture(scope="session")
+def msmt17_weights() -> Path:
+    """Real OSNet x0.25 weights; the test is skipped where they are absent."""
+    path = SHARED / "weights" / "osnet_x0_25_msmt17.pth"
+    if not path.is_file():
+        pytest.skip(f"needs the OSNet weights at {path}, which may not be passed on")
+    return path

@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from resight.models.card import Card, Preprocessing
-from resight.models.load import Model
+from resight.models.model import Model
 from resight.models.output import Output
 
 

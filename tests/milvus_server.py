@@ -74,7 +74,7 @@ class Collections:
     AHEAD = 6
 
     def __init__(self, address: str) -> None:
-        from resight.gallery.milvus_table import Place, connect
+        from resight.gallery.milvus.table import Place, connect
 
         self._address = address
         self._client = connect(Place(address, "none", "none", False))
@@ -91,7 +91,7 @@ class Collections:
         self._client.close()
 
     def _make(self) -> str:
-        from resight.gallery.milvus_table import EXACT, Table
+        from resight.gallery.milvus.table import EXACT, Table
 
         table = Table(self._client, self._address, f"gallery{next(self._numbers)}", 8, "cosine")
         table.make(EXACT)

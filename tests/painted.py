@@ -10,12 +10,12 @@ import torch
 from torch import Tensor, nn
 
 import resight
+from resight.attributes.measure import AGES, DOWN_COLOURS, UP_COLOURS
 from resight.datasets import Dataset, catalog
 from resight.datasets.market_attributes import ATTRIBUTES
 from resight.errors import RecipeError
 from resight.models import Output, registry
 from resight.records import Split
-from resight.retrieval.attributes import AGES, DOWN_COLOURS, UP_COLOURS
 
 UP, DOWN, AGE = (*UP_COLOURS, "upmulticolor"), (*DOWN_COLOURS, "downmulticolor"), AGES
 

@@ -3,6 +3,7 @@
 import ast
 import subprocess
 import sys
+from graphlib import CycleError, TopologicalSorter
 from pathlib import Path
 
 import resight
@@ -13,10 +14,10 @@ FLOORS = (
     {"datasets", "models", "retrieval"},
     {"images"},
     {"embedding"},
+    {"decisions", "clustering", "attributes"},
     {"training"},
-    {"report"},
-    {"gallery"},
-    {"watch"},
+    {"gallery", "course"},
+    {"watch", "report"},
     {"server"},
     {"demo", "reproduce"},
     {"cli"},
@@ -80,3 +81,34 @@ def test_the_public_face_imports_nothing_heavy() -> None:
     )
     done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
+
+
+def modules() -> dict[str, Path]:
+    """Every file of the package by its dotted name."""
+    dotted = {
+        file: ".".join(("resight", *file.relative_to(HOUSE).with_suffix("").parts)) for file in HOUSE.rglob("*.py")
+    }
+    return {name.removesuffix(".__init__"): file for file, name in dotted.items()}
+
+
+def test_no_two_files_import_each_other() -> None:
+    """No circle of imports of any length, counting those within functions and for types alone."""
+    known = modules()
+    edges: dict[str, set[str]] = {}
+    for name, file in known.items():
+        edges[name] = set()
+        for imported in imports(file):
+            while imported not in known and imported:
+                imported = imported.rpartition(".")[0]
+            edges[name] |= {imported} - {name, "", "resight"}
+    try:
+        tuple(TopologicalSorter(edges).static_order())
+    except CycleError as circle:
+        raise AssertionError(" imports ".join(reversed(circle.args[1]))) from None
+
+
+def test_rooms_and_files_stay_small() -> None:
+    for folder in {file.parent for file in HOUSE.rglob("*.py")}:
+        assert len(list(folder.glob("*.py"))) <= 21, f"{folder} has more than 20 files beside __init__.py: make rooms"
+    for file in HOUSE.rglob("*.py"):
+        assert len(file.read_text(encoding="utf-8").splitlines()) <= 400, f"{file} has more than 400 lines"

@@ -14,14 +14,14 @@ from resight.records import Embeddings, Ranking, Report, Split
 
 if TYPE_CHECKING:
     from resight import datasets, models
+    from resight.decisions.calibrate import calibrate
+    from resight.decisions.decide import Decision
+    from resight.decisions.same import same
     from resight.embedding.embedder import Embedder
-    from resight.embedding.same import same
     from resight.gallery.gallery import Gallery
     from resight.models.load import load
-    from resight.retrieval.calibrate import calibrate
-    from resight.retrieval.decide import Decision
-    from resight.retrieval.evaluate import evaluate
-    from resight.retrieval.rerank import KReciprocal
+    from resight.retrieval.evaluation.evaluate import evaluate
+    from resight.retrieval.reranking.rerank import KReciprocal
     from resight.training.loop import train
 
 __version__ = "0.1.0"
@@ -49,14 +49,14 @@ __all__ = [
 ]
 
 _LAZY = {
-    "Decision": "resight.retrieval.decide",
+    "Decision": "resight.decisions.decide",
     "Embedder": "resight.embedding.embedder",
     "Gallery": "resight.gallery.gallery",
-    "KReciprocal": "resight.retrieval.rerank",
-    "calibrate": "resight.retrieval.calibrate",
-    "evaluate": "resight.retrieval.evaluate",
+    "KReciprocal": "resight.retrieval.reranking.rerank",
+    "calibrate": "resight.decisions.calibrate",
+    "evaluate": "resight.retrieval.evaluation.evaluate",
     "load": "resight.models.load",
-    "same": "resight.embedding.same",
+    "same": "resight.decisions.same",
     "train": "resight.training.loop",
 }
 

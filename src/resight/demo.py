@@ -17,8 +17,8 @@ from resight import datasets
 from resight.embedding.measure import measure
 from resight.models import load
 from resight.report.run import report_run
-from resight.retrieval import protocols
-from resight.retrieval.rank import topk
+from resight.retrieval.ranking import protocols
+from resight.retrieval.ranking.rank import topk
 from resight.training import recipe as recipes
 from resight.training.loop import train
 from resight.training.run import Run

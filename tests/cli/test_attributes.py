@@ -13,8 +13,8 @@ import pytest
 
 import painted
 import resight
+from resight.attributes.measure import measure_attributes, official_accuracy, predict12
 from resight.datasets.market_attributes import ATTRIBUTES, official_columns
-from resight.retrieval.attributes import measure_attributes, official_accuracy, predict12
 
 from .conftest import Shell
 

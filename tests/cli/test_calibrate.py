@@ -10,7 +10,7 @@ import pytest
 
 import resight
 from limits import files_no_larger_than
-from resight.embedding.calibrated import decision_of
+from resight.decisions.model import decision_of
 from resight.errors import ModelError
 
 from .conftest import Shell

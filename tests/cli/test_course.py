@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 
 import resight
-from resight.embedding.predict import predict
+from resight.course.predict import predict
 
 from .conftest import Shell
 

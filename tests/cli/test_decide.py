@@ -13,9 +13,9 @@ from PIL import Image
 
 import resight
 from reference.pairs import every_pair
-from resight.embedding.calibrated import calibrate, decision_of
-from resight.retrieval.decision_report import rate_text
-from resight.retrieval.distance import pairwise
+from resight.decisions.model import calibrate, decision_of
+from resight.decisions.report import rate_text
+from resight.retrieval.ranking.distance import pairwise
 from resight.training import recipe as recipes
 
 from .conftest import Shell

@@ -14,7 +14,7 @@ import pytest
 
 import resight
 from cli.conftest import Shell, told
-from resight.retrieval.distance import pairwise
+from resight.retrieval.ranking.distance import pairwise
 
 
 @pytest.fixture(scope="module")

@@ -9,7 +9,7 @@ from conftest import write_noise
 from resight.datasets import load
 from resight.errors import DataError, RecipeError
 from resight.records import Embeddings
-from resight.retrieval.evaluate import evaluate
+from resight.retrieval.evaluation.evaluate import evaluate
 
 GALLERY = [
     "0007_c002_00030600_0.jpg",

@@ -13,7 +13,7 @@ from pathlib import Path
 sys.path.insert(0, str(Path(__file__).parents[1]))
 
 from flat import flat_model
-from resight.embedding.bulk import embed_to_file
+from resight.embedding.bulk.run import embed_to_file
 from resight.embedding.embedder import Embedder
 
 for heavy in ("pyarrow.parquet", "torch.fx.experimental.optimization"):  # once, not in every child

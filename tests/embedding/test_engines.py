@@ -20,7 +20,7 @@ from resight.embedding.engines.fused import fused
 from resight.embedding.engines.make import installed
 from resight.errors import ModelError
 from resight.models.exported import Exported
-from resight.models.load import Model
+from resight.models.model import Model
 from resight.models.output import Output
 from resight.models.runtimes import openvino_core
 

@@ -10,7 +10,7 @@ from limits import files_no_larger_than
 from resight.embedding.files import read, save
 from resight.errors import DataError, ResightError
 from resight.records import Embeddings
-from resight.retrieval.evaluate import evaluate
+from resight.retrieval.evaluation.evaluate import evaluate
 
 pytest.importorskip("pyarrow")
 

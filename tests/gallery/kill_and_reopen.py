@@ -24,7 +24,7 @@ import numpy as np
 
 from resight import Embeddings, Gallery
 from resight.gallery import content
-from resight.gallery.scan import faiss
+from resight.gallery.sqlite.scan import faiss
 from resight.gallery.thumbnails import given
 from seen import card, vectors
 

@@ -15,7 +15,7 @@ from reference.gallery import PlainGallery
 from resight import DataError, Embeddings, Gallery, KReciprocal, ModelError, calibrate
 from resight.embedding.files import read
 from resight.gallery.record import Conflict, Filter, Hit, Missing, Policy
-from resight.retrieval.rank import topk
+from resight.retrieval.ranking.rank import topk
 from seen import card, embeddings, vectors
 
 NewUri = Callable[[], str]

@@ -18,7 +18,7 @@ from resight import DataError, Embedder, Gallery, ModelError, Split
 from resight.gallery.record import Missing, Policy
 from resight.images.decode import decode, decode_bytes
 from resight.images.stream import BadImage
-from resight.models.load import Model
+from resight.models.model import Model
 
 NewUri = Callable[[], str]
 

@@ -13,8 +13,8 @@ from conftest import SHARED
 from resight import Embedder, Gallery
 from resight.gallery.record import Filter
 from resight.images.decode import decode_bytes
-from resight.models.load import Model
-from resight.retrieval.rank import topk
+from resight.models.model import Model
+from resight.retrieval.ranking.rank import topk
 
 NewUri = Callable[[], str]
 

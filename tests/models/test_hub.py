@@ -14,10 +14,10 @@ import yaml
 import resight
 from hub_stand_in import Hub, hub_stand_in
 from resight.errors import ModelError
-from resight.models import hub as hubs
+from resight.models import folder as folders
 from resight.models.card import About, Card, Licences, Preprocessing
 from resight.models.exported import Exported
-from resight.models.load import Model
+from resight.models.model import Model
 
 constants = pytest.importorskip("huggingface_hub.constants")
 
@@ -216,9 +216,9 @@ def test_the_readme_says_what_the_card_says(model: Model, tmp_path: Path) -> Non
     for words in ("# Noise", "Of noise: no data.", "Tests.", "All else.", "Many.", "50.00% | 25.00% | 12.50%"):
         assert words in body, words
     research = model.card.model_copy(update={"licences": Licences(weights="research use: see the data"), "metrics": ()})
-    said = yaml.safe_load(hubs.readme(research).split("---\n")[1])
+    said = yaml.safe_load(folders.readme(research).split("---\n")[1])
     assert said["license"] == "other" and "model-index" not in said
-    assert "## Measured" not in hubs.readme(research) and "## The same one?" not in hubs.readme(research)
+    assert "## Measured" not in folders.readme(research) and "## The same one?" not in folders.readme(research)
 
 
 def test_without_huggingface_hub(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -14,16 +14,16 @@ from safetensors.torch import load_file
 
 import resight
 from resight import datasets
-from resight.datasets.synthetic import draw
-from resight.embedding.calibrated import decision_of
-from resight.embedding.same import same
-from resight.embedding.ship import Notes, read_notes, ship
+from resight.datasets.synthetic.dataset import draw
+from resight.decisions.model import decision_of
+from resight.decisions.same import same
 from resight.errors import ModelError, RecipeError
 from resight.models import shipped
 from resight.models.card import About, Licences, read_card
-from resight.models.load import Model
+from resight.models.model import Model
 from resight.models.weights import fingerprint
-from resight.retrieval.distance import pairwise
+from resight.retrieval.ranking.distance import pairwise
+from resight.training.ship import Notes, read_notes, ship
 
 ROOT = Path(__file__).parents[2]
 

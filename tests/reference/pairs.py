@@ -4,7 +4,7 @@ import numpy as np
 
 from reference import ranking as plain
 from resight import Embeddings
-from resight.retrieval.pairs import STEPS, Pairs, step_of
+from resight.decisions.pairs import STEPS, Pairs, step_of
 
 
 def every_pair(query, gallery, distances, protocol):

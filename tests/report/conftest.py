@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 
 from resight import Embeddings
-from resight.retrieval.evaluate import evaluate
+from resight.retrieval.evaluation.evaluate import evaluate
 
 
 @pytest.fixture(scope="session")

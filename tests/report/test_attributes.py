@@ -10,7 +10,7 @@ import pytest
 
 import painted
 import resight
-from resight.embedding.attributes import attribute_outputs, recognise
+from resight.attributes.run import attribute_outputs, recognise
 from resight.report.run import report_run
 from resight.training import recipe as recipes
 

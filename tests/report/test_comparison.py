@@ -8,8 +8,8 @@ import pytest
 from reference import ranking as plain
 from resight import DataError, Embeddings
 from resight.report.comparison import Side, write_comparison
-from resight.retrieval.distance import pairwise
-from resight.retrieval.evaluate import evaluate
+from resight.retrieval.evaluation.evaluate import evaluate
+from resight.retrieval.ranking.distance import pairwise
 
 from .test_html import Page
 

@@ -9,12 +9,12 @@ import pytest
 import resight
 from reference.pairs import every_pair, people
 from resight import DataError
+from resight.decisions.report import rate_text
 from resight.report import html
 from resight.report.decisions import look
-from resight.retrieval import protocols
-from resight.retrieval.decision_report import rate_text
-from resight.retrieval.distance import pairwise
-from resight.retrieval.evaluate import evaluate
+from resight.retrieval.evaluation.evaluate import evaluate
+from resight.retrieval.ranking import protocols
+from resight.retrieval.ranking.distance import pairwise
 
 from .test_html import Page
 

@@ -3,9 +3,9 @@ import pytest
 
 from resight import DataError, Embeddings
 from resight.report import facts
-from resight.retrieval import protocols
-from resight.retrieval.distance import pairwise
-from resight.retrieval.evaluate import evaluate
+from resight.retrieval.evaluation.evaluate import evaluate
+from resight.retrieval.ranking import protocols
+from resight.retrieval.ranking.distance import pairwise
 
 
 def test_camera_pairs_are_small_evaluations(street):

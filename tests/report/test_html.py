@@ -10,8 +10,8 @@ from PIL import Image
 from reference import ranking as plain
 from resight import DataError, Embeddings, ResightError
 from resight.report import html
-from resight.retrieval.distance import pairwise
-from resight.retrieval.evaluate import evaluate
+from resight.retrieval.evaluation.evaluate import evaluate
+from resight.retrieval.ranking.distance import pairwise
 
 VOID = {"meta", "img", "br", "link"}
 

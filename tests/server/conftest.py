@@ -18,7 +18,7 @@ from PIL import Image
 
 import resight
 from flat import flat_model
-from resight.models.load import Model
+from resight.models.model import Model
 
 pytest.importorskip("fastapi", reason="the service needs FastAPI: pip install 'resight[serve]'")
 pytest.importorskip("faiss", reason="the gallery needs FAISS: pip install 'resight[gallery]'")

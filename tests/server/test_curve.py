@@ -11,9 +11,9 @@ import pytest
 from starlette.testclient import TestClient
 
 import resight
+from resight.decisions.operating import Point
 from resight.gallery.gallery import Gallery
-from resight.retrieval.compare import Interval
-from resight.retrieval.operating import Point
+from resight.retrieval.evaluation.compare import Interval
 from resight.server.curve import STEPS, curve
 
 from .conftest import Serve, calibrated

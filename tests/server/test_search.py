@@ -11,7 +11,7 @@ from starlette.testclient import TestClient
 import resight
 from resight.gallery.gallery import Gallery
 from resight.gallery.record import Filter
-from resight.retrieval.rerank import KReciprocal
+from resight.retrieval.reranking.rerank import KReciprocal
 
 from .conftest import Serve, calibrated, png, put, vector
 

@@ -9,7 +9,7 @@ import torch
 
 import resight
 from conftest import TinyMarket
-from resight.models.load import Model
+from resight.models.model import Model
 from resight.training import recipe as recipes
 from resight.training.recipe import Recipe
 

@@ -13,7 +13,7 @@ from reference import losses as reference
 from resight import datasets
 from resight.embedding.embedder import Embedder
 from resight.errors import ModelError, RecipeError, ResightError, TrainingError
-from resight.models.load import Model
+from resight.models.model import Model
 from resight.models.output import Output
 from resight.records import Split
 from resight.training import teachers

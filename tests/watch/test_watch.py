@@ -16,9 +16,9 @@ from resight.gallery.gallery import Gallery
 from resight.gallery.record import Filter
 from resight.watch import watch as module
 from resight.watch.detectors import open_detector
+from resight.watch.following.track import Track
 from resight.watch.link import Rules
 from resight.watch.measure import Boxed, identity_f1
-from resight.watch.track import Track
 from resight.watch.watch import View, Watched, watch
 from watch.films import COLOURS, RATE, Walk, write
 

@@ -12,8 +12,8 @@ from resight.cli.console import Json, bar, err, out, print_json
 from resight.errors import RecipeError
 
 if TYPE_CHECKING:
-    from resight.embedding.attributes import Recognition
-    from resight.retrieval.attribute_reid import Variant
+    from resight.attributes.reidentify import Variant
+    from resight.attributes.run import Recognition
 
 
 def add(app: typer.Typer) -> None:
@@ -46,7 +46,8 @@ def attributes(
     if results and not reid:
         raise RecipeError("--results needs --reid, which says what is returned to each query: add --reid.")
     from resight import datasets
-    from resight.embedding.attributes import (
+    from resight.attributes.reidentify import best
+    from resight.attributes.run import (
         attribute_count,
         attribute_outputs,
         check_attributes,
@@ -55,8 +56,7 @@ def attributes(
         write_predictions,
     )
     from resight.models.load import load
-    from resight.retrieval.attribute_reid import best
-    from resight.retrieval.returned import result_lines
+    from resight.retrieval.ranking.within import result_lines
 
     found = datasets.load(name, data, fold=fold)
     held_out = datasets.load(name, data, fold="validation") if reid and fold != "validation" else found

@@ -12,8 +12,8 @@ from resight.cli.console import Json, bar, err, out, print_json
 from resight.errors import RecipeError
 
 if TYPE_CHECKING:
-    from resight.retrieval.compare import Interval
-    from resight.retrieval.decide import Decision
+    from resight.decisions.decide import Decision
+    from resight.retrieval.evaluation.compare import Interval
 
 
 def add(app: typer.Typer) -> None:
@@ -52,7 +52,7 @@ def calibrate(
     are.
     """
     from resight import datasets
-    from resight.embedding.calibrated import calibrate as learn
+    from resight.decisions.model import calibrate as learn
     from resight.models.card import card_path
     from resight.models.load import load
     from resight.training.recipe import assign
@@ -105,7 +105,7 @@ def _file(model: str, weights: Path | None, output: Path | None) -> Path:
 
 
 def _show(data: str, decision: Decision) -> None:
-    from resight.retrieval.decision_report import rate_text
+    from resight.decisions.report import rate_text
 
     facts = decision.facts
 

@@ -42,7 +42,7 @@ def compare(
     from resight.embedding.measure import measure
     from resight.models.load import load
     from resight.report.comparison import Side, write_comparison
-    from resight.retrieval.compare import compare as paired
+    from resight.retrieval.evaluation.compare import compare as paired
     from resight.training.recipe import assign
 
     chosen: dict[str, Any] = {}

@@ -37,7 +37,7 @@ def build(
     train_idloss.csv, val_idloss.csv and train_random_triplet.csv with their images, val/gt.csv, test/pred.csv to be
     filled by `resight predict`, and test_answers.csv to score that.
     """
-    from resight.datasets.course_layout import write_course
+    from resight.course.layout import write_course
 
     data = write_course(market, output, identities=identities, gallery=gallery, seed=seed, triplets=triplets)
     facts, drawn = data.facts(), len(data.triplets) if data.triplets is not None else 0
@@ -65,7 +65,7 @@ def predict(
     json: Annotated[bool, Json] = False,
 ) -> None:
     """Fill the column gallery of a pred.csv with the gallery image nearest to each query."""
-    from resight.embedding.predict import predict as find
+    from resight.course.predict import predict as find
     from resight.models.load import load
 
     loaded = load(model)

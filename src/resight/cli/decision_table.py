@@ -5,7 +5,7 @@ from __future__ import annotations
 from rich.table import Table
 
 from resight.cli.console import out
-from resight.retrieval.decision_report import DecisionReport, rate_text
+from resight.decisions.report import DecisionReport, rate_text
 
 
 def show(data: str, report: DecisionReport) -> None:

@@ -61,7 +61,7 @@ def embed(
 
     Beside the file stands FILE.manifest.json: the model's card, the fingerprint of the images, and what was left out.
     """
-    from resight.embedding.bulk import embed_to_file
+    from resight.embedding.bulk.run import embed_to_file
     from resight.embedding.embedder import Embedder
     from resight.embedding.source import find
     from resight.images.video import Video

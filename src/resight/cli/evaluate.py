@@ -58,15 +58,15 @@ def evaluate(
 
     from resight import datasets
     from resight.cli.decision_table import show
-    from resight.embedding.calibrated import decision_of
+    from resight.decisions.model import decision_of
+    from resight.decisions.report import measure_decisions
     from resight.embedding.measure import measure, measure_repeats
     from resight.errors import RecipeError
     from resight.models.load import load
-    from resight.retrieval.compare import intervals
-    from resight.retrieval.decision_report import measure_decisions
-    from resight.retrieval.evaluate import evaluate as rank
-    from resight.retrieval.repeats import summarise
-    from resight.retrieval.rerank import KReciprocal
+    from resight.retrieval.evaluation.compare import intervals
+    from resight.retrieval.evaluation.evaluate import evaluate as rank
+    from resight.retrieval.evaluation.repeats import summarise
+    from resight.retrieval.reranking.rerank import KReciprocal
     from resight.training.recipe import assign
 
     given = {"k1": k1, "k2": k2, "lambda_value": lambda_value}

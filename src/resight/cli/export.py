@@ -38,8 +38,8 @@ def export(
     """
     from typing import cast
 
-    from resight.embedding.export import Format
-    from resight.embedding.export import export as write
+    from resight.embedding.export.run import Format
+    from resight.embedding.export.run import export as write
     from resight.models.load import load
 
     def tell(sentence: str) -> None:

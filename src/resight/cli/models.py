@@ -107,10 +107,10 @@ def ship(
 ) -> None:
     """Write a model to be passed on: half precision, a whole card, and compared with the original before."""
     from resight import datasets
-    from resight.embedding.ship import read_notes
-    from resight.embedding.ship import ship as write
     from resight.models.load import load
     from resight.training.recipe import assign
+    from resight.training.ship import read_notes
+    from resight.training.ship import ship as write
 
     chosen: dict[str, Any] = {}
     for option in options or ():

@@ -70,7 +70,7 @@ def search(
     (as likely as not before anybody looked) and a decision: match, unsure or no match.
     """
     from resight.embedding.source import source_of
-    from resight.retrieval.rerank import KReciprocal
+    from resight.retrieval.reranking.rerank import KReciprocal
 
     if bool(images) == bool(record):
         raise RecipeError("A search needs pictures, or --record ID: pass one of the two.")

@@ -1,6 +1,6 @@
 """The catalog: what a re-ID data set is, and every data set known by name.
 
-A data set is added in one file of this package with one decorator::
+A data set is added in one file of this package (or of :data:`ELSEWHERE`) with one decorator::
 
     @register("my_data")
     def my_data(root: str | Path, *, strict: bool = True) -> Dataset: ...
@@ -88,9 +88,9 @@ class Dataset:
 
 
 PACKAGE = "resight.datasets"
+ELSEWHERE = {"course": "resight.course.dataset"}  # data sets whose file stands in another room, by name
 Loader = TypeVar("Loader", bound=Callable[..., Dataset])
 _LOADERS: dict[str, Callable[..., Dataset]] = {}
-_DRAWN = {"synthetic": "generate"}  # data sets that are made rather than read, by the function of their module
 
 
 def register(name: str) -> Callable[[Loader], Loader]:
@@ -114,8 +114,8 @@ def register(name: str) -> Callable[[Loader], Loader]:
 
 def names() -> list[str]:
     """The names that :func:`load` knows, sorted."""
-    for module in _modules():
-        _import(module)
+    for module in _modules().values():
+        import_module(module)
     return sorted(_LOADERS)
 
 
@@ -132,7 +132,7 @@ def load(name: str, root: str | Path | None = None, **options: object) -> Datase
         DataError: ``root`` is missing, or is not that data set.
     """
     if name not in _LOADERS and name in _modules():  # a data set mostly bears its file's name: spare the other imports
-        _import(name)
+        import_module(_modules()[name])
     if name not in _LOADERS:
         known = names()
         if name not in known:
@@ -156,14 +156,10 @@ def load(name: str, root: str | Path | None = None, **options: object) -> Datase
     return loader(root, **options)
 
 
-def _modules() -> list[str]:
-    return [module.name for module in pkgutil.iter_modules(import_module(PACKAGE).__path__)]
-
-
-def _import(module: str) -> None:
-    imported = import_module(f"{PACKAGE}.{module}")
-    if module in _DRAWN:
-        _LOADERS.setdefault(module, getattr(imported, _DRAWN[module]))
+def _modules() -> dict[str, str]:
+    """Every module that may register a data set, by the name it most likely registers."""
+    here = import_module(PACKAGE).__path__
+    return {module.name: f"{PACKAGE}.{module.name}" for module in pkgutil.iter_modules(here)} | ELSEWHERE
 
 
 def _nearest(name: str, known: Iterable[str]) -> str:

@@ -24,7 +24,7 @@ from resight.images.pictures import Colour
 from resight.images.stream import BadImage, Batch, read
 from resight.images.video import Video
 from resight.models.card import IMAGENET_ONLY
-from resight.models.load import Model
+from resight.models.model import Model
 from resight.records import Embeddings, Split
 
 OnError = Callable[[BadImage], None]

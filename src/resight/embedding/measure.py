@@ -13,9 +13,9 @@ from resight.embedding.compute import shifted
 from resight.embedding.embedder import Embedder
 from resight.embedding.engines import Engine
 from resight.errors import DataError
-from resight.models.load import Model
+from resight.models.model import Model
 from resight.records import Embeddings, Report, Split
-from resight.retrieval.evaluate import evaluate
+from resight.retrieval.evaluation.evaluate import evaluate
 
 
 def measure(

@@ -9,7 +9,7 @@ from numpy.typing import ArrayLike
 
 from resight.errors import DataError
 from resight.records import Embeddings
-from resight.retrieval.expansion import pool
+from resight.retrieval.reranking.expansion import pool
 
 
 def pool_tracks(
@@ -24,11 +24,11 @@ def pool_tracks(
 
     Returns:
         One embedding of length one per track, in ascending order of the tracks, which stand in the column ``tracks``;
-        identities and cameras as :func:`~resight.retrieval.expansion.pool` keeps them.
+        identities and cameras as :func:`~resight.retrieval.reranking.expansion.pool` keeps them.
 
     Raises:
         DataError: no tracks, a weight that is negative or no number, a track whose weights are all zero, or what
-            :func:`~resight.retrieval.expansion.pool` refuses.
+            :func:`~resight.retrieval.reranking.expansion.pool` refuses.
     """
     if tracks is None and "tracks" not in embeddings.columns:
         raise DataError("The embeddings have no column 'tracks': pass tracks, one per image.")

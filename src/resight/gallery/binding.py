@@ -7,17 +7,18 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from resight.decisions.decide import Decision
 from resight.embedding.embedder import Embedder
 from resight.errors import DataError, ModelError
 from resight.gallery.record import Policy
 from resight.gallery.store import About, Store
 from resight.models.card import Card
-from resight.models.load import Model, is_named, load
+from resight.models.load import is_named, load
+from resight.models.model import Model
 from resight.records import Embeddings
-from resight.retrieval.decide import Decision
-from resight.retrieval.distance import TOGETHER
+from resight.retrieval.ranking.distance import TOGETHER
 
-LONGEST = 1e18  # as in resight.retrieval.distance
+LONGEST = 1e18  # as in resight.retrieval.ranking.distance
 
 Bound = Model | Embedder | Card | str | Path
 

@@ -7,7 +7,7 @@ from importlib import import_module
 from resight.errors import DataError
 from resight.gallery.store import About, Store
 
-_MODULES = {"sqlite": "resight.gallery.sqlite", "milvus": "resight.gallery.milvus"}
+_MODULES = {"sqlite": "resight.gallery.sqlite.store", "milvus": "resight.gallery.milvus.store"}
 
 
 def open_store(uri: str, new: About | None, *, read_only: bool, actor: str) -> Store:

@@ -16,6 +16,7 @@ from typing import Any, TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
+from resight.decisions.decide import Decision
 from resight.embedding.embedder import Embedder, OnError
 from resight.embedding.source import Pictures, Source, source_of
 from resight.errors import DataError
@@ -42,10 +43,9 @@ from resight.gallery.record import (
 )
 from resight.gallery.store import Store, not_there
 from resight.models.card import Card
-from resight.models.load import Model
+from resight.models.model import Model
 from resight.records import Embeddings
-from resight.retrieval.decide import Decision
-from resight.retrieval.rerank import KReciprocal
+from resight.retrieval.reranking.rerank import KReciprocal
 
 Query: TypeAlias = "Pictures | Embeddings | NDArray[np.float32]"
 ALL = Filter()

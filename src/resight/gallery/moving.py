@@ -15,7 +15,7 @@ from resight.gallery import content
 from resight.gallery.record import Filter, Record, Reembedded
 from resight.gallery.store import Rows
 from resight.images.decode import Pixels, decode_bytes
-from resight.models.load import Model
+from resight.models.model import Model
 
 if TYPE_CHECKING:
     from resight.gallery.gallery import Gallery

@@ -10,18 +10,18 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
+from resight.decisions.decide import Decision
 from resight.gallery.record import Hit
 from resight.gallery.store import Candidates
 from resight.records import Embeddings
-from resight.retrieval.decide import Decision
-from resight.retrieval.distance import ROUNDING
-from resight.retrieval.rank import MEMORY
-from resight.retrieval.rerank import KReciprocal
-from resight.retrieval.rough import dissimilarities
+from resight.retrieval.ranking.distance import ROUNDING
+from resight.retrieval.ranking.rank import MEMORY
+from resight.retrieval.ranking.rough import dissimilarities
+from resight.retrieval.reranking.rerank import KReciprocal
 
 
 def distances(query: NDArray[np.float32], vectors: NDArray[np.float32], metric: str) -> NDArray[np.float32]:
-    """(N,) distances of one query (D,) to (N, D) vectors, the same as those of :func:`resight.retrieval.rank.topk`."""
+    """(N,) distances of one query (D,) to (N, D) vectors, equal to :func:`resight.retrieval.ranking.rank.topk`'s."""
     first = np.zeros(len(vectors), np.int64)
     found = dissimilarities(query[None], vectors, first, np.arange(len(vectors)), metric)
     zero = len(query) * ROUNDING

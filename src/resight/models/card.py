@@ -95,7 +95,7 @@ class Card(BaseModel):
         trained_on: the training data, in words and as a fingerprint; ``about``: the rest that is to be said in words.
         metrics: one entry per measurement: data, numbers in [0, 1], and the command that measured them.
         threshold: distance up to which two images count as the same, once calibrated.
-        decision: what distances mean, once calibrated: :meth:`resight.retrieval.decide.Decision.plain`.
+        decision: what distances mean, once calibrated: :meth:`resight.decisions.decide.Decision.plain`.
         fingerprint: which weights and preprocessing; embeddings with different ones are never compared. A float
             export keeps that of its model, whose embeddings it gives.
         digest: of an exported file: its bytes and preprocessing.

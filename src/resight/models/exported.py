@@ -2,7 +2,7 @@
 
 The file takes prepared images, float (B, 3, H, W), and gives embeddings (B, D): its first output, or the one named
 ``embedding``; a second one named ``attributes`` is attribute logits. How images are prepared stands on the card beside
-it (``<file>.card.json``), or in the file itself where :mod:`resight.embedding.export` wrote it.
+it (``<file>.card.json``), or in the file itself where :mod:`resight.embedding.export.run` wrote it.
 """
 
 from __future__ import annotations

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -11,27 +11,13 @@ import torch
 from torch import nn
 
 from resight.errors import ModelError
-from resight.models import fastreid, hub, imagenet, registry, shipped, weights
+from resight.models import folder, hub, registry, shipped, weights
 from resight.models.card import IMAGENET_ONLY, UNTRAINED, Card, Preprocessing, is_exported, read_card
 from resight.models.exported import Exported, describe, own_card
-from resight.models.imagenet import IMAGENET
+from resight.models.foreign import fastreid, imagenet
+from resight.models.foreign.imagenet import IMAGENET
+from resight.models.model import Model
 from resight.models.weights import read as read_weights
-
-
-@dataclass(frozen=True)
-class Model:
-    """A network in evaluation mode, its card, and what loading its weights did."""
-
-    network: nn.Module
-    card: Card
-    loading: weights.LoadReport = field(default_factory=weights.LoadReport)
-
-    def save(self, path: str | Path) -> None:
-        """Write weights (``path``, safetensors) and card (beside it)."""
-        if isinstance(self.network, Exported):
-            raise ModelError(f"{self.network.file} is no network of torch: copy the file and its card instead.")
-        weights.save(self.network.state_dict(), path)
-        self.card.save(path)
 
 
 def load(
@@ -69,7 +55,7 @@ def load(
     if weights is None and is_named(name):
         name = hub.fetch(str(name)) if str(name).startswith(hub.PREFIX) else shipped.file_of(str(name))
     if weights is None and not known and str(name) and Path(name).is_dir():
-        name = Path(name) / hub.WEIGHTS
+        name = Path(name) / folder.WEIGHTS
         if not name.exists():
             raise ModelError(f"{name} does not exist: the run is not finished, or the folder is none of a run.")
     file = weights if weights is not None else None if known else Path(name)

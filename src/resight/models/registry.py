@@ -5,12 +5,18 @@ from __future__ import annotations
 from collections.abc import Callable
 from difflib import get_close_matches
 from fnmatch import fnmatch
+from functools import cache
+from importlib import import_module
+from pkgutil import iter_modules
 from typing import Any, TypeVar, overload
 
 from torch import nn
 
 from resight.errors import ModelError
 from resight.models.card import Preprocessing
+
+NETWORKS = "resight.models.networks"  # every file there may register architectures
+ELSEWHERE = ("resight.course.network",)  # and these, which stand in other rooms
 
 Builder = TypeVar("Builder", bound=Callable[..., nn.Module])
 _BUILDERS: dict[str, Callable[..., nn.Module]] = {}
@@ -48,6 +54,7 @@ def preprocessing(name: str) -> Preprocessing:
 
 def list_models(pattern: str = "*") -> list[str]:
     """The names of all architectures that match a shell pattern, such as ``"osnet*"``."""
+    _import_networks()
     return sorted(name for name in _BUILDERS if fnmatch(name, pattern))
 
 
@@ -57,6 +64,7 @@ def builder(name: str) -> Callable[..., nn.Module]:
     Raises:
         ModelError: an unknown name; the nearest one is suggested.
     """
+    _import_networks()
     if name not in _BUILDERS:
         near = get_close_matches(name, _BUILDERS, n=1)
         hint = f"did you mean {near[0]!r}?" if near else f"known: {', '.join(list_models())}."
@@ -88,3 +96,12 @@ def create(name: str, num_identities: int = 0, **arguments: Any) -> nn.Module:
         return builder(name)(num_identities=num_identities, **arguments)
     except (TypeError, ValueError, RuntimeError) as error:
         raise ModelError(f"model {name!r} cannot be built with {arguments}: {error}.") from None
+
+
+@cache
+def _import_networks() -> None:
+    """Import every file that may register an architecture; not before one is asked for, since they import this one."""
+    for module in iter_modules(import_module(NETWORKS).__path__):
+        import_module(f"{NETWORKS}.{module.name}")
+    for name in ELSEWHERE:
+        import_module(name)

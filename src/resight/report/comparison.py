@@ -17,9 +17,9 @@ from resight.report import plots
 from resight.report.html import environment
 from resight.report.lists import entries
 from resight.report.pictures import Decode, Pictures
-from resight.retrieval import protocols
-from resight.retrieval.compare import Comparison, Interval, compare
-from resight.retrieval.protocols import Protocol
+from resight.retrieval.evaluation.compare import Comparison, Interval, compare
+from resight.retrieval.ranking import protocols
+from resight.retrieval.ranking.protocols import Protocol
 
 
 @dataclass(frozen=True)
@@ -59,7 +59,7 @@ def write_comparison(
         What the file says in numbers.
 
     Raises:
-        DataError: reports of other queries or protocols, see :func:`resight.retrieval.compare.compare`.
+        DataError: reports of other queries or protocols, see :func:`resight.retrieval.evaluation.compare.compare`.
         ResightError: the file cannot be written.
     """
     rules = protocols.get(protocol)

@@ -7,12 +7,12 @@ from dataclasses import dataclass
 import numpy as np
 from scipy.special import ndtr, ndtri
 
+from resight.decisions.camera_rates import CameraRates, camera_rates
+from resight.decisions.decide import Decision
+from resight.decisions.report import DecisionReport, measure_decisions, rate_text
 from resight.records import Embeddings
 from resight.report import plots
-from resight.retrieval.camera_rates import CameraRates, camera_rates
-from resight.retrieval.decide import Decision
-from resight.retrieval.decision_report import DecisionReport, measure_decisions, rate_text
-from resight.retrieval.protocols import Protocol
+from resight.retrieval.ranking.protocols import Protocol
 
 MOST_PAIRS = 36
 _LEAST = 1e-6  # the smallest false-match rate on the ROC curve

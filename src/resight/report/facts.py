@@ -12,11 +12,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from resight.records import JUNK, Embeddings, Report
-from resight.retrieval import metrics
-from resight.retrieval.distance import pairwise
-from resight.retrieval.protocols import Protocol
-from resight.retrieval.rank import ranks_of_matches, topk
-from resight.retrieval.validity import Validity
+from resight.retrieval.evaluation import metrics
+from resight.retrieval.ranking.distance import pairwise
+from resight.retrieval.ranking.protocols import Protocol
+from resight.retrieval.ranking.rank import ranks_of_matches, topk
+from resight.retrieval.ranking.validity import Validity
 
 MOST_CAMERAS = 20
 

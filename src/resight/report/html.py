@@ -13,7 +13,9 @@ import jinja2
 import numpy as np
 
 import resight
-from resight.embedding.attributes import Recognition
+from resight.attributes.run import Recognition
+from resight.decisions.decide import Decision
+from resight.decisions.report import rate_text
 from resight.errors import DataError
 from resight.files import write_text
 from resight.images.decode import decode
@@ -22,11 +24,9 @@ from resight.report import decisions, facts, plots
 from resight.report.inside import Inside
 from resight.report.lists import entries
 from resight.report.pictures import Decode, Pictures
-from resight.retrieval import protocols
-from resight.retrieval.compare import intervals
-from resight.retrieval.decide import Decision
-from resight.retrieval.decision_report import rate_text
-from resight.retrieval.protocols import Protocol
+from resight.retrieval.evaluation.compare import intervals
+from resight.retrieval.ranking import protocols
+from resight.retrieval.ranking.protocols import Protocol
 
 _NOT_LOSSES = {"epoch", "step", "lr", "seconds", "images_per_second", "size"}
 _GROUPS = {

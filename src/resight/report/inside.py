@@ -14,9 +14,9 @@ from torch import Tensor, nn
 from resight.images.cache import Images
 from resight.images.transforms import prepare
 from resight.models.card import Preprocessing
-from resight.models.load import Model
-from resight.models.osnet import ChannelGate
-from resight.models.saver import SAVER
+from resight.models.model import Model
+from resight.models.networks.osnet import ChannelGate
+from resight.models.networks.saver import SAVER
 from resight.records import Split
 from resight.report import plots
 from resight.report.pictures import data_uri, shrink

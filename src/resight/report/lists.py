@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from resight.records import Embeddings, Report
 from resight.report.facts import ranked_lists
 from resight.report.pictures import Pictures
-from resight.retrieval.protocols import Protocol
+from resight.retrieval.ranking.protocols import Protocol
 
 
 def entries(

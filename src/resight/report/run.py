@@ -6,10 +6,11 @@ from collections.abc import Callable
 from pathlib import Path
 
 from resight import datasets
-from resight.embedding.attributes import Recognition, attribute_count, attribute_outputs, recognise
+from resight.attributes.run import Recognition, attribute_count, attribute_outputs, recognise
 from resight.embedding.measure import measure
 from resight.images.cache import cache_folder
-from resight.models.load import Model, load
+from resight.models.load import load
+from resight.models.model import Model
 from resight.records import Embeddings, Report
 from resight.report import html
 from resight.report.inside import look_inside

@@ -10,7 +10,7 @@ from itertools import pairwise
 
 import numpy as np
 
-from resight.retrieval.decide import Decision
+from resight.decisions.decide import Decision
 from resight.server.schema import Rates
 
 STEPS = 16  # from one measured threshold to the next

@@ -14,7 +14,7 @@ from resight.errors import ResightError
 from resight.gallery.gallery import Gallery
 from resight.gallery.record import Filter, Hit
 from resight.images.decode import fit
-from resight.retrieval.rerank import KReciprocal
+from resight.retrieval.reranking.rerank import KReciprocal
 from resight.server.batching import Batcher
 from resight.server.keys import Caller
 from resight.server.logs import LOG

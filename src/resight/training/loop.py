@@ -22,7 +22,7 @@ from resight.images.cache import Images, cache_folder
 from resight.images.transforms import Augmentation, augment, draw, resize
 from resight.models import weights
 from resight.models.card import Card, Preprocessing
-from resight.models.load import Model
+from resight.models.model import Model
 from resight.training import checkpoint
 from resight.training import recipe as recipes
 from resight.training.devices import accelerator as prepare_devices

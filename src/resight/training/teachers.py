@@ -16,7 +16,8 @@ from resight.embedding.source import source_of
 from resight.errors import RecipeError
 from resight.files import atomic_path
 from resight.models.card import UNTRAINED
-from resight.models.load import Model, load
+from resight.models.load import load
+from resight.models.model import Model
 from resight.records import Split
 
 

@@ -3,7 +3,7 @@
 Two tracks cannot be of one individual if they were seen by one camera at the same time, or by two cameras whose views
 do not overlap at the same time, or sooner one after the other than one can walk. Groups of tracks are joined, the two
 nearest of all first, while their average distance is within the threshold and nothing forbids it. Unlike the images of
-:mod:`resight.retrieval.group`, of which there may be millions and which join in the order of single pairs, tracks are
+:mod:`resight.clustering.group`, of which there may be millions and which join in the order of single pairs, tracks are
 few, so that after every step the nearest groups are looked for anew.
 
 A calibrated threshold holds for pictures like those of the calibration. In a place unlike them all distances may be
@@ -23,7 +23,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from resight.records import Embeddings
-from resight.retrieval.returned import returned_sets
+from resight.retrieval.ranking.within import returned_sets
 
 HOME = 4.0  # chosen on one clip and two drawn scenes; on Market-1501's tracks it is far above any threshold
 LEAST = 5  # tracks with a known change, below which nothing is learned from them

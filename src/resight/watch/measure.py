@@ -17,7 +17,7 @@ from numpy.typing import ArrayLike, NDArray
 from scipy.optimize import linear_sum_assignment
 
 from resight.errors import DataError
-from resight.watch.boxes import Boxes, overlaps
+from resight.watch.following.boxes import Boxes, overlaps
 
 SAME = 0.5  # intersection over union from which a found box is that of a true one
 

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from resight.gallery.gallery import Gallery
 from resight.gallery.record import Filter, Missing, Record
 from resight.records import Embeddings
-from resight.retrieval.returned import returned_sets
+from resight.retrieval.ranking.within import returned_sets
 from resight.watch.link import Rules, Sighted, at_home, forbidden, link
 
 NEAREST = 20  # named records that are looked at for each track
@@ -28,7 +28,7 @@ class Kept:
         id: of its record.
         source: the video or camera.
         seen: when and where.
-        vector: (D,) float32; ``change``: how much it changes, see :class:`~resight.watch.track.Track`.
+        vector: (D,) float32; ``change``: how much it changes, see :class:`~resight.watch.following.track.Track`.
     """
 
     id: str

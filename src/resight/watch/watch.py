@@ -19,11 +19,11 @@ from resight.images.batches import prefetch
 from resight.images.decode import Pixels
 from resight.records import Embeddings
 from resight.watch.detectors import Detections, Detector
+from resight.watch.following.track import Track
+from resight.watch.following.tracker import Tracker, Tracking
 from resight.watch.frames import Frame, batches, count_frames, is_live, read_frames
 from resight.watch.link import Rules, Sighted
 from resight.watch.naming import WORLD, Kept, name_tracks
-from resight.watch.track import Track
-from resight.watch.tracker import Tracker, Tracking
 
 KINDS = {
     "person": frozenset({"person"}),

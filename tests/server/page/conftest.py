@@ -18,7 +18,7 @@ import resight
 from flat import flat_model
 from resight.datasets import synthetic
 from resight.gallery.gallery import Gallery
-from resight.models.load import Model
+from resight.models.model import Model
 from resight.server.settings import Settings
 
 CHROMIUM = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)

@@ -17,7 +17,7 @@ from torch import nn
 from resight.embedding.engines.auto import Auto
 from resight.embedding.engines.make import build
 from resight.models.exported import Exported
-from resight.models.load import Model
+from resight.models.model import Model
 
 Engine = Literal["auto", "torch", "onnx", "openvino"]
 

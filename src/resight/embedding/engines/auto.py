@@ -22,7 +22,7 @@ from resight.errors import ModelError
 from resight.files import write_text
 from resight.images.cache import cache_folder
 from resight.models.exported import PIECE, Exported, Runtime
-from resight.models.load import Model
+from resight.models.model import Model
 from resight.models.output import Output
 
 PATIENCE = 512  # images that torch computes before others are tried; converting and measuring cost about as many

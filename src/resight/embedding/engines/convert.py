@@ -15,7 +15,7 @@ from resight.errors import ModelError, first_line
 from resight.files import atomic_path
 from resight.images.cache import cache_folder
 from resight.models import weights
-from resight.models.load import Model
+from resight.models.model import Model
 
 OPSET = 17
 FORMAT = 1  # of the file's content: another one makes files of before unused

@@ -12,7 +12,7 @@ from resight.embedding.engines.fused import fused
 from resight.embedding.engines.half import Half
 from resight.errors import ModelError
 from resight.models.exported import Exported, Runtime
-from resight.models.load import Model
+from resight.models.model import Model
 
 PACKAGES: dict[Runtime, tuple[str, ...]] = {
     "torch": ("torch",),

@@ -9,7 +9,7 @@ from typing import Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from resight.watch.boxes import Boxes
+from resight.watch.following.boxes import Boxes
 from resight.watch.frames import Frame
 
 

@@ -1,0 +1,1 @@
+"""The modified ResNet-18 course system: CSV data, its network, pred.csv."""

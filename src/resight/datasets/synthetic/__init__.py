@@ -1,0 +1,5 @@
+"""Synthetic people and vehicles, their cameras and scenes: nobody's picture is in them."""
+
+from resight.datasets.synthetic.dataset import Kind, attributes, draw, generate
+
+__all__ = ["Kind", "attributes", "draw", "generate"]

@@ -1,0 +1,1 @@
+"""From distances to decisions: calibrated thresholds, probabilities, and whether they still hold."""

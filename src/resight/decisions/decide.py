@@ -1,0 +1,207 @@
+"""Is this the same one: yes, no, or unsure? A decision, calibrated on pairs whose answer is known.
+
+It is made by :func:`resight.calibrate`, kept in the model's card as plain data, and used by every later step.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, replace
+from typing import Any
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from resight.decisions import drift as drifting
+from resight.decisions import probability as chances
+from resight.decisions.camera_pairs import CameraThreshold
+from resight.decisions.drift import Drift, Reference
+from resight.decisions.operating import Errors, Point, SearchPoint
+from resight.decisions.probability import Knots
+from resight.errors import DataError
+from resight.records import Embeddings
+from resight.retrieval.evaluation.compare import Interval
+
+MATCH, UNSURE, NO_MATCH = "match", "unsure", "no match"
+VERSION = 1
+
+
+@dataclass(frozen=True)
+class Facts:
+    """What a decision was calibrated on, and what it attained there.
+
+    Attributes:
+        queries, gallery: how many images, junk and queries without an identity left out.
+        identities: how many with a true match; the promises are about more of their kind.
+        genuine, impostors: how many different pairs.
+        fmr, fnmr: the rates of the threshold, with 95% intervals over identities.
+        errors: the equal error rate and what other thresholds would do.
+    """
+
+    queries: int
+    gallery: int
+    identities: int
+    genuine: int
+    impostors: int
+    fmr: Interval
+    fnmr: Interval
+    errors: Errors
+
+
+@dataclass(frozen=True)
+class Decision:
+    """What distances mean, for embeddings of one model under one metric.
+
+    Attributes:
+        metric, fingerprint: which distances, of which model ("" where the embeddings did not say).
+        protocol: which pairs counted.
+        false_match_rate: the share of impostor pairs that may be taken for matches, as asked for.
+        coverage: the probability, as asked for, with which a set holds a true match, and a genuine pair is not refused.
+        threshold: two images at most this far apart are a match.
+        no_match_beyond: two images farther apart than this are no match; never below the threshold. Between the two
+            the answer is "unsure".
+        set_distance: all gallery images within this distance of a query of somebody new hold one of its true matches,
+            if there are any, with probability ``coverage``.
+        set_size: how many images that is, on average over the calibration's queries.
+        knots: the log-likelihood ratio by distance, see :mod:`resight.decisions.probability`.
+        camera_pairs: thresholds of camera pairs that have enough data.
+        reference: the calibration images in numbers, for :meth:`drift`.
+        facts: what all this stands on.
+    """
+
+    metric: str
+    fingerprint: str
+    protocol: str
+    false_match_rate: float
+    coverage: float
+    threshold: float
+    no_match_beyond: float
+    set_distance: float
+    set_size: float
+    knots: Knots
+    camera_pairs: tuple[CameraThreshold, ...]
+    reference: Reference
+    facts: Facts
+
+    def decide(self, distance: ArrayLike, cameras: tuple[int, int] | None = None) -> Any:
+        """``"match"``, ``"unsure"`` or ``"no match"``; for an array of distances an array of these, of its shape.
+
+        Args:
+            distance: one distance or many, of this decision's metric.
+            cameras: which two cameras the images are from, to use their own threshold where there is one.
+        """
+        values = np.asarray(distance)
+        threshold = self.threshold_between(*cameras) if cameras else self.threshold
+        refused = values > max(threshold, self.no_match_beyond)
+        words: NDArray[np.str_] = np.where(values <= threshold, MATCH, np.where(refused, NO_MATCH, UNSURE))
+        return str(words) if words.ndim == 0 else words
+
+    def probability(self, distance: ArrayLike, prior: float = 0.5) -> Any:
+        """The probability that two images at this distance show the same one, in (0, 1).
+
+        Args:
+            distance: one distance or many; the result has the same shape.
+            prior: the share of genuine pairs among those you ask about. 1/2 asks which of the two the distance speaks
+                for; in a gallery of 1,000 people each of whom is as likely, it is 1/1000.
+
+        Raises:
+            DataError: a prior that is not between 0 and 1.
+        """
+        found = chances.probability(self.knots, distance, prior)
+        return float(found) if found.ndim == 0 else found
+
+    def threshold_between(self, first: int, second: int) -> float:
+        """The threshold for images of two cameras: their own where there was enough data, else that of all."""
+        wanted = (min(first, second), max(first, second))
+        return next((one.threshold for one in self.camera_pairs if one.cameras == wanted), self.threshold)
+
+    def drift(self, images: Embeddings) -> Drift:
+        """How unlike new images are, see :mod:`resight.decisions.drift`; 64 or more are needed, labels are not.
+
+        Raises:
+            DataError: too few images, or images of another model.
+        """
+        self.check(images)
+        return drifting.drift(self.reference, images, self.metric)
+
+    def taken_over(self, fingerprint: str) -> Decision:
+        """This decision for another model that was trained alike, such as one that has seen all of the data.
+
+        Thresholds, probabilities and promises are taken to hold for its embeddings too; :meth:`drift` compares only how
+        crowded they are, since their length and mean differ from one training to the next.
+        """
+        return replace(self, fingerprint=fingerprint, reference=self.reference.for_another_network())
+
+    def check(self, *embeddings: Embeddings, metric: str | None = None) -> None:
+        """Refuse embeddings, or a metric, that this decision is not about.
+
+        Raises:
+            DataError: embeddings of another model or dimension, or another metric.
+        """
+        if metric is not None and metric != self.metric:
+            raise DataError(
+                f"The decision is about {self.metric} distances, not {metric} ones: use {self.metric}, or calibrate "
+                f"again with metric={metric!r}."
+            )
+        for one in embeddings:
+            if one.fingerprint and self.fingerprint and one.fingerprint != self.fingerprint:
+                raise DataError(
+                    f"The decision was calibrated on embeddings of {self.fingerprint} but these are of "
+                    f"{one.fingerprint}: embed with the same model and preprocessing, or calibrate again."
+                )
+            if one.vectors.shape[1] != self.reference.dim:
+                raise DataError(
+                    f"The decision was calibrated on embeddings of {self.reference.dim} dimensions but these have "
+                    f"{one.vectors.shape[1]}: embed with the same model, or calibrate again."
+                )
+
+    def plain(self) -> dict[str, Any]:
+        """The decision as JSON's own types, for :meth:`from_plain`."""
+        result: dict[str, Any] = json.loads(json.dumps({"version": VERSION} | asdict(self), allow_nan=False))
+        return result
+
+    @classmethod
+    def from_plain(cls, data: Mapping[str, Any]) -> Decision:
+        """The decision that :meth:`plain` gave.
+
+        Raises:
+            DataError: data that is none, or of a later version.
+        """
+        content = dict(data)
+        version = content.pop("version", None)
+        if version != VERSION:
+            raise DataError(f"This decision is of version {version} but {VERSION} is known here: calibrate again.")
+        try:
+            content["knots"] = tuple((float(d), float(ratio)) for d, ratio in content["knots"])
+            content["camera_pairs"] = tuple(
+                CameraThreshold(**one | {"cameras": tuple(one["cameras"])}) for one in content["camera_pairs"]
+            )
+            known = content["reference"]
+            content["reference"] = Reference(**known | {"quantiles": tuple(map(tuple, known["quantiles"]))})
+            content["facts"] = _facts(content["facts"])
+            return cls(**content)
+        except (KeyError, TypeError, ValueError, AttributeError) as error:
+            raise DataError(f"This is not a whole decision ({error}): calibrate again.") from None
+
+    def __str__(self) -> str:
+        unsure = f"unsure up to {self.no_match_beyond:.4g}" if self.no_match_beyond > self.threshold else "never unsure"
+        return (
+            f"match up to {self.metric} distance {self.threshold:.4g} (promised false-match rate "
+            f"{self.false_match_rate:g}, misses {self.facts.fnmr.value:.1%} of the genuine pairs), {unsure}; within "
+            f"{self.set_distance:.4g} a true match with probability {self.coverage:g}, {self.set_size:,.1f} images; "
+            f"from {self.facts.impostors:,} impostor and {self.facts.genuine:,} genuine pairs of "
+            f"{self.facts.identities:,} identities"
+        )
+
+
+def _facts(data: Mapping[str, Any]) -> Facts:
+    rates = dict(data["errors"])
+    rates["eer"] = Interval(**rates["eer"])
+    rates["points"] = tuple(Point(**_intervals(one, "fmr", "fnmr")) for one in rates["points"])
+    rates["searches"] = tuple(SearchPoint(**_intervals(one, "fpir", "tpir")) for one in rates["searches"])
+    return Facts(**_intervals(data, "fmr", "fnmr") | {"errors": Errors(**rates)})
+
+
+def _intervals(data: Mapping[str, Any], *names: str) -> dict[str, Any]:
+    return dict(data) | {name: None if data[name] is None else Interval(**data[name]) for name in names}

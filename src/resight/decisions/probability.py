@@ -1,0 +1,203 @@
+"""The probability that two images show the same one, from their distance.
+
+What is learned is the log-likelihood ratio of a distance,
+
+    llr(d) = log p(d | same) - log p(d | others),
+
+which does not depend on how frequent genuine pairs are. The probability does:
+
+    P(same | d) = s(llr(d) + log(p / (1 - p)))
+
+with the logistic function s and the prior p, the share of genuine pairs among the pairs that are asked about. With the
+default p = 1/2 it answers "is it rather this one or somebody else, if I had no idea before?".
+
+- ``isotonic``: the ratio of genuine to impostor pairs that falls with the distance and fits best, by pooling adjacent
+  violators (Ayer et al. 1955; Brümmer and du Preez, "The PAV algorithm optimizes binary proper scoring rules", 2013;
+  the same solution for every prior). One impostor pair is added at the near end and one genuine pair at the far end, so
+  that no distance is ever taken for certain.
+- ``logistic``: llr(d) = a - b d, the maximum-likelihood line with Platt's targets (1999), either class weighing 1/2.
+
+Shape letters: ``K`` knots, ``N`` distances.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal, get_args
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from resight.decisions.pairs import Pairs, middle_of, step_of
+from resight.errors import DataError
+
+Method = Literal["isotonic", "logistic"]
+METHODS: tuple[str, ...] = get_args(Method)
+PIECES = 128  # distances are first gathered into as many pieces of equal weight; fewer are left when they are pooled
+
+Knots = tuple[tuple[float, float], ...]
+"""(distance, log-likelihood ratio) with growing distances; straight lines between them, constant outside."""
+
+
+@dataclass(frozen=True, eq=False)
+class Reliability:
+    """Predicted against observed probabilities: on the diagonal where the predictions mean what they say.
+
+    Attributes:
+        predicted: (R,) mean predicted probability of the pairs in each bin that holds some.
+        observed: (R,) share of genuine pairs among them.
+        weight: (R,) share of all pairs that are in the bin, at the prior.
+        prior: the share of genuine pairs that all of it is for.
+    """
+
+    predicted: NDArray[np.float64]
+    observed: NDArray[np.float64]
+    weight: NDArray[np.float64]
+    prior: float
+
+    @property
+    def error(self) -> float:
+        """The expected calibration error: the mean of |observed - predicted|, by weight."""
+        return float((self.weight * np.abs(self.observed - self.predicted)).sum())
+
+
+def fit(pairs: Pairs, method: str = "isotonic") -> Knots:
+    """The log-likelihood ratio of a distance, learned from pairs of either kind.
+
+    Raises:
+        DataError: an unknown method.
+    """
+    if method not in METHODS:
+        raise DataError(f"There is no probability method {method!r}: choose one of {', '.join(METHODS)}.")
+    distances, genuine, impostors = _histogram(pairs)
+    knots = (isotonic if method == "isotonic" else logistic)(distances, genuine, impostors)
+    return tuple((float(f"{d:.6g}"), float(f"{ratio:.6g}")) for d, ratio in knots)
+
+
+def log_likelihood_ratio(knots: Knots, distances: ArrayLike) -> NDArray[np.float64]:
+    """The ratio at any distances, of their shape."""
+    where, values = np.array(knots).T
+    ratio: NDArray[np.float64] = np.interp(np.asarray(distances, np.float64), where, values)
+    return ratio
+
+
+def probability(knots: Knots, distances: ArrayLike, prior: float = 0.5) -> NDArray[np.float64]:
+    """The probability of "same" at any distances, of their shape.
+
+    Raises:
+        DataError: a prior that is not between 0 and 1.
+    """
+    if not 0 < prior < 1:
+        raise DataError(f"The prior is {prior}: choose the share of genuine pairs, a number between 0 and 1.")
+    odds = log_likelihood_ratio(knots, distances) + np.log(prior / (1 - prior))
+    chance: NDArray[np.float64] = np.exp(-np.logaddexp(0.0, -odds))
+    return chance
+
+
+def isotonic(
+    distances: NDArray[np.float64], genuine: NDArray[np.int64], impostors: NDArray[np.int64]
+) -> list[tuple[float, float]]:
+    """Knots of the falling ratio that fits best, one in the middle of each pool.
+
+    Args:
+        distances: (N,) ascending.
+        genuine, impostors: (N,) how many pairs of either kind have that distance; some of each, none has neither.
+    """
+    weight = genuine / (2 * genuine.sum()) + impostors / (2 * impostors.sum())
+    piece = np.minimum(((np.cumsum(weight) - weight) * PIECES).astype(np.int64), PIECES - 1)
+    starts = np.flatnonzero(np.diff(piece, prepend=-1))
+    near, far = np.array([0]), np.array([1])
+    same = np.concatenate([near, np.add.reduceat(genuine, starts), far])
+    others = np.concatenate([far, np.add.reduceat(impostors, starts), near])
+    heavy = np.concatenate([[0.0], np.add.reduceat(weight, starts), [0.0]])
+    moment = np.concatenate([[0.0], np.add.reduceat(weight * distances, starts), [0.0]])
+    edges = pool_adjacent_violators(same, others)
+    same, others, heavy, moment = (np.add.reduceat(one, edges) for one in (same, others, heavy, moment))
+    ratio = np.log(same / (genuine.sum() + 1)) - np.log(others / (impostors.sum() + 1))
+    return list(zip((moment / heavy).tolist(), ratio.tolist(), strict=True))
+
+
+def pool_adjacent_violators(genuine: NDArray[np.int64], impostors: NDArray[np.int64]) -> NDArray[np.int64]:
+    """Where pools start, so that the ratio of genuine to impostor pairs falls strictly from pool to pool.
+
+    This is the falling sequence p with the least sum over pairs of (p - 1 for genuine, 0 for impostor)^2, p being a
+    pool's share of genuine pairs.
+
+    Args:
+        genuine, impostors: (N,) counts in order of distance, N >= 1; none has neither.
+
+    Returns:
+        (K,) int64 indices into the counts, the first is 0.
+    """
+    pools: list[tuple[int, int, int]] = []  # start, genuine, impostors; whole numbers, so that nothing is rounded
+    for at, (same, others) in enumerate(zip(genuine.tolist(), impostors.tolist(), strict=True)):
+        start = at
+        while pools and pools[-1][1] * others <= same * pools[-1][2]:
+            start, before, between = pools.pop()
+            same, others = same + before, others + between
+        pools.append((start, same, others))
+    return np.array([start for start, _, _ in pools], np.int64)
+
+
+def logistic(
+    distances: NDArray[np.float64], genuine: NDArray[np.int64], impostors: NDArray[np.int64]
+) -> list[tuple[float, float]]:
+    """Knots at both ends of the line a - b d, by Newton's method; arguments as for :func:`isotonic`.
+
+    A single knot at 0 where distance says nothing, or the contrary of what it should.
+    """
+    same, others = genuine / (2 * genuine.sum()), impostors / (2 * impostors.sum())
+    weight = same + others
+    middle = float((weight * distances).sum())
+    spread = float(np.sqrt((weight * (distances - middle) ** 2).sum())) or 1.0
+    x = np.stack([np.ones_like(distances), (middle - distances) / spread])
+    high, low = (genuine.sum() + 1) / (genuine.sum() + 2), 1 / (impostors.sum() + 2)
+    wanted = same * high + others * low
+    line = np.zeros(2)
+    loss = _logistic_loss(line, x, weight, wanted)
+    for _ in range(100):
+        chance = np.exp(-np.logaddexp(0.0, -(line @ x)))
+        slope = x @ (weight * chance - wanted)
+        bend = (x * (weight * chance * (1 - chance))) @ x.T + 1e-12 * np.eye(2)
+        step = np.linalg.solve(bend, slope)
+        after = _logistic_loss(line - step, x, weight, wanted)
+        while after > loss and np.abs(step).max() > 1e-10:
+            step = step / 2
+            after = _logistic_loss(line - step, x, weight, wanted)
+        line, loss = line - step, after
+        if np.abs(step).max() <= 1e-10:
+            break
+    if line[1] <= 0:
+        return [(middle, 0.0)]
+    ends = distances[[0, -1]]
+    return list(zip(ends.tolist(), (line[0] + line[1] * (middle - ends) / spread).tolist(), strict=True))
+
+
+def reliability(pairs: Pairs, knots: Knots, prior: float = 0.5, bins: int = 10) -> Reliability:
+    """How well the probabilities fit pairs, in bins of equal width."""
+    distances, genuine, impostors = _histogram(pairs)
+    predicted = probability(knots, distances, prior)
+    same = prior * genuine / genuine.sum()
+    weight = same + (1 - prior) * impostors / impostors.sum()
+    place = np.minimum((predicted * bins).astype(np.int64), bins - 1)
+    parts = (weight, same, weight * predicted)
+    total, right, said = (np.bincount(place, weights=one, minlength=bins).astype(np.float64) for one in parts)
+    some = total > 0
+    return Reliability(said[some] / total[some], right[some] / total[some], total[some], prior)
+
+
+def _histogram(pairs: Pairs) -> tuple[NDArray[np.float64], NDArray[np.int64], NDArray[np.int64]]:
+    """(N,) distances of the steps that hold pairs, and how many of either kind."""
+    steps, counts = np.unique(step_of(pairs.genuine), return_counts=True)
+    both = np.union1d(steps, np.flatnonzero(pairs.impostors))
+    genuine = np.zeros(len(both), np.int64)
+    genuine[np.searchsorted(both, steps)] = counts
+    return middle_of(both), genuine, pairs.impostors[both]
+
+
+def _logistic_loss(
+    line: NDArray[np.float64], x: NDArray[np.float64], weight: NDArray[np.float64], wanted: NDArray[np.float64]
+) -> float:
+    """-sum of wanted log s(z) + (weight - wanted) log s(-z), with z = line @ x."""
+    z = line @ x
+    return float((wanted * np.logaddexp(0.0, -z) + (weight - wanted) * np.logaddexp(0.0, z)).sum())

@@ -1,0 +1,1 @@
+"""Millions of images to embeddings on disk, in parts, on one machine or on many."""

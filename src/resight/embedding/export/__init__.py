@@ -1,0 +1,1 @@
+"""Models for other inference engines, checked against the original."""

@@ -1,0 +1,1 @@
+"""The cluster engine: a Milvus collection, with thumbnails and the log as objects."""

@@ -1,0 +1,534 @@
+"""The cluster engine: vectors and what is known of them in a Milvus collection, thumbnails and the log as objects.
+
+Milvus knows no transactions, so every action takes a turn and writes down first what it will do; what was left half
+done is done, or undone, by the next writer (:mod:`resight.gallery.milvus.journal`). Reads see all that was
+acknowledged.
+"""
+# ruff: noqa: D102
+# The public methods are those of resight.gallery.store.Store, and told of there.
+
+from __future__ import annotations
+
+import json
+import threading
+import time as clock
+from collections import Counter
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
+from dataclasses import asdict
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from resight.errors import DataError, ResightError
+from resight.gallery.milvus import near
+from resight.gallery.milvus import rows as rows_
+from resight.gallery.milvus.journal import Head, Intent, Journal, Turn
+from resight.gallery.milvus.objects import Bucket, Objects, open_objects
+from resight.gallery.milvus.rows import NEVER, RECORD, among, expression, moment
+from resight.gallery.milvus.sweep import Sweeper
+from resight.gallery.milvus.table import EXACT, MOST, ROUGH, Place, Row, Table, connect, now
+from resight.gallery.record import Damaged, Event, Filter, Person, Policy, Record, Stats
+from resight.gallery.store import About, Candidates, Rows, bears_another_name, name_taken, nobody, not_there
+from resight.models.card import parse_card
+
+SOON = 7 * 86400.0
+_FORMAT = 1
+_FEW = 500  # records in one step
+_WRITERS = 8  # thumbnails at a time
+_POLL = 0.1  # seconds
+
+
+def open_store(uri: str, new: About | None, *, read_only: bool, actor: str) -> MilvusStore:
+    """Open the gallery in a collection, or make it, see :func:`resight.gallery.engines.open_store`."""
+    place = Place.of(uri)
+    objects = open_objects(place.objects)
+    about = _about(objects, place)
+    if about is None and new is None:
+        raise DataError(f"There is no gallery in {objects.uri}: check the address, or pass a model to make one.")
+    if about is None and read_only:
+        raise DataError(f"There is no gallery in {objects.uri}, and read_only makes none: check the address.")
+    client = connect(place)
+    try:
+        if about is None:
+            assert new is not None
+            _create(client, place, objects, new)
+            about = _about(objects, place)
+            assert about is not None
+        return MilvusStore(client, place, objects, about, read_only=read_only, actor=actor)
+    except BaseException:
+        client.close()
+        raise
+
+
+class MilvusStore:
+    """The engine, see :class:`resight.gallery.store.Store`."""
+
+    def __init__(
+        self, client: Any, place: Place, objects: Objects, about: About, *, read_only: bool, actor: str
+    ) -> None:
+        self.about, self.uri = about, place.uri(objects.uri)
+        self._client, self._objects, self._read_only = client, objects, read_only
+        dim, metric = about.card.dim, about.card.metric
+        self._main = Table(client, place.address, place.collection, dim, metric, self._as_of)
+        self._side = Table(client, place.address, f"{place.collection}_approximate", dim, metric, self._as_of)
+        self._address, self._seen = place.address, (0, 0)
+        self._journal, self._lock = Journal(objects), threading.RLock()
+        self._sweeper = Sweeper(objects, self._last, self._tables)
+        if not self._main.ask("has_collection"):
+            raise DataError(
+                f"The collection of {self.uri} is gone, only its objects are left: restore it from a backup."
+            )
+        self._main.load()
+        if not read_only:
+            self._journal.begin(actor, {"model": about.card.fingerprint, "dim": dim})
+            self._journal.settle(self._finish)
+            self._journal.tidy()
+            if self._sweeper.pending():
+                self._sweeper.begin()
+
+    def keep(self, about: About) -> None:
+        self._writable()
+        self._objects.write("gallery.json", _plain(about, self._main.name))
+        self.about = about
+
+    def add(self, rows: Rows, actor: str) -> NDArray[np.bool_]:
+        ids = [record.id for record in rows.records]
+        new = np.zeros(len(ids), bool)
+        numbers: dict[str, int] = {}
+
+        def prepare(head: Head) -> Intent | None:
+            there = {row["id"] for row in self._main.rows(ids, ("id",))}
+            new[:] = [id not in there for id in ids]
+            added = [record for record, one in zip(rows.records, new, strict=True) if one]
+            found, last = self._numbers(head, {record.identity for record in added if record.identity})
+            numbers.update(found)
+            if not added:
+                return None
+            details = {"records": len(added)}
+            return Intent("add", actor, details, last, head.indexed, added=[record.id for record in added])
+
+        def put(turn: Turn) -> None:
+            which = np.flatnonzero(new).tolist()
+            made = [
+                rows_.row(record, numbers.get(record.identity or "", 0), rows.vectors[at], rows.thumbnails[at])
+                for at, record in enumerate(rows.records)
+                if new[at]
+            ]
+            small = [(_thumbnail(ids[at]), data) for at in which if (data := rows.thumbnails[at]) is not None]
+            with ThreadPoolExecutor(_WRITERS) as pool:
+                for some in _parts(small):
+                    turn.beat()
+                    list(pool.map(self._objects.write, *zip(*some, strict=True)))
+            for message in self._main.messages(made):
+                turn.beat()
+                for table in self._tables():
+                    table.ask("insert", message)
+
+        self._act(prepare, put)
+        return new
+
+    def near(self, queries: NDArray[np.float32], k: int, where: Filter, approximate: bool) -> list[Candidates]:
+        if approximate and self._indexed():
+            return near.roughly(self._side, queries, k, expression(where))
+        return near.near(self._main, queries, k, expression(where))
+
+    def get(self, ids: Sequence[str]) -> list[Record | None]:
+        found = {row["id"]: rows_.record(row) for row in self._main.rows(ids, RECORD)}
+        return [found.get(id) for id in ids]
+
+    def vectors(self, ids: Sequence[str]) -> NDArray[np.float32]:
+        found = {row["id"]: np.array(row["vector"], np.float32) for row in self._main.rows(ids, ("id", "vector"))}
+        for id in ids:
+            if id not in found:
+                raise not_there(id)
+        return np.array([found[id] for id in ids], np.float32).reshape(len(ids), self.about.card.dim)
+
+    def thumbnail(self, id: str) -> bytes | None:
+        return self._objects.read([_thumbnail(id)])[0] if self._main.rows([id], ("id",)) else None
+
+    def page(self, where: Filter, limit: int, after_id: str) -> list[Record]:
+        if after_id.strip("0123456789abcdefABCDEF"):
+            raise DataError(f"{after_id!r} is no id of a record: pass 32 hex digits.")
+        found: list[Record] = []
+        for rows in self._main.pages(expression(where), RECORD, limit, after_id.lower()):
+            found += map(rows_.record, rows)
+            if len(found) >= limit:
+                break
+        return found[:limit]
+
+    def timeline(self, identity: str) -> list[Record]:
+        found = [rows_.record(row) for rows in self._main.pages(_named(identity)) for row in rows]
+        return sorted(found, key=lambda one: (one.time is None, one.time or 0.0, one.id))
+
+    def count(self, where: Filter) -> int:
+        return self._main.count(expression(where))
+
+    def people(self) -> list[Person]:
+        seen: dict[str, list[tuple[str, float | None]]] = {}
+        for rows in self._main.pages('identity != ""', ("id", "identity", "camera", "time")):
+            for row in rows:
+                seen.setdefault(row["identity"], []).append((row["camera"], moment(row["time"])))
+        return [_person(name, seen[name]) for name in sorted(seen)]
+
+    def enrol(self, name: str, ids: Sequence[str], actor: str) -> None:
+        def prepare(head: Head) -> Intent:
+            held = self._holders(ids)
+            for id, owner in held.items():
+                if owner not in ("", name):
+                    raise bears_another_name(id, owner)
+            numbers, last = self._numbers(head, {name})
+            given = [id for id, owner in held.items() if not owner]
+            details = {"identity": numbers[name], "records": len(given)}
+            return _naming(head, actor, "enrol", details, given, name, numbers[name], last)
+
+        self._act(prepare)
+
+    def merge(self, into: str, others: Sequence[str], actor: str) -> int:
+        moved: list[str] = []
+
+        def prepare(head: Head) -> Intent:
+            target, gone = self.number(into), [self.number(name) for name in others]
+            moved[:] = self._main.ids(among("identity", others))
+            details = {"identity": target, "others": gone, "records": len(moved)}
+            return _naming(head, actor, "merge", details, moved, into, target, head.people)
+
+        self._act(prepare)
+        return len(moved)
+
+    def split(self, name: str, ids: Sequence[str], new_name: str | None, actor: str) -> None:
+        def prepare(head: Head) -> Intent:
+            number, new, last = self.number(name), None, head.people
+            for id, owner in self._holders(ids).items():
+                if owner != name:
+                    raise bears_another_name(id, owner or None)
+            if new_name is not None:
+                self._refuse(new_name)
+                new = last = head.people + 1
+            details = {"identity": number, "new": new, "records": len(ids)}
+            return _naming(head, actor, "split", details, ids, new_name or "", new or 0, last)
+
+        self._act(prepare)
+
+    def rename(self, name: str, new_name: str, actor: str) -> None:
+        def prepare(head: Head) -> Intent:
+            number = self.number(name)
+            self._refuse(new_name)
+            held = self._main.ids(_named(name))
+            return _naming(head, actor, "rename", {"identity": number}, held, new_name, number, head.people)
+
+        self._act(prepare)
+
+    def erase(
+        self,
+        actor: str,
+        *,
+        ids: Sequence[str] | None = None,
+        identity: str | None = None,
+        before: float | None = None,
+        expired: float | None = None,
+    ) -> int:
+        """See :meth:`resight.gallery.store.Store.erase`.
+
+        When this returns, thumbnails are gone and no search finds the records. The bytes of the vectors leave Milvus's
+        own files later: see :mod:`resight.gallery.milvus.sweep` and docs/cluster.md.
+        """
+        gone: list[Row] = []
+
+        def prepare(head: Head) -> Intent | None:
+            details: dict[str, Any] = {}
+            columns = ("id", "identity")
+            if ids is not None:
+                gone[:] = self._main.rows(ids, columns)
+            else:
+                if identity is not None:
+                    details, where = {"identity": self.number(identity)}, _named(identity)
+                elif before is not None:
+                    details, where = {"before": before}, expression(Filter(before=before))
+                else:
+                    details, where = {"expired": expired}, f"expires <= {expired!r}"
+                gone[:] = [row for rows in self._main.pages(where, columns) for row in rows]
+            if not gone:
+                return None
+            going = [row["id"] for row in gone]
+            details |= {"records": len(going), "names": self._emptied(gone)}
+            action = "erase" if expired is None else "expire"
+            return Intent(action, actor, details, head.people, head.indexed, erased=going)
+
+        self._act(prepare)
+        return len(gone)
+
+    def note(self, actor: str, action: str, details: Mapping[str, Any]) -> None:
+        self._act(lambda head: Intent(action, actor, dict(details), head.people, head.indexed))
+
+    def number(self, identity: str) -> int:
+        found = self._main.any(_named(identity), ("id", "person"))
+        if found is None:
+            raise nobody(identity)
+        return int(found["person"])
+
+    def log(self, after: int, limit: int) -> list[Event]:
+        return self._journal.events(after, limit)
+
+    def stats(self, now: float) -> Stats:
+        cameras: Counter[str] = Counter()
+        names: Counter[str] = Counter()
+        times: list[float] = []
+        expiring = small = 0
+        for rows in self._main.pages("", ("id", "identity", "camera", "time", "expires", "thumbnail")):
+            cameras.update(row["camera"] for row in rows)
+            names.update(row["identity"] for row in rows)
+            known = [row["time"] for row in rows if row["time"] != NEVER]
+            times += [min(known), max(known)] if known else []
+            expiring += sum(row["expires"] <= now + SOON for row in rows)
+            small += sum(row["thumbnail"] for row in rows)
+        card, records = self.about.card, cameras.total()
+        return Stats(
+            records=records,
+            identities=len(names.keys() - {""}),
+            unknown=names[""],
+            cameras=dict(sorted(cameras.items())),
+            first=min(times, default=None),
+            last=max(times, default=None),
+            expiring=expiring,
+            bytes={"vectors": 4 * card.dim * records, "thumbnails": small},
+            engine="milvus",
+            model=card.fingerprint,
+            dim=card.dim,
+            metric=card.metric,
+        )
+
+    def index(self) -> int:
+        """See :meth:`resight.gallery.store.Store.index`: a second collection, since Milvus gives a vector one index.
+
+        From then on every change is written to both, so that it never is behind.
+        """
+        for standing in (False, True):  # the old one is taken down first
+            if standing or self._indexed():
+                self._act(lambda head, to=standing: Intent("index", "", {"standing": to}, head.people, to))  # type: ignore[misc]
+        return self._side.count()
+
+    def check(self) -> list[str]:
+        problems = [f"Event {number} of the log is missing: restore it." for number in self._journal.missing()]
+        small = set(self._main.ids("thumbnail > 0"))
+        there = {name.rpartition("/")[2].removesuffix(".jpg") for name in self._objects.names("thumbnails")}
+        problems += [f"The thumbnail of record {id} is missing: add it again." for id in sorted(small - there)]
+        problems += [f"There is a thumbnail of {id}, which is no record: remove it." for id in sorted(there - small)]
+        if self._indexed():
+            main, side = (
+                [(row["id"], row["person"]) for rows in table.pages("", ("id", "person")) for row in rows]
+                for table in (self._main, self._side)
+            )
+            if main != side:
+                problems.append("The approximate index does not hold the same records: build it again.")
+        return problems
+
+    def close(self) -> None:
+        self._sweeper.close()
+        with suppress(Exception):  # it is only let go of
+            self._client.close()
+
+    def _act(self, prepare: Callable[[Head], Intent | None], put: Callable[[Turn], None] | None = None) -> None:
+        """One action, in a turn of its own.
+
+        Args:
+            prepare: looks and says what is to be done, nothing if None; raises where it cannot be.
+            put: does it, where the intent alone is not enough to.
+        """
+        self._writable()
+        with self._lock:
+            turn: Turn | None = None
+            while turn is None:
+                head = self._journal.settle(self._finish)
+                intent = prepare(head)
+                if intent is None:
+                    return
+                turn = self._journal.take(head, intent)
+            try:
+                details: Mapping[str, Any] = turn.intent.details
+                if put is None:
+                    details = self._finish(turn)
+                else:
+                    put(turn)
+                self._journal.done(head, turn, details)
+            except BaseException:
+                turn.leave()
+                with suppress(ResightError):  # else the next writer does
+                    self._journal.settle(self._finish)
+                raise
+            if turn.intent.erased:
+                self._sweeper.begin()
+
+    def _finish(self, turn: Turn) -> Mapping[str, Any]:
+        """Do what an intent says, perhaps once more, and give the details for the log."""
+        intent, details = turn.intent, turn.intent.details
+        if intent.added and len(self._main.rows(intent.added, ("id",), now=True)) < len(intent.added):
+            self._remove(turn, intent.added)
+            details = details | {"records": 0}
+        if intent.erased:
+            self._sweeper.mark(turn.number)
+            self._remove(turn, intent.erased)
+        for some in _parts(intent.named):
+            for message in self._main.messages(self._main.rows(some, rows_.ALL, now=True)):
+                turn.beat()
+                made = [row | {"identity": intent.identity, "person": intent.person} for row in message]
+                for table in self._tables():
+                    table.ask("upsert", made)
+        if intent.action == "index":
+            self._build(turn)
+        return details
+
+    def _remove(self, turn: Turn, ids: Sequence[str]) -> None:
+        for some in _parts(ids):
+            turn.beat()
+            self._objects.remove(map(_thumbnail, some))
+            for table in self._tables():
+                table.ask("delete", ids=list(some))
+
+    def _build(self, turn: Turn) -> None:
+        """Take the approximate index down, and build it if it is to stand."""
+        self._side.ask("drop_collection")
+        if turn.intent.indexed:
+            self._side.make(None)
+            for rows in self._main.pages("", rows_.ALL):
+                for message in self._side.messages(rows):
+                    turn.beat()
+                    self._side.ask("insert", message)
+            self._side.ask("flush")
+            self._side.index(ROUGH)
+            while self._side.indexing():
+                turn.beat()
+                clock.sleep(_POLL)
+            self._side.load()
+
+    def _numbers(self, head: Head, names: set[str]) -> tuple[dict[str, int], int]:
+        """The numbers of identities, new ones where nobody bears the name, and the highest number then."""
+        found: dict[str, int] = {}
+        while left := sorted(names - found.keys()):  # one with very many records hides the others
+            rows = next(self._main.pages(among("identity", left), ("id", "identity", "person")), [])
+            found |= {row["identity"]: int(row["person"]) for row in rows}
+            if len(rows) < MOST:
+                break
+        new = sorted(names - found.keys())
+        return found | {name: head.people + at for at, name in enumerate(new, 1)}, head.people + len(new)
+
+    def _holders(self, ids: Sequence[str]) -> dict[str, str]:
+        """The identity of each record, "" where unknown; Missing for the first that is not there."""
+        found = {row["id"]: str(row["identity"]) for row in self._main.rows(ids, ("id", "identity"))}
+        for id in ids:
+            if id not in found:
+                raise not_there(id)
+        return found
+
+    def _refuse(self, name: str) -> None:
+        if self._main.any(_named(name), ("id",)) is not None:
+            raise name_taken(name)
+
+    def _emptied(self, gone: Sequence[Row]) -> int:
+        """How many identities have no record any more when these rows are gone."""
+        losing = Counter(row["identity"] for row in gone if row["identity"])
+        return sum(self._main.count(_named(name)) == lost for name, lost in losing.items())
+
+    def _tables(self) -> list[Table]:
+        """What every change is written to."""
+        return [self._main, self._side] if self._indexed() else [self._main]
+
+    def _indexed(self) -> bool:
+        head = self._journal.head()
+        return head is not None and head.indexed
+
+    def _as_of(self) -> int:
+        """A moment after the last event: who reads as of then sees all that was acknowledged, and nothing erased."""
+        number, moment = self._seen
+        if number != (last := self._last()):
+            moment = now(self._client, self._address)
+            self._seen = last, moment
+        return moment
+
+    def _last(self) -> int:
+        head = self._journal.head()
+        return head.event.number if head else 0
+
+    def _writable(self) -> None:
+        if self._read_only:
+            raise DataError(f"{self.uri} was opened for reading only: open it without read_only.")
+
+
+def _create(client: Any, place: Place, objects: Objects, about: About) -> None:
+    """Make collection and objects, each where it is not there: who stopped half way can begin again."""
+    if isinstance(objects, Bucket):
+        objects.check()
+    table = Table(client, place.address, place.collection, about.card.dim, about.card.metric)
+    table.make(EXACT)
+    if table.count():
+        raise DataError(
+            f"The collection {place.collection} holds records, but {objects.uri} is not theirs: name the objects it "
+            "was made with, or another collection."
+        )
+    if not table.fits():  # somebody began to make a gallery of another model, and stopped
+        table.ask("drop_collection")
+        table.make(EXACT)
+    objects.create("gallery.json", _plain(about, place.collection))
+
+
+def _plain(about: About, collection: str) -> bytes:
+    kept = {
+        "format": _FORMAT,
+        "collection": collection,
+        "card": about.card.model_dump(mode="json"),
+        "model": about.model,
+        "policy": asdict(about.policy),
+    }
+    return json.dumps(kept, indent=1).encode()
+
+
+def _about(objects: Objects, place: Place) -> About | None:
+    """What the objects are bound to; None where there is no gallery."""
+    (data,) = objects.read(["gallery.json"])
+    if data is None:
+        return None
+    where = f"{objects.uri}/gallery.json"
+    try:
+        kept = json.loads(data)
+        found, collection = kept["format"], kept["collection"]
+        about = About(parse_card(json.dumps(kept["card"]), where), kept["model"], Policy(**kept["policy"]))
+    except (ValueError, KeyError, TypeError):
+        raise Damaged(f"{where} is damaged: restore it from a backup.") from None
+    if found != _FORMAT:
+        raise DataError(f"{where} was written by another version of resight ({found}): use that version.")
+    if collection != place.collection:
+        raise DataError(f"{objects.uri} belongs to the collection {collection}, not {place.collection}: name that one.")
+    return about
+
+
+def _naming(
+    head: Head,
+    actor: str,
+    action: str,
+    details: dict[str, Any],
+    ids: Iterable[str],
+    name: str,
+    person: int,
+    people: int,
+) -> Intent:
+    return Intent(action, actor, details, people, head.indexed, named=list(ids), identity=name, person=person)
+
+
+def _named(identity: str) -> str:
+    return among("identity", [identity])
+
+
+def _person(name: str, seen: Sequence[tuple[str, float | None]]) -> Person:
+    times = [time for _, time in seen if time is not None]
+    cameras = tuple(sorted({camera for camera, _ in seen}))
+    return Person(name, len(seen), cameras, min(times, default=None), max(times, default=None))
+
+
+def _thumbnail(id: str) -> str:
+    return f"thumbnails/{id[:2]}/{id}.jpg"
+
+
+def _parts(items: Sequence[Any]) -> Iterable[Sequence[Any]]:
+    return (items[start : start + _FEW] for start in range(0, len(items), _FEW))

@@ -1,0 +1,1 @@
+"""The embedded record: one SQLite file, searched with FAISS."""

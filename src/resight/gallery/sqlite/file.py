@@ -1,0 +1,87 @@
+"""The file of a gallery: where it stands, how it is made, and what it is bound to."""
+
+from __future__ import annotations
+
+import json
+import os
+import sqlite3
+import uuid
+from collections.abc import Mapping
+from dataclasses import asdict
+from pathlib import Path
+
+from resight.errors import DataError, ResightError
+from resight.files import sync_folder
+from resight.gallery.record import Policy
+from resight.gallery.sqlite.events import note
+from resight.gallery.sqlite.schema import FORMAT, MARK, TABLES, connect, page_size
+from resight.gallery.store import About
+from resight.models.card import parse_card
+
+
+def path_of(uri: str) -> Path:
+    """``"seen"``, ``"seen.db"`` and ``"sqlite:///seen.db"`` as the path of the file."""
+    if uri.startswith("sqlite://"):
+        if not uri.startswith("sqlite:///") or len(uri) == len("sqlite:///"):
+            raise DataError(f"{uri} names no file: write sqlite:///PATH, or sqlite:////PATH from the root.")
+        path = Path(uri.removeprefix("sqlite:///"))
+    else:
+        path = Path(uri)
+    if path.suffix not in (".db", ".sqlite"):
+        path = path.with_name(f"{path.name}.db") if path.name else path
+    if path.is_dir():
+        raise DataError(f"{path} is a folder: name the file of a gallery.")
+    return path
+
+
+def create(path: Path, about: About, actor: str) -> None:
+    """Make the file under another name first, so that there is never a part of it."""
+    draft = path.with_name(f".{path.name}.{uuid.uuid4().hex}")
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        db = connect(draft, read_only=False, page=page_size(4 * about.card.dim))
+        try:
+            db.executescript(f"BEGIN; {TABLES} PRAGMA application_id = {MARK}; PRAGMA user_version = {FORMAT};")
+            db.execute("INSERT INTO state VALUES (1, 1, 0)")
+            db.execute("INSERT INTO meta VALUES ('uuid', ?)", (uuid.uuid4().hex,))
+            keep(db, about)
+            note(db, actor, "create", {"model": about.card.fingerprint, "dim": about.card.dim})
+            db.execute("COMMIT")
+        finally:
+            db.close()
+        try:
+            os.link(draft, path)
+        except FileExistsError:
+            pass  # somebody else was first, and theirs stays
+        except OSError:  # a file system without links
+            draft.rename(path)
+        sync_folder(path.parent)
+    except OSError as error:
+        raise ResightError(
+            f"{path} cannot be made ({error.strerror or error}): free some space or choose another place."
+        ) from None
+    finally:
+        for end in ("", "-wal", "-shm"):
+            Path(f"{draft}{end}").unlink(missing_ok=True)
+
+
+def check_format(db: sqlite3.Connection, path: Path) -> None:
+    """Refuse a database that is no gallery, or one of a format that is not known here."""
+    (mark,), (version,) = (db.execute(f"PRAGMA {name}").fetchone() for name in ("application_id", "user_version"))
+    if mark != MARK:
+        raise DataError(f"{path} is a database, but no gallery: check the path.")
+    if version != FORMAT:
+        raise DataError(
+            f"{path} is a gallery of format {version}, but {FORMAT} is known here: install a newer resight."
+        )
+
+
+def about_in(meta: Mapping[str, str], path: Path) -> About:
+    """What stands in the table ``meta``."""
+    return About(parse_card(meta["card"], f"the card in {path}"), meta["model"], Policy(**json.loads(meta["policy"])))
+
+
+def keep(db: sqlite3.Connection, about: About) -> None:
+    """Write it there."""
+    known = {"card": about.card.model_dump_json(), "model": about.model, "policy": json.dumps(asdict(about.policy))}
+    db.executemany("INSERT OR REPLACE INTO meta VALUES (?, ?)", known.items())

@@ -1,0 +1,384 @@
+"""The embedded engine: one SQLite file is the record of everything, and FAISS searches a cache of its vectors.
+
+Write-ahead logging, ``synchronous = FULL`` (what was acknowledged survives a loss of power), foreign keys. What is
+personal can be forgotten without a trace, see :mod:`resight.gallery.sqlite.schema`; the cache is
+:mod:`resight.gallery.sqlite.cache`.
+What the methods do is told of in :class:`resight.gallery.store.Store`.
+"""
+
+# ruff: noqa: D102
+
+from __future__ import annotations
+
+import sqlite3
+import time as clock
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from resight.errors import DataError, ResightError
+from resight.gallery import log
+from resight.gallery.record import Event, Filter, Person, Record, Stats
+from resight.gallery.sqlite import reading
+from resight.gallery.sqlite.cache_files import paths
+from resight.gallery.sqlite.changes import touch
+from resight.gallery.sqlite.connections import Connections
+from resight.gallery.sqlite.events import EVENTS, event_of, note
+from resight.gallery.sqlite.file import about_in, check_format, create, keep, path_of
+from resight.gallery.sqlite.people import People, everyone
+from resight.gallery.sqlite.places import Places, in_parts
+from resight.gallery.sqlite.schema import told
+from resight.gallery.sqlite.searching import Searcher
+from resight.gallery.store import About, Candidates, Rows, not_there
+
+_THUMBNAIL_GRAIN = 512
+_SOON = 7 * 86400.0
+PATIENCE = 30.0  # seconds for those that read while bytes are to go
+
+
+def open_store(uri: str, new: About | None, *, read_only: bool, actor: str) -> SqliteStore:
+    """Open the gallery at a path, or make it, see :func:`resight.gallery.engines.open_store`."""
+    path = path_of(uri)
+    with told(path):
+        if not path.exists():
+            if new is None:
+                raise DataError(f"There is no gallery at {path}: check the path, or pass a model to make one.")
+            if read_only:
+                raise DataError(f"There is no gallery at {path}, and read_only makes none: check the path.")
+            create(path, new, actor)
+        return SqliteStore(path, read_only=read_only)
+
+
+class SqliteStore:
+    """The engine; what the methods promise stands in :class:`resight.gallery.store.Store`."""
+
+    def __init__(self, path: Path, *, read_only: bool) -> None:
+        self.path, self.uri = path, f"sqlite:///{path.resolve()}"
+        self._read_only = read_only
+        self._connections = Connections(path, read_only=read_only)
+        try:
+            with self._connections.reading() as db:
+                check_format(db, path)
+                meta = dict(db.execute("SELECT key, value FROM meta"))
+                (unfinished,) = db.execute("SELECT wipe FROM state").fetchone()
+            self.about = about_in(meta, path)
+            self._dim = self.about.card.dim
+            self._people = People(meta["uuid"])
+            self._places = {
+                "vectors": Places("vectors", 4 * self._dim),
+                "thumbnails": Places("thumbnails", _THUMBNAIL_GRAIN),
+                "texts": Places("texts", reading.GRAIN),
+            }
+            self._searcher = Searcher(
+                path, self._connections, meta["uuid"], self._people.names, self._dim, self.about.card.metric
+            )
+            if unfinished and not read_only:
+                self._wipe()
+        except BaseException:
+            self._connections.close()
+            raise
+
+    def keep(self, about: About) -> None:
+        with self._connections.writing() as db:
+            keep(db, about)
+        self.about = about
+
+    def add(self, rows: Rows, actor: str) -> NDArray[np.bool_]:
+        with self._connections.writing() as db:
+            keys = [reading.key_of(record.id) for record in rows.records]
+            known = {key for (key,) in in_parts(db, "SELECT id FROM records WHERE id IN ({})", keys)}
+            new = np.array([key not in known for key in keys], bool)
+            which = np.flatnonzero(new).tolist()
+            if which:
+                self._insert(db, rows, which)
+                note(db, actor, "add", {"records": len(which)})
+        if which:
+            self._searcher.follow()
+        return new
+
+    def _insert(self, db: sqlite3.Connection, rows: Rows, which: list[int]) -> None:
+        records = [rows.records[at] for at in which]
+        cameras = _cameras(db, {record.camera for record in records})
+        people = self._people.numbers(db, {record.identity for record in records if record.identity is not None})
+        vectors = [rows.vectors[at].astype("<f4").tobytes() for at in which]
+        slots, used = self._places["vectors"].put(db, vectors)
+        texts = _placed(db, self._places["texts"], [reading.text_of(record) for record in records])
+        thumbnails = _placed(db, self._places["thumbnails"], [rows.thumbnails[at] for at in which])
+        db.executemany(
+            f"INSERT INTO records VALUES ({','.join('?' * 15)})",
+            [
+                (
+                    slot,
+                    reading.key_of(record.id),
+                    None if record.identity is None else people[record.identity],
+                    cameras[record.camera],
+                    record.time,
+                    *(record.box or (None,) * 4),
+                    record.expires,
+                    record.added,
+                    *text,
+                    *thumbnail,
+                )
+                for slot, record, text, thumbnail in zip(slots, records, texts, thumbnails, strict=True)
+            ],
+        )
+        touch(db, [slot for slot, again in zip(slots, used, strict=True) if again])
+
+    def near(self, queries: NDArray[np.float32], k: int, where: Filter, approximate: bool) -> list[Candidates]:
+        return self._searcher.near(queries, k, where, approximate)
+
+    def index(self) -> int:
+        return self._searcher.index()
+
+    def get(self, ids: Sequence[str]) -> list[Record | None]:
+        with self._connections.reading() as db:
+            rows = in_parts(db, f"{reading.RECORDS} WHERE r.id IN ({{}})", [reading.key_of(id) for id in ids])
+            found = {record.id: record for record in map(reading.record, rows)}
+        return [found.get(id) for id in ids]
+
+    def vectors(self, ids: Sequence[str]) -> NDArray[np.float32]:
+        keys = [reading.key_of(id) for id in ids]
+        statement = "SELECT r.id, v.content FROM records r JOIN vectors v ON v.place = r.slot WHERE r.id IN ({})"
+        with self._connections.reading() as db:
+            found = dict(in_parts(db, statement, keys))
+        for id, key in zip(ids, keys, strict=True):
+            if key not in found:
+                raise not_there(id)
+        data = b"".join(found[key] for key in keys)
+        return np.frombuffer(data, "<f4").astype(np.float32).reshape(len(ids), self._dim)
+
+    def thumbnail(self, id: str) -> bytes | None:
+        with self._connections.reading() as db:
+            row = db.execute(
+                "SELECT substr(t.content, 1, r.thumbnail_size) FROM records r "
+                "JOIN thumbnails t ON t.place = r.thumbnail WHERE r.id = ?",
+                (reading.key_of(id),),
+            ).fetchone()
+        return None if row is None else bytes(row[0])
+
+    def page(self, where: Filter, limit: int, after_id: str) -> list[Record]:
+        with self._connections.reading() as db:
+            condition, values = reading.condition(db, self._people.names, where)
+            statement = f"{reading.RECORDS} WHERE r.id > ? AND {condition} ORDER BY r.id LIMIT ?"
+            return [reading.record(row) for row in db.execute(statement, (reading.after(after_id), *values, limit))]
+
+    def count(self, where: Filter) -> int:
+        with self._connections.reading() as db:
+            condition, values = reading.condition(db, self._people.names, where)
+            (found,) = db.execute(f"SELECT count(*) FROM records r WHERE {condition}", values).fetchone()
+        return int(found)
+
+    def timeline(self, identity: str) -> list[Record]:
+        with self._connections.reading() as db:
+            number = self._people.names.find(db, [identity]).get(identity)
+            statement = f"{reading.RECORDS} WHERE r.identity = ? ORDER BY r.time IS NULL, r.time, r.id"
+            return [reading.record(row) for row in db.execute(statement, (number,))]
+
+    def people(self) -> list[Person]:
+        with self._connections.reading() as db:
+            return sorted(everyone(db), key=lambda person: person.name)
+
+    def enrol(self, name: str, ids: Sequence[str], actor: str) -> None:
+        with self._connections.writing() as db:
+            number, slots = self._people.enrol(db, name, ids)
+            touch(db, slots)
+            note(db, actor, "enrol", {"identity": number, "records": len(slots)})
+        self._searcher.follow()
+
+    def merge(self, into: str, others: Sequence[str], actor: str) -> int:
+        with self._connections.writing() as db:
+            number, gone, slots = self._people.merge(db, into, others)
+            touch(db, slots)
+            note(db, actor, "merge", {"identity": number, "others": gone, "records": len(slots)})
+        self._searcher.follow()
+        return len(slots)
+
+    def split(self, name: str, ids: Sequence[str], new_name: str | None, actor: str) -> None:
+        with self._connections.writing() as db:
+            number, new, slots = self._people.split(db, name, ids, new_name)
+            touch(db, slots)
+            note(db, actor, "split", {"identity": number, "new": new, "records": len(slots)})
+        self._searcher.follow()
+
+    def rename(self, name: str, new_name: str, actor: str) -> None:
+        with self._connections.writing() as db:
+            number, slots = self._people.rename(db, name, new_name)
+            touch(db, slots)
+            note(db, actor, "rename", {"identity": number})
+        self._searcher.follow()
+
+    def erase(
+        self,
+        actor: str,
+        *,
+        ids: Sequence[str] | None = None,
+        identity: str | None = None,
+        before: float | None = None,
+        expired: float | None = None,
+    ) -> int:
+        with self._connections.writing() as db:
+            details: dict[str, Any] = {}
+            chosen: Iterable[Any]
+            statement = "SELECT slot, identity, text, thumbnail FROM records WHERE"
+            if identity is not None:
+                details["identity"] = self._people.number(db, identity)
+                chosen = db.execute(f"{statement} identity = ?", (details["identity"],))
+            elif ids is not None:
+                chosen = in_parts(db, f"{statement} id IN ({{}})", [reading.key_of(id) for id in dict.fromkeys(ids)])
+            elif before is not None:
+                details["before"] = before
+                chosen = db.execute(f"{statement} time < ?", (before,))
+            else:
+                details["expired"] = expired
+                chosen = db.execute(f"{statement} expires <= ?", (expired,))
+            rows = list(chosen)
+            slots = [slot for slot, *_ in rows]
+            if rows:
+                self._forget(db, rows, actor, details, "erase" if expired is None else "expire")
+            (unfinished,) = db.execute("SELECT wipe FROM state").fetchone()
+        if unfinished:
+            self._wipe()
+        return len(slots)
+
+    def _forget(
+        self, db: sqlite3.Connection, rows: list[Any], actor: str, details: dict[str, Any], action: str
+    ) -> None:
+        """Erase (slot, identity, text, thumbnail) of some records."""
+        slots = [slot for slot, *_ in rows]
+        db.executemany("DELETE FROM records WHERE slot = ?", [(slot,) for slot in slots])
+        for kind, places in (
+            ("vectors", slots),
+            ("texts", [text for _, _, text, _ in rows if text is not None]),
+            ("thumbnails", [small for *_, small in rows if small is not None]),
+        ):
+            self._places[kind].wipe(db, places)
+        names = self._people.forget(db, {owner for _, owner, _, _ in rows if owner is not None})
+        touch(db, slots)
+        db.execute("UPDATE state SET wipe = 1")
+        details |= {"records": len(slots), "names": names}
+        note(db, actor, action, details)
+
+    def note(self, actor: str, action: str, details: Mapping[str, Any]) -> None:
+        with self._connections.writing() as db:
+            note(db, actor, action, details)
+
+    def number(self, identity: str) -> int:
+        with self._connections.reading() as db:
+            return self._people.number(db, identity)
+
+    def log(self, after: int, limit: int) -> list[Event]:
+        with self._connections.reading() as db:
+            return [
+                event_of(row)
+                for row in db.execute(f"{EVENTS} WHERE number > ? ORDER BY number LIMIT ?", (after, limit))
+            ]
+
+    def stats(self, now: float) -> Stats:
+        with self._connections.reading() as db:
+            cameras = dict(
+                db.execute("SELECT c.name, count(*) FROM records r JOIN cameras c ON c.number = r.camera GROUP BY 1")
+            )
+            named, first, last, expiring, people = db.execute(
+                "SELECT (SELECT count(*) FROM records WHERE identity IS NOT NULL), (SELECT min(time) FROM records), "
+                "(SELECT max(time) FROM records), (SELECT count(*) FROM records WHERE expires <= ?), "
+                "(SELECT count(*) FROM identities)",
+                (now + _SOON,),
+            ).fetchone()
+        total = sum(cameras.values())
+        return Stats(
+            records=total,
+            identities=people,
+            unknown=total - named,
+            cameras=dict(sorted(cameras.items())),
+            first=first,
+            last=last,
+            expiring=expiring,
+            bytes={
+                "database": _bytes(self.path, Path(f"{self.path}-wal")),
+                "cache": _bytes(*paths(self.path)),
+                "index": _bytes(*self._searcher.indexes()),
+            },
+            engine="sqlite",
+            model=self.about.card.fingerprint,
+            dim=self._dim,
+            metric=self.about.card.metric,
+        )
+
+    def check(self) -> list[str]:
+        found = []
+        with self._connections.reading() as db:
+            for (said,) in db.execute("PRAGMA integrity_check(1)"):
+                if said != "ok":
+                    found.append(f"{self.path} is damaged ({said}): restore it from a backup.")
+            if db.execute("PRAGMA foreign_key_check").fetchone() is not None:
+                found.append(f"{self.path} has rows that point to nothing: restore it from a backup.")
+            for kind in self._places:
+                (left,) = db.execute(
+                    f"SELECT count(*) FROM free f JOIN {kind} p USING (place) WHERE f.kind = ? "
+                    "AND p.content != zeroblob(f.bytes)",
+                    (kind,),
+                ).fetchone()
+                if left:
+                    found.append(f"{self.path} has {left} erased {kind} that are not zeros: erase them again.")
+            try:
+                log.verify(event_of(row) for row in db.execute(f"{EVENTS} ORDER BY number"))
+            except DataError as error:
+                found.append(str(error))
+            wrong = self._searcher.check(db)
+        if wrong:
+            found.append(f"The cache of {self.path} was wrong in {wrong} rows: it has been made anew.")
+            self._searcher.cache.forget()
+            self._searcher.follow()
+        return found
+
+    def close(self) -> None:
+        self._searcher.close()
+        self._connections.close()
+
+    def _wipe(self) -> None:
+        """Have what was erased gone from all files: from the cache's, and from the log of writes that SQLite keeps."""
+        self._searcher.catch_up()
+        try:
+            self._searcher.cache.flush()
+        except OSError as error:
+            raise ResightError(
+                f"The records are erased, but their vectors are still in {error.filename}, which cannot be written "
+                f"({error.strerror}): delete that file, which is made anew, and open the gallery again."
+            ) from None
+        with self._connections.alone() as db:
+            give_up = clock.monotonic() + PATIENCE
+            while db.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()[0]:  # busy
+                if clock.monotonic() > give_up:
+                    raise ResightError(
+                        f"The records are erased, but another program reads {self.path} and so their bytes are still "
+                        f"in {self.path}-wal: close that program, and open the gallery again to finish."
+                    )
+                clock.sleep(0.01)
+        with self._connections.writing() as db:
+            db.execute("UPDATE state SET wipe = 0")
+
+
+def _cameras(db: sqlite3.Connection, names: set[str]) -> dict[str, int]:
+    """The numbers of all cameras, these among them."""
+    found = reading.cameras(db)
+    if names - found.keys():
+        db.executemany("INSERT INTO cameras (name) VALUES (?)", [(name,) for name in sorted(names - found.keys())])
+        found = reading.cameras(db)
+    return found
+
+
+def _placed(
+    db: sqlite3.Connection, table: Places, contents: Sequence[bytes | None]
+) -> list[tuple[int, int] | tuple[None, None]]:
+    """The place and size of each content, none where there is none."""
+    there = [content for content in contents if content is not None]
+    places = iter(table.put(db, there)[0])
+    return [(None, None) if content is None else (next(places), len(content)) for content in contents]
+
+
+def _bytes(*files: Path) -> int:
+    """What files take on the disk: those of the cache have room for more."""
+    return sum(512 * file.stat().st_blocks for file in files if file.exists())

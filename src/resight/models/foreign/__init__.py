@@ -1,0 +1,1 @@
+"""Checkpoints of other projects, by their own key names."""

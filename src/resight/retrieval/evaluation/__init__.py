@@ -1,0 +1,1 @@
+"""From rankings to mAP, CMC and mINP, with their uncertainty."""

@@ -1,0 +1,129 @@
+"""One call from two sets of embeddings to a report: ``evaluate(query, gallery)``."""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+
+from resight.errors import DataError
+from resight.records import DISTRACTOR, JUNK, Embeddings, Report
+from resight.retrieval.evaluation import metrics
+from resight.retrieval.ranking import protocols
+from resight.retrieval.ranking.by_track import by_track
+from resight.retrieval.ranking.protocols import Protocol
+from resight.retrieval.ranking.rank import MEMORY, Rerank, ranks_of_matches
+from resight.retrieval.ranking.rough import Products
+
+NO_IDENTITY = "the query is junk or a distractor"
+NOT_IN_GALLERY = "its identity is not in the gallery"
+LEFT_OUT = "the protocol leaves out all images of its identity"
+
+
+def evaluate(
+    query: Embeddings,
+    gallery: Embeddings,
+    *,
+    protocol: str | Protocol = "market1501",
+    metric: str = "euclidean",
+    rerank: Rerank | None = None,
+    memory: int = MEMORY,
+    products: Products | None = None,
+) -> Report:
+    """How well the gallery, sorted by distance, answers the queries.
+
+    Args:
+        query: Q embeddings with identities (and cameras, if the protocol needs them).
+        gallery: G embeddings with the same columns, made by the same model.
+        protocol: "market1501", "single_camera" or "image_to_track", see :mod:`resight.retrieval.ranking.protocols`.
+        metric: "euclidean" or "cosine", see :mod:`resight.retrieval.ranking.distance`.
+        rerank: :class:`resight.KReciprocal` to sort by its distances instead; the report says which and with what
+            parameters. It sees all queries and the whole gallery, junk included; the protocol is applied afterwards.
+        memory: bytes for a block of distances (default 256 MiB); it changes the speed, never the result.
+        products: :class:`resight.embedding.products.TorchProducts` ("cuda") computes products on a GPU; the result is
+            the same. Re-ranking stays on the processor.
+
+    Returns:
+        A :class:`resight.Report`, computed as :mod:`resight.retrieval.evaluation.metrics` says. Queries without a true
+        match count nowhere; ``report.dropped`` says how many and ``report.reasons`` why.
+
+    Raises:
+        DataError: an unknown protocol or metric, dimensions or fingerprints that differ, a missing column, vectors
+            the metric cannot compare, an empty gallery, a query whose own file would count as an answer, or no query
+            with a true match.
+    """
+    rules = protocols.get(protocol)
+    check_same_model(query, gallery)
+    check_no_leak(query, gallery, rules)
+    ranked, distances = by_track(gallery, rerank) if rules.by_track else (gallery, rerank)
+    matches = ranks_of_matches(query, ranked, rules, metric, memory, distances, products)
+    found = metrics.per_query(matches)
+    kept = found.first_match > 0
+    reasons = _reasons(query, gallery, ~kept)
+    if not kept.any():
+        why = "; ".join(f"{count:,} because {reason}" for reason, count in reasons.items()) or "there are no queries"
+        raise DataError(
+            f"None of the {len(query):,} queries has a true match in the gallery under protocol {rules.name} ({why}): "
+            "check that both use the same identities, and their cameras."
+        )
+    return Report(
+        mAP=float(found.average_precision[kept].mean()),
+        cmc=metrics.cmc(found.first_match),
+        mINP=float(found.inverse_negative_penalty[kept].mean()),
+        average_precision=found.average_precision,
+        first_match=found.first_match,
+        queries=len(query),
+        evaluated=int(kept.sum()),
+        dropped=int((~kept).sum()),
+        gallery=len(gallery),
+        protocol=rules.name,
+        metric=metric,
+        reasons=reasons,
+        rerank="" if rerank is None else str(rerank),
+        precision={
+            k: float(metrics.precision_at(matches, k)[kept].mean()) for k in metrics.PRECISION_AT if k <= len(ranked)
+        },
+        r_precision=float(found.r_precision[kept].mean()),
+    )
+
+
+def check_same_model(query: Embeddings, gallery: Embeddings) -> None:
+    """Raise DataError where both fingerprints are known and differ."""
+    if query.fingerprint and gallery.fingerprint and query.fingerprint != gallery.fingerprint:
+        raise DataError(
+            f"The query was embedded by {query.fingerprint} and the gallery by {gallery.fingerprint}, "
+            "so their distances mean nothing: embed both with the same model and preprocessing."
+        )
+
+
+def check_no_leak(query: Embeddings, gallery: Embeddings, rules: Protocol) -> None:
+    """Raise DataError where a query's own file stands in the gallery and the protocol does not leave it out for it."""
+    if rules.ignore_same_path or query.paths is None or gallery.paths is None:
+        return
+    if query.identities is None or gallery.identities is None or query.cameras is None or gallery.cameras is None:
+        return  # the protocol says what it misses
+    asked = set(query.paths.tolist())
+    stands: dict[str, list[int]] = {}
+    for g, path in enumerate(gallery.paths.tolist()):
+        if path in asked and gallery.identities[g] != JUNK:
+            stands.setdefault(path, []).append(g)
+    for q, path in enumerate(query.paths.tolist() if stands else ()):
+        for g in stands.get(path, ()) if query.identities[q] > DISTRACTOR else ():
+            same = query.identities[q] == gallery.identities[g]
+            if not (rules.ignore_same_camera and same and query.cameras[q] == gallery.cameras[g]):
+                raise DataError(
+                    f"{path} is query {q} and also image {g} of the gallery, which protocol {rules.name} does not "
+                    "leave out for it: take it out of one of them, or mend its labels."
+                )
+
+
+def _reasons(query: Embeddings, gallery: Embeddings, dropped: NDArray[np.bool_]) -> dict[str, int]:
+    """Why the queries marked in ``dropped`` (Q,) bool were dropped, and how many for each reason."""
+    assert query.identities is not None and gallery.identities is not None
+    nobody = np.isin(query.identities, (JUNK, DISTRACTOR))
+    absent = ~nobody & ~np.isin(query.identities, gallery.identities)
+    counts = {
+        NO_IDENTITY: int((dropped & nobody).sum()),
+        NOT_IN_GALLERY: int((dropped & absent).sum()),
+        LEFT_OUT: int((dropped & ~nobody & ~absent).sum()),
+    }
+    return {reason: count for reason, count in counts.items() if count}

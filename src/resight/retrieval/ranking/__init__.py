@@ -1,0 +1,1 @@
+"""Distances, who is nearest, and which pairs a protocol counts."""

@@ -1,0 +1,257 @@
+"""Exact ranks, streamed: what a full sort would say, without the sort and without the Q x G matrix.
+
+Shape letters: ``Q`` queries, ``G`` gallery, ``D`` embedding, ``K`` neighbours, ``M`` true matches of all queries.
+
+The order is that of a stable sort of the float32 distances (of :func:`resight.retrieval.ranking.distance.pairwise`, or
+re-ranked) over the valid gallery images: nearer first, and among equal distances the one that stands earlier in the
+gallery. A true match has rank r if r - 1 valid gallery images stand before it, so counting replaces sorting.
+
+Distances of the metric are rough first and exact where it matters, see :mod:`resight.retrieval.ranking.rough`,
+:mod:`resight.retrieval.ranking.counting` and :mod:`resight.retrieval.ranking.nearest`. Others (re-ranked, or of
+tracks) come in blocks of queries by all of the gallery that fit the memory budget; where not even the smallest such
+block does, the gallery is cut as well, and read twice. Their blocks lie on one grid of tiles (see
+:class:`resight.retrieval.ranking.distance.Distances`). So the memory budget never changes a rank.
+"""
+
+from __future__ import annotations
+
+import typing
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from resight.errors import DataError
+from resight.records import Embeddings, Ranking
+from resight.retrieval.ranking import distance as grid
+from resight.retrieval.ranking.counting import Counter
+from resight.retrieval.ranking.distance import Distances
+from resight.retrieval.ranking.nearest import nearest
+from resight.retrieval.ranking.protocols import Protocol
+from resight.retrieval.ranking.rough import Products, Rough
+from resight.retrieval.ranking.validity import Validity
+
+MEMORY = 256 * 2**20
+"""Default budget for a block of distances, in bytes; some 30 MB of working space (at D = 512) come on top."""
+
+_MOST_QUERIES = 1024  # a taller block would not be faster
+
+_FEW = 64  # matches per query up to which comparing one by one is faster
+
+Chunk = tuple[int, NDArray[np.float32]]
+
+
+class Blocks(typing.Protocol):
+    """The (Q, G) distances of two sets, of which any block can be asked for, as of :class:`Distances`."""
+
+    @property
+    def shape(self) -> tuple[int, int]:
+        """(Q, G)."""
+
+    def block(self, rows: slice, columns: slice) -> NDArray[np.float32]:
+        """The float32 distances of ``rows`` to ``columns``, none negative, in an array of the caller's own."""
+
+
+Rerank: typing.TypeAlias = Callable[[Embeddings, Embeddings, str, int], Blocks]
+"""From query, gallery, metric and memory to other distances, such as
+:class:`~resight.retrieval.reranking.rerank.KReciprocal`."""
+
+
+@dataclass(frozen=True, eq=False)
+class MatchRanks:
+    """Where the true matches of each query stand.
+
+    Attributes:
+        ranks: (M,) int64 from 1, ascending within each query; query q's are ``ranks[offsets[q]:offsets[q + 1]]``.
+        offsets: (Q + 1,) int64.
+    """
+
+    ranks: NDArray[np.int64]
+    offsets: NDArray[np.int64]
+
+
+class Stream:
+    """Distances with every invalid pair set to infinity, one block of queries after the other.
+
+    With ``rerank`` these are the distances it makes of all queries and the whole gallery, junk included.
+    """
+
+    def __init__(
+        self,
+        query: Embeddings,
+        gallery: Embeddings,
+        metric: str,
+        protocol: Protocol | None,
+        memory: int,
+        rerank: Rerank | None = None,
+    ) -> None:
+        check_gallery(gallery)
+        self.valid = Validity(query, gallery, protocol)
+        self.distances: Blocks
+        if rerank is None:
+            self.distances = Distances(query.vectors, gallery.vectors, metric)
+        else:
+            self.distances = rerank(query, gallery, metric, memory)
+        count, size = self.distances.shape
+        smallest = min(grid.TILE_QUERIES, max(count, 1))
+        affordable = max(memory, 1) // (4 * size)
+        self.height = max(grid.TILE_QUERIES, min(affordable, _MOST_QUERIES) // grid.TILE_QUERIES * grid.TILE_QUERIES)
+        if affordable >= smallest:
+            self.width = size
+        else:
+            self.width = max(memory // (4 * smallest) // grid.TILE_GALLERY, 1) * grid.TILE_GALLERY
+        self.whole = self.width >= size
+
+    def blocks(self) -> Iterator[slice]:
+        """Slices of queries whose distances fit the memory together."""
+        count = self.distances.shape[0]
+        for start in range(0, count, self.height):
+            yield slice(start, min(start + self.height, count))
+
+    def chunks(self, rows: slice) -> Iterator[Chunk]:
+        """(first gallery index, (rows, columns) distances) for the gallery from its first image to its last."""
+        size = self.distances.shape[1]
+        for start in range(0, size, self.width):
+            stop = min(start + self.width, size)
+            block = self.distances.block(rows, slice(start, stop))
+            self.valid.mask(block, rows.start, start)
+            yield start, block
+
+
+def check_gallery(gallery: Embeddings) -> None:
+    """Raise DataError where there is nothing to search in."""
+    if not len(gallery):
+        raise DataError("The gallery is empty, so there is nothing to search in: check what was embedded.")
+
+
+def ranks_of_matches(
+    query: Embeddings,
+    gallery: Embeddings,
+    protocol: Protocol,
+    metric: str = "euclidean",
+    memory: int = MEMORY,
+    rerank: Rerank | None = None,
+    products: Products | None = None,
+) -> MatchRanks:
+    """The rank of every true match of every query among its valid gallery images.
+
+    Args:
+        query: Q embeddings with identities, and whatever else the protocol needs.
+        gallery: G embeddings with the same.
+        protocol: which gallery images are valid and which of them match.
+        metric: "euclidean" or "cosine".
+        memory: bytes for a block of distances; it changes the speed, never the result.
+        rerank: take other distances, those it makes; None for those of the metric.
+        products: who computes products, see :class:`resight.embedding.products.TorchProducts`; it changes the speed,
+            never the result. Not for ``rerank``.
+
+    Raises:
+        DataError: dimensions or columns that do not fit, an empty gallery, or vectors the metric cannot compare.
+    """
+    if rerank is None:
+        check_gallery(gallery)
+        valid = Validity(query, gallery, protocol)
+        rough = Rough(query.vectors, gallery.vectors, metric, products)
+        return MatchRanks(Counter(rough, valid, memory).ranks(), valid.matches.offsets)
+    stream = Stream(query, gallery, metric, protocol, memory, rerank)
+    counts = np.zeros(len(query), np.int64)
+    found: list[NDArray[np.int64]] = []
+    for rows in stream.blocks():
+        true = [stream.valid.matches.of(q) for q in range(rows.start, rows.stop)]
+        chunks = list(stream.chunks(rows)) if stream.whole else None
+        near = [np.empty(len(of_one), np.float32) for of_one in true]
+        for start, block in chunks or stream.chunks(rows):
+            for row, of_one, distances in zip(block, true, near, strict=True):
+                here = (of_one >= start) & (of_one < start + len(row))
+                distances[here] = row[of_one[here] - start]
+        ranks = [np.ones(len(of_one), np.int64) for of_one in true]
+        for start, block in chunks or stream.chunks(rows):
+            for row, of_one, distances, rank in zip(block, true, near, ranks, strict=True):
+                rank += _before(row, of_one - start, distances)
+        counts[rows] = [len(of_one) for of_one in true]
+        found += [np.sort(rank) for rank in ranks]
+    offsets = np.concatenate([[0], np.cumsum(counts)])
+    return MatchRanks(np.concatenate([np.empty(0, np.int64), *found]), offsets)
+
+
+def _before(row: NDArray[np.float32], indices: NDArray[np.int64], distances: NDArray[np.float32]) -> NDArray[np.int64]:
+    """How many images of ``row`` stand before each match.
+
+    Args:
+        row: distances of one query to a chunk of the gallery, infinity where invalid.
+        indices: (m,) where the matches stand relative to this chunk; outside [0, len(row)) if in another.
+        distances: (m,) of the matches.
+    """
+    if len(indices) <= _FEW:  # two comparisons per match: most data sets have few
+        found = np.empty(len(indices), np.int64)
+        for m, (index, distance) in enumerate(zip(indices.tolist(), distances, strict=True)):
+            earlier = row[: max(index, 0)] <= distance
+            later = row[max(index + 1, 0) :] < distance
+            found[m] = np.count_nonzero(earlier) + np.count_nonzero(later)
+        return found
+    # One integer per image that sorts by (distance, index), since the bits of non-negative floats sort as the floats
+    # do; then each image's place among the sorted matches: G log m steps instead of G m.
+    images = _keys(row, np.arange(len(row)))
+    wanted = _keys(distances, np.clip(indices, -1, len(row)))
+    order = np.argsort(wanted)
+    place = np.searchsorted(wanted[order], images, "right")
+    found = np.empty(len(indices), np.int64)
+    found[order] = np.cumsum(np.bincount(place, minlength=len(indices) + 1))[:-1]
+    return found
+
+
+def _keys(distances: NDArray[np.float32], indices: NDArray[np.int64]) -> NDArray[np.int64]:
+    bits: NDArray[np.int64] = np.ascontiguousarray(distances).view(np.int32).astype(np.int64)
+    return (bits << 32) + (indices + 1)
+
+
+def topk(
+    query: Embeddings,
+    gallery: Embeddings,
+    k: int,
+    metric: str = "euclidean",
+    protocol: Protocol | None = None,
+    memory: int = MEMORY,
+    rerank: Rerank | None = None,
+    products: Products | None = None,
+) -> Ranking:
+    """The ``k`` nearest gallery images of each query, in the order this module describes.
+
+    Args:
+        query: Q embeddings.
+        gallery: G embeddings.
+        k: how many, at least 1.
+        metric: "euclidean" or "cosine".
+        protocol: leave out what it leaves out (identities are then needed); None keeps every gallery image.
+        memory: bytes for a block of distances; it changes the speed, never the result.
+        rerank: take other distances, those it makes; None for those of the metric.
+        products: who computes products, see :class:`resight.embedding.products.TorchProducts`; it changes the speed,
+            never the result. Not for ``rerank``.
+
+    Returns:
+        Ranking of shape (Q, k): index -1 and distance infinity where a query has fewer than k valid images.
+
+    Raises:
+        DataError: ``k`` below 1, or as for :func:`ranks_of_matches`.
+    """
+    if k < 1:
+        raise DataError(f"topk was asked for {k} neighbours: ask for at least 1.")
+    if rerank is None:
+        check_gallery(gallery)
+        valid = Validity(query, gallery, protocol)
+        rough = Rough(query.vectors, gallery.vectors, metric, products)
+        return Ranking(*nearest(rough, k, valid.kept, valid.left_out, memory))
+    stream = Stream(query, gallery, metric, protocol, memory, rerank)
+    indices = np.full((len(query), k), -1, np.int64)
+    distances = np.full((len(query), k), np.inf, np.float32)
+    for rows in stream.blocks():
+        for start, block in stream.chunks(rows):
+            worst = np.partition(block, k - 1, axis=1)[:, k - 1] if k < block.shape[1] else np.full(len(block), np.inf)
+            for q, row, limit in zip(range(rows.start, rows.stop), block, worst, strict=True):
+                near = np.flatnonzero((row <= limit) & (row < np.inf))
+                order = np.concatenate([distances[q][indices[q] >= 0], row[near]])
+                where = np.concatenate([indices[q][indices[q] >= 0], near + start])
+                best = np.argsort(order, kind="stable")[:k]
+                indices[q, : len(best)], distances[q, : len(best)] = where[best], order[best]
+    return Ranking(indices, distances)

@@ -1,0 +1,128 @@
+"""Which gallery images are valid for a query, and which of those are its true matches, under a protocol."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from resight.errors import DataError
+from resight.records import DISTRACTOR, JUNK, Embeddings
+from resight.retrieval.ranking.protocols import Protocol
+
+
+class Lists(NamedTuple):
+    """Some gallery images for each query.
+
+    Attributes:
+        images: (P,) int64 gallery indices; query q's are ``images[offsets[q]:offsets[q + 1]]``.
+        offsets: (Q + 1,) int64.
+    """
+
+    images: NDArray[np.int64]
+    offsets: NDArray[np.int64]
+
+    def of(self, q: int) -> NDArray[np.int64]:
+        """Those of query ``q``."""
+        return self.images[self.offsets[q] : self.offsets[q + 1]]
+
+    def owners(self) -> NDArray[np.int64]:
+        """(P,) whose each image is."""
+        return np.repeat(np.arange(len(self.offsets) - 1), np.diff(self.offsets))
+
+    def only(self, chosen: NDArray[np.bool_]) -> Lists:
+        """What is marked in ``chosen`` (P,)."""
+        return Lists(self.images[chosen], np.concatenate([[0], np.cumsum(chosen)])[self.offsets])
+
+    def rows(self, rows: slice) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+        """Rows, counted from the first of ``rows``, and images of the queries in ``rows``, for indexing a block."""
+        start, stop = self.offsets[[rows.start, rows.stop]]
+        sizes = np.diff(self.offsets[rows.start : rows.stop + 1])
+        return np.repeat(np.arange(len(sizes)), sizes), self.images[start:stop]
+
+
+class Validity:
+    """The rules of one protocol applied to one query set and one gallery.
+
+    Args:
+        query: Q embeddings.
+        gallery: G embeddings.
+        protocol: None makes every gallery image valid and none a match.
+
+    Attributes:
+        same_identity: the gallery images with each query's identity, ascending; none for a junk or distractor query.
+        matches: its true, valid matches, ascending.
+        left_out: what the protocol leaves out for it beside junk.
+        kept: (G',) int64 ascending, the gallery images that are not junk.
+
+    Raises:
+        DataError: a column the protocol needs is missing.
+    """
+
+    def __init__(self, query: Embeddings, gallery: Embeddings, protocol: Protocol | None) -> None:
+        nothing = Lists(np.empty(0, np.int64), np.zeros(len(query) + 1, np.int64))
+        self.same_identity = self.matches = self.left_out = nothing
+        self.kept = np.arange(len(gallery))
+        if protocol is None:
+            return
+        query_ids, gallery_ids = _column(query, "query", "identities"), _column(gallery, "gallery", "identities")
+        self.kept = np.flatnonzero(gallery_ids != JUNK)
+        same = _groups(query_ids, gallery_ids)
+        same = same.only(~np.isin(query_ids, (JUNK, DISTRACTOR))[same.owners()])
+        left_out = nothing
+        if protocol.ignore_same_camera:
+            query_cameras, cameras = _column(query, "query", "cameras"), _column(gallery, "gallery", "cameras")
+            left_out = same.only(cameras[same.images] == query_cameras[same.owners()])
+        if protocol.ignore_same_path:
+            if query.paths is not None and gallery.paths is not None:
+                left_out = _union(left_out, _groups(query.paths, gallery.paths), len(gallery))
+            elif np.may_share_memory(query.vectors, gallery.vectors):
+                raise DataError(
+                    f"The query and the gallery are the same vectors without paths, so {protocol.name} cannot leave "
+                    "out each query itself: pass paths=... with both embeddings."
+                )
+        self.same_identity, self.left_out = same, left_out
+        self.matches = same.only(~np.isin(_keys(same, len(gallery)), _keys(left_out, len(gallery))))
+
+    def mask(self, block: NDArray[np.float32], row: int, column: int) -> None:
+        """Set the invalid pairs of a block of distances that starts at (``row``, ``column``) to infinity."""
+        junk = np.ones(block.shape[1], np.bool_)
+        first, last = np.searchsorted(self.kept, (column, column + block.shape[1]))
+        junk[self.kept[first:last] - column] = False
+        block[:, junk] = np.inf
+        rows, images = self.left_out.rows(slice(row, row + len(block)))
+        inside = (images >= column) & (images < column + block.shape[1])
+        block[rows[inside], images[inside] - column] = np.inf
+
+
+def _groups(queries: NDArray[np.generic], gallery: NDArray[np.generic]) -> Lists:
+    """The gallery images, ascending, with the same value as each query."""
+    order = np.argsort(gallery, kind="stable")
+    ordered = gallery[order]
+    first, last = (np.searchsorted(ordered, queries, side) for side in ("left", "right"))
+    offsets = np.concatenate([[0], np.cumsum(last - first)])
+    return Lists(order[np.arange(offsets[-1]) + np.repeat(first - offsets[:-1], last - first)], offsets)
+
+
+def _keys(lists: Lists, size: int) -> NDArray[np.int64]:
+    """One integer for each pair of a query and an image out of ``size``."""
+    keys: NDArray[np.int64] = lists.owners() * size + lists.images
+    return keys
+
+
+def _union(one: Lists, other: Lists, size: int) -> Lists:
+    """What is in either, ascending for each query."""
+    owners, images = np.divmod(np.union1d(_keys(one, size), _keys(other, size)), size)
+    return Lists(images, np.searchsorted(owners, np.arange(len(one.offsets))))
+
+
+def _column(embeddings: Embeddings, name: str, column: str) -> NDArray[np.int64]:
+    values: NDArray[np.int64] | None = getattr(embeddings, column)
+    if values is None:
+        other = " or use the single_camera protocol" if column == "cameras" else ""
+        raise DataError(
+            f"The {name} embeddings have no {column}, which the protocol needs: "
+            f"pass {column}=... as an (N,) array of integers{other}."
+        )
+    return values

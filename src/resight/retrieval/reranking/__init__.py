@@ -1,0 +1,1 @@
+"""Rankings improved by the neighbours of neighbours."""

@@ -1,0 +1,150 @@
+"""From a run to a model that is passed on: half the bytes, a whole card, and a proof that it is still the same."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import yaml
+from pydantic import BaseModel, ConfigDict, ValidationError
+
+from resight.datasets import Dataset
+from resight.decisions.model import decision_of
+from resight.embedding.export.parity import Parity, both_splits, compare
+from resight.embedding.export.samples import Samples, samples
+from resight.errors import ModelError, RecipeError
+from resight.models import registry, weights
+from resight.models.card import About, Licences, Measured, first_wrong
+from resight.models.exported import Exported
+from resight.models.model import Model
+from resight.models.shipped import halved
+
+LIMIT = 0.1
+
+
+class Notes(BaseModel):
+    """What a run does not know of its model: words, licences, and what was measured besides."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    about: About
+    licences: Licences
+    metrics: tuple[Measured, ...] = ()
+
+
+@dataclass(frozen=True)
+class Shipped:
+    """The file, the model in it, and how it differs from the one it was made from."""
+
+    path: Path
+    model: Model
+    parity: Parity
+
+    def numbers(self) -> dict[str, Any]:
+        """Ready for JSON."""
+        return {
+            "path": str(self.path),
+            "bytes": self.path.stat().st_size,
+            "fingerprint": self.model.card.fingerprint,
+            "parity": asdict(self.parity) | {"loss": self.parity.loss},
+        }
+
+
+def ship(
+    model: Model,
+    output: str | Path,
+    *,
+    notes: Notes | None = None,
+    decided_by: Model | None = None,
+    data: Dataset | None = None,
+    limit: float = LIMIT,
+    progress: Callable[[int, int], None] | None = None,
+) -> Shipped:
+    """Write a model in half precision with its card, if it still gives the same rankings.
+
+    Args:
+        model: what a training run left, or any other network.
+        output: the file, ``.safetensors``.
+        notes: what is to be said on the card; what it says already stays when None. ``notes.metrics`` replace those of
+            the card if there are any.
+        decided_by: a calibrated model of the same recipe, whose decision is taken over: one that has not seen all of
+            the data, so that it could be calibrated on the rest. The model's own decision, if any, when None.
+        data: queries and gallery to compare on; drawn people when None.
+        limit: points of mAP (0..100) that may be lost.
+        progress: called with (images done, images in all).
+
+    Raises:
+        ModelError: no network of torch, too much is lost, or a decision about other embeddings.
+        RecipeError: a file that is not to be safetensors.
+    """
+    path = Path(output)
+    if path.suffix != ".safetensors":
+        raise RecipeError(f"{path} is to hold weights as safetensors: let its name end in .safetensors.")
+    if isinstance(model.network, Exported):
+        raise ModelError(f"{model.network.file} is no network of torch: ship what it was exported from.")
+    card = model.card
+    network = registry.create(card.architecture, **card.arguments).eval()
+    tensors = halved(model.network.state_dict())
+    loading = weights.fit(network, tensors, source=card.architecture)
+    found = weights.fingerprint(network, card.preprocessing.model_dump_json())
+    card = card.model_copy(update={"fingerprint": found} | _said(notes) | _decided(model, decided_by, found))
+    half = Model(network, card, loading)
+    if data is None:
+        with samples() as drawn:
+            parity = _compare(model, half, drawn, progress)
+    else:
+        whole = Samples(data.gallery, data.query, data.gallery, data.protocol, labelled=True)
+        parity = _compare(model, half, whole, progress)
+    if parity.loss > limit:
+        raise ModelError(
+            f"{path} was not written, for half precision differs too much from the model ({parity}; limit {limit:g} "
+            "points): pass the model on in float32."
+        )
+    weights.save(tensors, path)
+    card.save(path)
+    return Shipped(path, half, parity)
+
+
+def read_notes(path: str | Path) -> Notes:
+    """Notes from a YAML file with ``about``, ``licences`` and, if need be, ``metrics``.
+
+    Raises:
+        RecipeError: no such file, not YAML, or other keys.
+    """
+    try:
+        return Notes.model_validate(yaml.safe_load(Path(path).read_text(encoding="utf-8")))
+    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
+        raise RecipeError(f"{path} is not a readable YAML file ({' '.join(str(error).split())[:200]}).") from None
+    except ValidationError as error:
+        raise RecipeError(f"{path} is not the notes for a card: {first_wrong(error)}.") from None
+
+
+def _said(notes: Notes | None) -> dict[str, Any]:
+    if notes is None:
+        return {}
+    said: dict[str, Any] = {"about": notes.about, "licences": notes.licences}
+    metrics = tuple(one.model_dump(exclude_unset=True) for one in notes.metrics)
+    return said | ({"metrics": metrics} if metrics else {})
+
+
+def _decided(model: Model, by: Model | None, fingerprint: str) -> dict[str, Any]:
+    """The decision for the card, now about the shipped weights."""
+    if by is None and model.card.decision is None:
+        return {}
+    source = by or model
+    decision = decision_of(source)
+    decision = decision.taken_over(fingerprint) if by else replace(decision, fingerprint=fingerprint)
+    for name in ("architecture", "arguments", "preprocessing", "metric"):
+        if getattr(source.card, name) != getattr(model.card, name):
+            raise ModelError(
+                f"The decision is about a model with another {name} ({getattr(source.card, name)}, not "
+                f"{getattr(model.card, name)}): calibrate one of the same recipe."
+            )
+    return {"threshold": decision.threshold, "decision": decision.plain()}
+
+
+def _compare(model: Model, half: Model, given: Samples, progress: Callable[[int, int], None] | None) -> Parity:
+    original = both_splits(model, given, progress=progress)
+    return compare(original, both_splits(half, given, progress=progress), given, model.card.metric)

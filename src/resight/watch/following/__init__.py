@@ -1,0 +1,1 @@
+"""Following within one camera: from boxes to tracks."""

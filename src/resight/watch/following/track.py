@@ -1,0 +1,150 @@
+"""A track: one individual, seen in one camera without a break."""
+
+from __future__ import annotations
+
+from collections import deque
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from resight.embedding.tracks import pool_tracks
+from resight.images.decode import Pixels
+from resight.records import Embeddings
+from resight.retrieval.ranking.distance import pairwise
+from resight.retrieval.reranking.expansion import pool
+from resight.watch.following.motion import Motion
+from resight.watch.frames import Frame
+
+RECENT = 10  # sightings that a new one is compared with
+MOMENT = 0.5  # seconds of which only the best crop counts
+HALVES = 4  # moments from which a track has halves that can be compared
+
+
+@dataclass(frozen=True, eq=False)
+class Track:
+    """A track that has ended, of L sightings.
+
+    Attributes:
+        source: the video or camera.
+        frames: (L,) int64, their numbers; ``times``: (L,) float64, seconds as in :class:`~resight.watch.frames.Frame`.
+        boxes: (L, 4) float64: left, top, right, bottom in pixels.
+        vector: (D,) float32: the best crops of every half second, weighted by their quality. It is as long as these are
+            on average, so that Euclidean distances keep their meaning.
+        change: the distance between the crops of its first and of its second half; NaN for a short one.
+        best: which sighting is the best; ``crop``: (H, W, 3) uint8 RGB, its pixels.
+    """
+
+    source: str
+    frames: NDArray[np.int64]
+    times: NDArray[np.float64]
+    boxes: NDArray[np.float64]
+    vector: NDArray[np.float32]
+    change: float
+    best: int
+    crop: Pixels
+
+    def __len__(self) -> int:
+        return len(self.frames)
+
+
+@dataclass(frozen=True, eq=False)
+class Sighting:
+    """One box in one frame.
+
+    Attributes:
+        box: (4,); ``vector``: (D,) float32.
+        quality: how much its crop says, 0 or more.
+        hidden: the share of it that somebody nearer hides.
+    """
+
+    frame: Frame
+    box: NDArray[np.float64]
+    vector: NDArray[np.float32]
+    quality: float
+    hidden: float
+
+    @property
+    def weight(self) -> float:
+        """What the crop counts: its quality, less what is hidden, half of it if the frame cuts it off."""
+        height, width = self.frame.pixels.shape[:2]
+        left, top, right, bottom = self.box
+        cut = left <= 1 or top <= 1 or right >= width - 1 or bottom >= height - 1
+        return max(1e-6, self.quality * (1 - self.hidden) * (0.5 if cut else 1.0))
+
+    def crop(self) -> Pixels:
+        """Its pixels, a copy."""
+        left, top, right, bottom = np.round(self.box).astype(int)
+        return self.frame.pixels[top : max(bottom, top + 1), left : max(right, left + 1)].copy()
+
+
+class Growing:
+    """A track that goes on; memory grows with its length by a few numbers a frame and a vector a moment."""
+
+    def __init__(self, first: Sighting, metric: str) -> None:
+        self.metric = metric
+        self.motion = Motion(first.box)
+        self.recent: deque[NDArray[np.float32]] = deque(maxlen=RECENT)
+        self._frames: list[tuple[int, float]] = []
+        self._boxes: list[NDArray[np.float64]] = []
+        self._moments: dict[int, tuple[float, NDArray[np.float32]]] = {}
+        self._best, self._at, self._crop = 0.0, 0, first.crop()
+        self._take(first)
+
+    @property
+    def begin(self) -> float:
+        """When it was first seen."""
+        return self._frames[0][1]
+
+    @property
+    def end(self) -> float:
+        """When it was last seen."""
+        return self._frames[-1][1]
+
+    def __len__(self) -> int:
+        return len(self._frames)
+
+    def add(self, one: Sighting) -> None:
+        """It was seen again."""
+        self.motion.update(one.box)
+        self._take(one)
+
+    def _take(self, one: Sighting) -> None:
+        weight = one.weight
+        if weight > self._best:
+            self._best, self._at, self._crop = weight, len(self._frames), one.crop()
+        moment = int((one.frame.time - self.begin) / MOMENT) if self._frames else 0
+        if moment not in self._moments or weight > self._moments[moment][0]:
+            self._moments[moment] = weight, one.vector
+        if one.hidden < 0.5 or not self.recent:
+            self.recent.append(one.vector)
+        self._frames.append((one.frame.number, one.frame.time))
+        self._boxes.append(one.box)
+        self._source = one.frame.source
+
+    def ended(self) -> Track:
+        """The track as it is now."""
+        weights, vectors = zip(*self._moments.values(), strict=True)
+        crops = Embeddings(np.stack(vectors))
+        pooled = pool_tracks(crops, np.zeros(len(crops), np.int64), np.array(weights))
+        length = np.average(np.linalg.norm(crops.vectors.astype(np.float64), axis=1), weights=weights)
+        numbers, times = zip(*self._frames, strict=True)
+        return Track(
+            self._source,
+            np.array(numbers, np.int64),
+            np.array(times, np.float64),
+            np.stack(self._boxes),
+            (pooled.vectors[0] * length).astype(np.float32),
+            _change(crops, self.metric),
+            self._at,
+            self._crop,
+        )
+
+
+def _change(crops: Embeddings, metric: str) -> float:
+    """The distance between the means of the first and the second half."""
+    if len(crops) < HALVES:
+        return float("nan")
+    halves = pool(crops, np.arange(len(crops)) * 2 // len(crops)).vectors
+    length = np.linalg.norm(crops.vectors.astype(np.float64), axis=1).mean()
+    return float(pairwise(halves[:1] * length, halves[1:] * length, metric)[0, 0])
