@@ -4,7 +4,7 @@ VENV ?= .venv
 BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt
 
-.PHONY: demo test test-learning test-rest lint clean
+.PHONY: demo docs test test-learning test-rest lint clean
 
 demo: $(VENV)/installed
 	$(BIN)/resight demo
@@ -20,6 +20,9 @@ test-learning: $(VENV)/installed-dev
 
 test-rest: $(VENV)/installed-dev
 	$(BIN)/python -m pytest $(addprefix --ignore=,$(LEARNING))
+
+docs: $(VENV)/installed-dev  # the site, in site/
+	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict --quiet
 
 lint: $(VENV)/installed-dev
 	$(BIN)/ruff check .
