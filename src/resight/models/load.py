@@ -14,7 +14,7 @@ from resight.errors import ModelError
 from resight.models import folder, hub, registry, shipped, weights
 from resight.models.card import IMAGENET_ONLY, UNTRAINED, Card, Preprocessing, is_exported, read_card
 from resight.models.exported import Exported, describe, own_card
-from resight.models.foreign import fastreid, imagenet
+from resight.models.foreign import fastreid, imagenet, mobilenet
 from resight.models.foreign.imagenet import IMAGENET
 from resight.models.model import Model
 from resight.models.weights import read as read_weights
@@ -123,6 +123,8 @@ def _put(network: nn.Module, source: str | Path, *, part: str = "", partial: boo
         if not fastreid.is_its_network(network):
             raise ModelError(f"{source} is a checkpoint of fast-reid: load it as fastreid_resnet.")
         tensors = fastreid.renamed(tensors)
+    if mobilenet.is_first_code(tensors):
+        tensors = mobilenet.renamed(tensors)
     own = {key.removeprefix(f"{part}."): t for key, t in tensors.items() if part and key.startswith(f"{part}.")}
     return weights.fit(network, own or tensors, source=str(source), partial=partial)
 

@@ -108,7 +108,9 @@ def fit(network: nn.Module, tensors: Mapping[str, Tensor], *, source: str, parti
             if k in own and own[k].shape != tensors[k].shape
         ),
     )
-    classifiers = ("classifier.",) if any(k.startswith("fc.") for k in own) else ("classifier.", "fc.")  # torchvision's
+    classifiers: tuple[str, ...] = ("classifier.", "_fc.")
+    if not any(k.startswith("fc.") for k in own):  # torchvision's classifier; OSNet's reduction
+        classifiers += ("fc.",)
     serious = [
         key
         for key in (*report.dropped, *report.missing, *report.mismatched)

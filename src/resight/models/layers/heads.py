@@ -11,6 +11,7 @@ from typing import Literal
 from torch import Tensor, nn
 
 from resight.errors import ModelError
+from resight.models.layers import pooling
 from resight.models.output import Output
 
 Head = Literal["plain", "bnneck"]
@@ -71,3 +72,39 @@ def output(vector: Tensor, neck: nn.Module, classifier: nn.Linear | None) -> Out
     embedding = neck(vector)
     logits = () if classifier is None else (classifier(embedding),)
     return Output(embedding, (vector,), logits)
+
+
+class Pooled(nn.Module):
+    """A network that gives one vector: its last map pooled, perhaps reduced, compared with or without BNNeck.
+
+    A network of this kind defines ``maps`` and ``channels``, and calls :meth:`add_end` last.
+    """
+
+    channels: int
+
+    def add_end(
+        self,
+        *,
+        num_identities: int = 0,
+        head: Head | None = "plain",
+        pool: pooling.Pooling = "average",
+        reduce: int = 0,
+    ) -> None:
+        """Add pooling, reduction, neck and classifier; nothing with ``head=None``, for what another system carries.
+
+        ``reduce``: length of the vector after batch norm and one linear layer; 0 keeps the ``channels`` of the map.
+        """
+        if head is None:
+            return
+        self.pool = pooling.build(pool)
+        self.reduction: nn.Module = nn.Identity()
+        if reduce:
+            self.reduction = nn.Sequential(nn.BatchNorm1d(self.channels), nn.Linear(self.channels, reduce))
+        self.bottleneck, self.classifier = build(head, reduce or self.channels, num_identities)
+
+    def maps(self, x: Tensor) -> Tensor:
+        """(B, 3, H, W) images to the last feature map (B, ``channels``, H / stride, W / stride)."""
+        raise NotImplementedError
+
+    def forward(self, x: Tensor) -> Output:
+        return output(self.reduction(self.pool(self.maps(x))), self.bottleneck, self.classifier)

@@ -20,8 +20,8 @@ from resight.models.registry import carrier, register
 
 
 def backbone_of(name: str, **arguments: Any) -> Any:
-    """The carrier ``name``; a ResNet keeps the resolution of stage 3 in stage 4 (T(x) is 24x8)."""
-    return carrier(name, **({"last_stride": 1} if "resnet" in name else {}) | arguments)
+    """The carrier ``name`` with a total stride of 16 (T(x) is 24x8), which OSNet has anyway."""
+    return carrier(name, **({} if name.startswith("osnet") else {"last_stride": 1}) | arguments)
 
 
 def incomplete(maps: Tensor, stripes: int) -> Tensor:

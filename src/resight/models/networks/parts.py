@@ -71,3 +71,15 @@ def parts_osnet_x0_25(num_identities: int = 0, **arguments: Any) -> PartsNet:
 def parts_resnet50(num_identities: int = 0, **arguments: Any) -> PartsNet:
     """Whole, maximum and four stripes of ResNet-50 with the last stage at stride 1."""
     return PartsNet("resnet50", num_identities, **arguments)
+
+
+@register(height=192, width=96)
+def parts_efficientnet_lite0(num_identities: int = 0, **arguments: Any) -> PartsNet:
+    """Whole, maximum and four stripes of EfficientNet-Lite0 with a total stride of 16."""
+    return PartsNet("efficientnet_lite0", num_identities, **arguments)
+
+
+@register(height=192, width=96)
+def parts_mobilenet_v2(num_identities: int = 0, **arguments: Any) -> PartsNet:
+    """Whole, maximum and four stripes of MobileNetV2 with a total stride of 16."""
+    return PartsNet("mobilenet_v2", num_identities, **arguments)
