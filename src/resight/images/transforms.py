@@ -44,6 +44,11 @@ class Augmentation:
     erase_area: tuple[float, float] = (0.02, 0.4)
     erase_ratio: tuple[float, float] = (0.3, 3.33)
 
+    @property
+    def others(self) -> int:
+        """How many other images each image is mixed with."""
+        return 0
+
 
 def draw(batch: int, seed: tuple[int, ...]) -> Tensor:
     """The table (batch, COLUMNS) of uniform numbers in [0, 1) that ``seed`` stands for."""
@@ -53,8 +58,13 @@ def draw(batch: int, seed: tuple[int, ...]) -> Tensor:
     return torch.rand((batch, COLUMNS), generator=torch.Generator().manual_seed(mixed))
 
 
-def augment(pixels: Tensor, table: Tensor, how: Augmentation, to: Preprocessing) -> Tensor:
-    """(B, H, W, 3) uint8 and its (B, COLUMNS) table to the network's input (B, 3, H, W) float, channels last."""
+def augment(
+    pixels: Tensor, table: Tensor, how: Augmentation, to: Preprocessing, others: Tensor | None = None
+) -> Tensor:
+    """(B, H, W, 3) uint8 and its (B, COLUMNS) table to the network's input (B, 3, H, W) float, channels last.
+
+    ``others``: (B, ``how.others``, H, W, 3) uint8, the images that each one is mixed with; None where there are none.
+    """
     table = table.to(pixels.device)
     x = flip_and_crop(pixels, table[:, :3], how) if how.flip or how.pad_crop else pixels
     x = x.permute(0, 3, 1, 2).float()  # (B, 3, H, W), channels last in memory
@@ -128,6 +138,14 @@ def normalise(x: Tensor, to: Preprocessing) -> Tensor:
     mean = torch.tensor(to.mean, device=x.device)[:, None, None] * to.scale
     factor = 1 / (torch.tensor(to.std, device=x.device)[:, None, None] * to.scale)
     return x.sub_(mean).mul_(factor)
+
+
+def restore(x: Tensor, to: Preprocessing) -> Tensor:
+    """What :func:`normalise` undone gives: (B, 3, H, W) RGB in 0..255, up to rounding."""
+    mean = torch.tensor(to.mean, device=x.device)[:, None, None]
+    std = torch.tensor(to.std, device=x.device)[:, None, None]
+    pixels = (x * std + mean) * to.scale
+    return pixels.flip(1) if to.colour == "BGR" else pixels
 
 
 def prepare(pixels: Tensor, to: Preprocessing) -> Tensor:
