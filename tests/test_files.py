@@ -2,6 +2,8 @@
 
 import errno
 import os
+import subprocess
+import sys
 import threading
 import zipfile
 from concurrent.futures import ThreadPoolExecutor
@@ -31,13 +33,8 @@ def archive(tmp_path: Path) -> Path:
 
 
 def test_names_of_images() -> None:
-    assert [is_image_name(name) for name in ("a.jpg", "b.PNG", "c.txt", "jpg", "d.jpg.txt")] == [
-        True,
-        True,
-        False,
-        False,
-        False,
-    ]
+    assert all(map(is_image_name, ("a.jpg", "b.PNG", "c.gif", "d.JFIF", "e.heic", "f.x.avif")))
+    assert not any(map(is_image_name, ("c.txt", "jpg", "d.jpg.txt", "film.mp4", "")))
 
 
 def test_a_path_through_an_archive(archive: Path) -> None:
@@ -199,3 +196,18 @@ def test_two_writers_at_once_leave_one_whole_file(tmp_path: Path) -> None:
     for thread in threads:
         thread.join()
     assert path.read_text() in texts and names(tmp_path) == ["a.txt"]
+
+
+def test_a_written_file_has_the_rights_of_any_new_file(tmp_path: Path) -> None:
+    """Checked under another umask, in a process of its own, which finds that umask again afterwards."""
+    script = (
+        "import os, sys; from resight.files import write_text; os.umask(0o027); write_text(sys.argv[1], 'a'); "
+        "assert os.umask(0) == 0o027; assert os.stat(sys.argv[1]).st_mode & 0o777 == 0o640"
+    )
+    subprocess.run([sys.executable, "-c", script, str(tmp_path / "a.txt")], check=True)
+
+
+def test_writing_never_changes_the_umask(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Not even for a moment: another thread's new files would get the rights of that moment."""
+    monkeypatch.setattr("os.umask", lambda _: pytest.fail("the umask belongs to the whole process"))
+    write_text(tmp_path / "a.txt", "a")

@@ -6,8 +6,8 @@ A path may lead through a zip archive as if it were a folder: ``Market.zip/Marke
 from __future__ import annotations
 
 import os
-import tempfile
 import threading
+import uuid
 import zipfile
 import zlib
 from collections.abc import Iterator
@@ -17,7 +17,12 @@ from pathlib import Path
 
 from resight.errors import DataError, ResightError
 
-IMAGE_SUFFIXES = frozenset({".jpg", ".jpeg", ".png", ".bmp", ".webp", ".tif", ".tiff"})
+# Of what resight.images.decode reads; the last three need the extra "heif".
+IMAGE_SUFFIXES = frozenset({
+    ".jpg", ".jpeg", ".jpe", ".jfif", ".jif", ".mpo", ".png", ".apng", ".bmp", ".dib", ".webp", ".tif", ".tiff", ".gif",
+    ".ppm", ".pgm", ".pbm", ".pnm", ".tga", ".pcx", ".sgi", ".jp2", ".j2k", ".j2c", ".jpc", ".jpf", ".jpx",
+    ".avif", ".avifs", ".heic", ".heif", ".hif",
+})  # fmt: skip
 
 
 def is_image_name(path: str) -> bool:
@@ -141,18 +146,14 @@ def atomic_path(path: str | os.PathLike[str]) -> Iterator[Path]:
     target = Path(path)
     try:
         target.parent.mkdir(parents=True, exist_ok=True)
-        handle, name = tempfile.mkstemp(prefix=f".{target.name}.", dir=target.parent)
-        os.close(handle)
+        temporary = target.with_name(f".{target.name}.{uuid.uuid4().hex[:8]}")
+        os.close(os.open(temporary, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o666))  # less the umask, as any new file
     except OSError as error:
         raise _cannot_write(target, error) from None
-    temporary = Path(name)
     try:
         yield temporary
         with temporary.open("rb") as file:
             os.fsync(file.fileno())
-        umask = os.umask(0)
-        os.umask(umask)
-        temporary.chmod(0o666 & ~umask)
         os.replace(temporary, target)
     except OSError as error:
         raise _cannot_write(target, error) from None

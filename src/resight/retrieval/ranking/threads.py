@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import os
 import threading
-from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
-from contextlib import AbstractContextManager
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import numpy as np  # so that its library for matrix products is there to be found
 from threadpoolctl import ThreadpoolController
+
+from resight.pools import Lock, Pool
 
 assert np
 
@@ -18,14 +19,59 @@ assert np
 THREADS = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 _here = threading.local()
-_pool = ThreadPoolExecutor(THREADS, "resight-rows", initializer=lambda: setattr(_here, "busy", True))
-_blas = ThreadpoolController().select(user_api="blas")
+_pool = Pool(THREADS, "resight-rows", lambda: setattr(_here, "busy", True))
+_blas: list[Any] = ThreadpoolController().select(user_api="blas").lib_controllers
 
 
-def one_blas_thread() -> AbstractContextManager[Any]:
-    """While this lasts, matrix products use one thread each, so that several threads can each make their own."""
-    limit: AbstractContextManager[Any] = _blas.limit(limits=1)
-    return limit
+class _OneThread:
+    """The limit of one thread, set by its first user and taken back by its last, whichever thread that is."""
+
+    def __init__(self) -> None:
+        self.users, self.lock = 0, Lock()
+        self.before: list[int] = []
+
+    def enter(self) -> None:
+        with self.lock:
+            if not self.users:
+                self.before = [library.get_num_threads() for library in _blas]
+                self._set([1] * len(_blas))
+            self.users += 1
+
+    def leave(self) -> None:
+        with self.lock:
+            self.users -= 1
+            if not self.users:
+                self._set(self.before)
+
+    def forked(self) -> None:
+        """Take the limit back in a new process, where its users do not exist."""
+        if self.users:
+            self._set(self.before)
+        self.users = 0
+
+    @staticmethod
+    def _set(numbers: list[int]) -> None:
+        for library, number in zip(_blas, numbers, strict=True):
+            # from threadpoolctl 3.8 on, only the first thread that sets a limit may take it back by the public method
+            getattr(library, "_real_set_num_threads", library.set_num_threads)(number)
+
+
+_one = _OneThread()
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_one.forked)
+
+
+@contextmanager
+def one_blas_thread() -> Iterator[None]:
+    """While this lasts, matrix products use one thread each, so that several threads can each make their own.
+
+    Uses may overlap: the number of threads from before the first is set again when the last one ends.
+    """
+    _one.enter()
+    try:
+        yield
+    finally:
+        _one.leave()
 
 
 def spread(work: Callable[[slice], object], count: int, step: int) -> None:

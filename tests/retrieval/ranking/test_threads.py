@@ -1,0 +1,91 @@
+"""The limit of one BLAS thread ends with its last user, and ranks are counted in a forked process as well."""
+
+from __future__ import annotations
+
+import multiprocessing
+import threading
+from collections.abc import Iterator
+
+import numpy as np
+import pytest
+from threadpoolctl import ThreadpoolController
+
+import resight
+from resight.retrieval.ranking.threads import one_blas_thread
+
+fork = pytest.mark.skipif("fork" not in multiprocessing.get_all_start_methods(), reason="needs fork")
+
+
+def blas_threads() -> list[int]:
+    return [one["num_threads"] for one in ThreadpoolController().select(user_api="blas").info()]
+
+
+@pytest.fixture(autouse=True)
+def two_threads() -> Iterator[None]:
+    """Two threads to begin with, however many cores there are; then as before."""
+    with ThreadpoolController().select(user_api="blas").limit(limits=2):
+        yield
+
+
+def test_overlapping_uses_leave_the_number_of_threads_as_it_was() -> None:
+    first_in, second_in, first_out = threading.Event(), threading.Event(), threading.Event()
+
+    def first() -> None:
+        with one_blas_thread():
+            first_in.set()
+            second_in.wait()
+        first_out.set()
+
+    def second() -> None:
+        first_in.wait()
+        with one_blas_thread():
+            second_in.set()
+            first_out.wait()
+            within.extend(blas_threads())  # the first has left, the second is still in
+
+    within: list[int] = []
+    before = blas_threads()
+    threads = [threading.Thread(target=first), threading.Thread(target=second)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert set(within) == {1} and blas_threads() == before and set(before) == {2}
+
+
+def test_overlapping_evaluations_agree_and_change_nothing() -> None:
+    random = np.random.default_rng(0)
+    vectors = random.normal(size=(1200, 16)).astype(np.float32)
+    gallery = resight.Embeddings(vectors, np.arange(1200) % 100 + 1, np.arange(1200) % 7)
+    query, before = gallery.take(np.arange(200)), blas_threads()
+    right = resight.evaluate(query, gallery).mAP
+    found: list[float] = []
+
+    def work() -> None:
+        for _ in range(5):
+            found.append(resight.evaluate(query, gallery).mAP)
+
+    threads = [threading.Thread(target=work) for _ in range(4)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert found == [right] * 20 and blas_threads() == before
+
+
+@fork
+def test_a_process_forked_after_an_evaluation_evaluates() -> None:
+    random = np.random.default_rng(0)
+    vectors = random.normal(size=(3000, 16)).astype(np.float32)
+    gallery = resight.Embeddings(vectors, np.arange(3000) % 100 + 1, np.arange(3000) % 7)
+    query = gallery.take(np.arange(200))
+    right = resight.evaluate(query, gallery).mAP
+
+    def child() -> None:
+        assert resight.evaluate(query, gallery).mAP == right
+
+    with one_blas_thread():  # a fork in the middle of another thread's evaluation
+        process = multiprocessing.get_context("fork").Process(target=child)
+        process.start()
+        process.join(60)
+    assert process.exitcode == 0
