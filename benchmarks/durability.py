@@ -2,7 +2,7 @@
 
     python benchmarks/durability.py --kills 200
 
-What must hold each time stands in tests/gallery/kill_and_reopen.py, which does the work. It prints a table.
+What must hold each time stands in tests/gallery/sqlite/kill_and_reopen.py, which does the work. It prints a table.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ import tempfile
 import time
 from pathlib import Path
 
-SCRIPT = Path(__file__).parents[1] / "tests" / "gallery" / "kill_and_reopen.py"
+SCRIPT = Path(__file__).parents[1] / "tests" / "gallery" / "sqlite" / "kill_and_reopen.py"
 
 
 def main() -> None:

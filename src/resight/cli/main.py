@@ -56,9 +56,9 @@ for _command in (
     "compare",
     "report",
     "gallery",
-    "search",
+    "gallery.search",
     "watch",
-    "serve",
+    "gallery.serve",
     "reproduce",
 ):
     import_module(f"resight.cli.{_command}").add(app)

@@ -6,23 +6,25 @@ What stands in the gallery already is neither decoded nor embedded again.
 from __future__ import annotations
 
 import os
+import re
+import time as clock
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from itertools import islice
 from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
-from resight.embedding.embedder import Embedder
-from resight.embedding.source import Source
+from resight.embedding.embedder import Embedder, OnError
+from resight.embedding.source import Pictures, Source, source_of
 from resight.errors import DataError
 from resight.files import read_bytes
-from resight.gallery import content
+from resight.gallery import binding, content
 from resight.gallery.labels import Labels
-from resight.gallery.record import Policy, Record
-from resight.gallery.store import Rows
+from resight.gallery.record import Added, Policy, Record
+from resight.gallery.store import Rows, Store
 from resight.gallery.thumbnails import given, thumbnail
 from resight.images.decode import Pixels, fit
 from resight.images.pictures import pixels_of
@@ -31,7 +33,7 @@ from resight.records import Embeddings
 
 PART = 4096  # rows that are written together, whole or not at all
 
-Known = Callable[[Sequence[str]], Sequence[bool]]
+_UNNAMED = re.compile(r"image \d+")  # what pictures without a path are called
 
 
 class Seen(NamedTuple):
@@ -51,35 +53,101 @@ class Part:
     failed: list[BadImage] = field(default_factory=list)
 
 
-def of_embeddings(
-    embeddings: Embeddings, labels: Labels, thumbnails: Sequence[bytes | None] | None, policy: Policy, now: float
+def parts(
+    images: Pictures | Embeddings,
+    labels: Labels,
+    thumbnails: Sequence[bytes | None] | None,
+    store: Store,
+    embedder: Callable[[], Embedder],
+) -> tuple[Iterator[Part], int | None]:
+    """Pictures or embeddings in parts, and how many there are; None where an iterator does not say.
+
+    Raises:
+        DataError: a label or thumbnails of another number, or embeddings of another length.
+        ModelError: embeddings of another model, or pictures and no model at hand.
+    """
+    found: Iterator[Part]
+    total: int | None
+    if isinstance(images, Embeddings):
+        embeddings = binding.checked(images, store.about.card)
+        labels, total = labels.with_cameras(images.cameras), len(images)
+        labels.check(total)
+        found = _of_embeddings(embeddings, labels, thumbnails, store, clock.time())
+    else:
+        source = source_of(images)
+        total = len(source) if isinstance(source, Source) else None
+        labels = labels.with_cameras(source.cameras if isinstance(source, Source) else None)
+        labels.check(total)
+        items = source.items(0) if isinstance(source, Source) else source
+        found = _of_pictures(items, embedder(), labels, thumbnails, store, clock.time())
+    if thumbnails is not None and len(thumbnails) != total:
+        raise DataError(f"There are {len(thumbnails)} thumbnails for {total} pictures: pass one for each, or None.")
+    return found, total
+
+
+def write(
+    found: Iterator[Part],
+    total: int | None,
+    store: Store,
+    actor: str,
+    on_error: OnError | None,
+    progress: Callable[[int, int], None] | None,
+) -> Added:
+    """Write parts one after the other, see :meth:`resight.Gallery.add`.
+
+    Raises:
+        DataError: there is nothing to add, or a bad picture and no ``on_error``.
+    """
+    ids: list[str] = []
+    failed: list[BadImage] = []
+    new = 0
+    for part in found:
+        for bad in part.failed:
+            if on_error is None:
+                raise DataError(bad.reason)
+            on_error(bad)
+        if part.rows is not None:
+            new += int(store.add(part.rows, actor).sum())
+        ids += part.ids
+        failed += part.failed
+        if progress:
+            done = len(ids) + len(failed)
+            progress(done, done if total is None else total)
+    if not (ids or failed):
+        raise DataError("There is nothing to add: pass at least one picture or embedding.")
+    return Added(tuple(ids), new, len(ids) - new, tuple(failed))
+
+
+def _of_embeddings(
+    embeddings: Embeddings, labels: Labels, thumbnails: Sequence[bytes | None] | None, store: Store, now: float
 ) -> Iterator[Part]:
     """Embeddings in parts, with thumbnails made anew. Raises DataError for a label or thumbnail that is none."""
+    policy = store.about.policy
     for start in range(0, len(embeddings), PART):
         few = range(start, min(start + PART, len(embeddings)))
+        vectors = embeddings.vectors[few.start : few.stop]
+        paths = [""] * len(few) if embeddings.paths is None else embeddings.paths[few.start : few.stop].tolist()
+        sources = ["" if _UNNAMED.fullmatch(path) else path for path in paths]
+        records = [labels.record(at, source, policy, now) for at, source in zip(few, sources, strict=True)]
+        ids = content.ids_of_vectors(records, vectors, store)
         rows: dict[str, tuple[Record, int, bytes | None]] = {}
-        ids = []
-        for at in few:
-            source = "" if embeddings.paths is None else str(embeddings.paths[at])
-            record = labels.record(at, content.of_vector(embeddings.vectors[at]), source, policy, now)
-            ids.append(record.id)
-            if record.id not in rows:
-                rows[record.id] = record, at, _given(thumbnails, at, policy)
-        vectors = embeddings.vectors[[at for _, at, _ in rows.values()]]
-        yield Part(ids, Rows([one for one, _, _ in rows.values()], vectors, [small for _, _, small in rows.values()]))
+        for at, record, id in zip(few, records, ids, strict=True):
+            if id not in rows:
+                rows[id] = replace(record, id=id), at - start, _given(thumbnails, at, policy)
+        chosen = vectors[[at for _, at, _ in rows.values()]]
+        yield Part(ids, Rows([one for one, _, _ in rows.values()], chosen, [small for _, _, small in rows.values()]))
 
 
-def of_pictures(
+def _of_pictures(
     items: Iterator[Item],
     embedder: Embedder,
     labels: Labels,
     thumbnails: Sequence[bytes | None] | None,
-    policy: Policy,
-    known: Known,
+    store: Store,
     now: float,
 ) -> Iterator[Part]:
-    """Pictures in parts of a forward pass each; a bad one is told of in its part. Raises DataError for a bad label."""
-    to = embedder.model.card.preprocessing
+    """Pictures in parts of a forward pass each; a part names its bad ones. Raises DataError for a bad label."""
+    to, policy = embedder.model.card.preprocessing, store.about.policy
 
     def first(item: Item) -> tuple[Record, bytes | None] | BadImage:
         """The record, and the bytes of the file where there is one."""
@@ -89,7 +157,8 @@ def of_pictures(
         except DataError as error:
             return BadImage(item.position, item.name, str(error))
         source = item.name if isinstance(item.picture, (str, os.PathLike)) or "#" in item.name else ""
-        return labels.record(item.position, found, source, policy, now), data
+        record = labels.record(item.position, source, policy, now)
+        return replace(record, id=content.record_id(found, record.camera, record.time, record.box)), data
 
     def second(one: tuple[Item, Record, bytes | None]) -> Seen | BadImage:
         item, record, data = one
@@ -104,15 +173,16 @@ def of_pictures(
 
     with ThreadPoolExecutor(WORKERS) as pool:
         while group := list(islice(items, embedder.batch_size)):
-            part, told = Part(), list(pool.map(first, group))
-            good = [(item, *one) for item, one in zip(group, told, strict=True) if not isinstance(one, BadImage)]
-            there = dict(zip((r.id for _, r, _ in good), known([r.id for _, r, _ in good]), strict=True))
+            part, looked = Part(), list(pool.map(first, group))
+            good = [(item, *one) for item, one in zip(group, looked, strict=True) if not isinstance(one, BadImage)]
+            ids = [record.id for _, record, _ in good]
+            there = {id for id, record in zip(ids, store.get(ids), strict=True) if record is not None}
             new: dict[str, tuple[Item, Record, bytes | None]] = {}
             for entry in good:
-                if not there[entry[1].id]:
+                if entry[1].id not in there:
                     new.setdefault(entry[1].id, entry)
             made = dict(zip(new, pool.map(second, new.values()), strict=True))
-            for item, one in zip(group, told, strict=True):
+            for item, one in zip(group, looked, strict=True):
                 bad = one if isinstance(one, BadImage) else made.get(one[0].id)
                 if isinstance(bad, BadImage):
                     part.failed.append(BadImage(item.position, item.name, bad.reason))
@@ -123,11 +193,6 @@ def of_pictures(
                 vectors = _embed(embedder, np.stack([one.pixels for one in seen]))
                 part.rows = Rows([one.record for one in seen], vectors, [one.thumbnail for one in seen])
             yield part
-
-
-def items_of(source: Source | Iterator[Item]) -> Iterator[Item]:
-    """The items of whatever can be embedded, from the first on."""
-    return source.items(0) if isinstance(source, Source) else source
 
 
 def _embed(embedder: Embedder, pixels: Pixels) -> NDArray[np.float32]:

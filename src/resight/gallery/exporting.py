@@ -17,14 +17,14 @@ from resight.gallery.store import Store
 from resight.records import Embeddings
 
 
-def export(store: Store, name: str, folder: Path) -> int:
-    """Write all records of an identity, whole or not at all, and say how many.
+def export(store: Store, name: str, folder: Path, actor: str) -> Path:
+    """Write all records of an identity, whole or not at all, and note it in the log.
 
     Raises:
-        DataError: the folder is there and not empty.
+        DataError: nobody has the name, or the folder is there and not empty.
         ResightError: it cannot be written.
     """
-    records = store.timeline(name)
+    number, records = store.number(name), store.timeline(name)
     ids = [record.id for record in records]
     card = store.about.card
     about = {"identity": name, "gallery": store.uri, "model": card.fingerprint, "metric": card.metric}
@@ -54,4 +54,5 @@ def export(store: Store, name: str, folder: Path) -> int:
         raise ResightError(
             f"{folder} cannot be written ({error.strerror or error}): free some space or choose another place."
         ) from None
-    return len(records)
+    store.note(actor, "export", {"identity": number, "records": len(records)})
+    return folder

@@ -5,26 +5,24 @@ Shape letters: ``N`` records, ``Q`` queries, ``D`` embedding, ``K`` neighbours.
 
 from __future__ import annotations
 
-import getpass
 import threading
 import time as clock
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from types import TracebackType
-from typing import Any, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
 
 from resight.decisions.decide import Decision
 from resight.embedding.embedder import Embedder, OnError
-from resight.embedding.source import Pictures, Source, source_of
+from resight.embedding.source import Pictures
 from resight.errors import DataError
-from resight.gallery import adding, binding, exporting, moving, recall
+from resight.gallery import adding, binding, exporting, moving, recall, searching
 from resight.gallery import log as chain
+from resight.gallery.arguments import ids_in, several, some_ids, user
 from resight.gallery.engines import open_store
 from resight.gallery.labels import Labels
-from resight.gallery.nearest import hits, shortlist
 from resight.gallery.record import (
     Added,
     Box,
@@ -41,15 +39,14 @@ from resight.gallery.record import (
     moment,
     person_name,
 )
-from resight.gallery.store import Store, not_there
+from resight.gallery.searching import Query
+from resight.gallery.store import Store, all_there
 from resight.models.card import Card
 from resight.models.model import Model
 from resight.records import Embeddings
 from resight.retrieval.reranking.rerank import KReciprocal
 
-Query: TypeAlias = "Pictures | Embeddings | NDArray[np.float32]"
 ALL = Filter()
-MOST = 10_000  # neighbours of one query
 
 
 class Gallery:
@@ -98,7 +95,7 @@ class Gallery:
             DataError: no gallery there and no model given, it cannot be read, or another policy than it has.
             ModelError: another model than it is bound to.
         """
-        who = actor or _user()
+        who = actor or user()
         about, embedder = binding.about_of(model, policy)
         store = open_store(str(uri), about, read_only=read_only, actor=who)
         try:
@@ -150,39 +147,8 @@ class Gallery:
             ModelError: embeddings of another model, or pictures and no model at hand.
         """
         labels = Labels(cameras, times, identities, sources, boxes, basis, expires)
-        now = clock.time()
-        parts: Iterator[adding.Part]
-        total: int | None
-        if isinstance(images, Embeddings):
-            vectors = binding.checked(images, self.card)
-            labels, total = _with_cameras(labels, images.cameras), len(images)
-            labels.check(total)
-            parts = adding.of_embeddings(vectors, labels, thumbnails, self.policy, now)
-        else:
-            source = source_of(images)
-            total = len(source) if isinstance(source, Source) else None
-            labels = _with_cameras(labels, source.cameras if isinstance(source, Source) else None)
-            labels.check(total)
-            items, embedder = adding.items_of(source), self.embedder
-            parts = adding.of_pictures(items, embedder, labels, thumbnails, self.policy, self._known, now)
-        if thumbnails is not None and len(thumbnails) != total:
-            raise DataError(f"There are {len(thumbnails)} thumbnails for {total} pictures: pass one for each, or None.")
-        ids, failed, new, done = [], [], 0, 0
-        for part in parts:
-            for bad in part.failed:
-                if on_error is None:
-                    raise DataError(bad.reason)
-                on_error(bad)
-            if part.rows is not None:
-                new += int(self.store.add(part.rows, self.actor).sum())
-            ids += part.ids
-            failed += part.failed
-            done = len(ids) + len(failed)
-            if progress:
-                progress(done, done if total is None else total)
-        if not done:
-            raise DataError("There is nothing to add: pass at least one picture or embedding.")
-        return Added(tuple(ids), new, len(ids) - new, tuple(failed))
+        parts, total = adding.parts(images, labels, thumbnails, self.store, lambda: self.embedder)
+        return adding.write(parts, total, self.store, self.actor, on_error, progress)
 
     def search(
         self,
@@ -207,9 +173,10 @@ class Gallery:
             DataError: no or several queries, a vector that cannot be compared, or a ``k`` out of range.
             ModelError: an embedding of another model, or a picture and no model at hand.
         """
+        one = query
         if isinstance(query, np.ndarray) and query.dtype.kind == "f" and query.ndim == 1:
-            query = query[None]
-        found = self.search_many(query, k, where, rerank=rerank, approximate=approximate)
+            one = query[None]
+        found = self.search_many(one, k, where, rerank=rerank, approximate=approximate)
         if len(found) != 1:
             raise DataError(f"search was given {len(found)} queries: pass one, or use search_many.")
         return found[0]
@@ -224,21 +191,8 @@ class Gallery:
         approximate: bool = False,
     ) -> list[list[Hit]]:
         """As :meth:`search` for each of several pictures, embeddings or float vectors (Q, D)."""
-        if not 1 <= k <= MOST:
-            raise DataError(f"A search for {k} neighbours is not possible: ask for 1 to {MOST:,}.")
-        if isinstance(queries, Embeddings):
-            asked = queries
-        elif isinstance(queries, np.ndarray) and queries.dtype.kind == "f":
-            asked = Embeddings(np.asarray(queries, np.float32))
-        else:
-            asked = self._embed(queries)
-        vectors = binding.checked(asked, self.card).vectors
-        wanted = shortlist(k) if rerank else k
-        found = self.store.near(vectors, wanted, where, approximate)
-        return [
-            hits(query, candidates, k, self.card.metric, self.decision, rerank)
-            for query, candidates in zip(vectors, found, strict=True)
-        ]
+        vectors = searching.vectors_of(queries, self.card, lambda pictures: self.embedder(pictures))
+        return searching.search(self.store, vectors, k, where, self.decision, rerank, approximate=approximate)
 
     def get(self, ids: Sequence[str]) -> list[Record]:
         """Records by their ids.
@@ -246,16 +200,11 @@ class Gallery:
         Raises:
             Missing: a DataError that names the first id that is not there.
         """
-        found = []
-        for id, record in zip(_ids(ids), self.store.get(_ids(ids)), strict=True):
-            if record is None:
-                raise not_there(id)
-            found.append(record)
-        return found
+        return all_there(ids_in(ids), self.store.get(ids_in(ids)))
 
     def vectors(self, ids: Sequence[str]) -> NDArray[np.float32]:
         """(N, D) vectors of records, as they were added; raises as :meth:`get`."""
-        return self.store.vectors(_ids(ids))
+        return self.store.vectors(ids_in(ids))
 
     def thumbnail(self, id: str) -> bytes | None:
         """The thumbnail of a record as JPEG, None where it has none; raises as :meth:`get`."""
@@ -288,7 +237,7 @@ class Gallery:
         Raises:
             DataError: a record that is not there or bears another name, no ids, or a name that is none.
         """
-        self.store.enrol(person_name(name), _some(ids), self.actor)
+        self.store.enrol(person_name(name), some_ids(ids), self.actor)
 
     def merge(self, into: str, others: Sequence[str]) -> int:
         """Give the records of ``others`` the name ``into``, and say how many these were; the other names are gone.
@@ -296,7 +245,7 @@ class Gallery:
         Raises:
             DataError: a name that nobody bears, or no others.
         """
-        names = [person_name(name) for name in _several(others, "names")]
+        names = [person_name(name) for name in several(others, "names")]
         target = person_name(into)
         if target in names:
             raise DataError(f"{target!r} cannot be merged with itself: name the others only.")
@@ -309,7 +258,7 @@ class Gallery:
             DataError: a record that is not there or not of ``name``, a new name that somebody bears, or no ids.
         """
         new = None if new_name is None else person_name(new_name)
-        self.store.split(person_name(name), _some(ids), new, self.actor)
+        self.store.split(person_name(name), some_ids(ids), new, self.actor)
 
     def rename(self, name: str, new_name: str) -> None:
         """Another name for an identity.
@@ -343,7 +292,7 @@ class Gallery:
         return self.store.erase(
             self.actor,
             identity=None if identity is None else person_name(identity),
-            ids=None if ids is None else _ids(ids),
+            ids=None if ids is None else ids_in(ids),
             before=moment(before, "before"),
         )
 
@@ -358,11 +307,7 @@ class Gallery:
             DataError: nobody bears the name, or the folder is there and not empty.
             ResightError: it cannot be written.
         """
-        name = person_name(identity)
-        number = self.store.number(name)
-        written = exporting.export(self.store, name, Path(folder))
-        self.store.note(self.actor, "export", {"identity": number, "records": written})
-        return Path(folder)
+        return exporting.export(self.store, person_name(identity), Path(folder), self.actor)
 
     def log(self, after: int = 0, limit: int = 1000) -> list[Event]:
         """The first events with numbers above ``after``."""
@@ -374,9 +319,7 @@ class Gallery:
         Raises:
             DataError: an event is missing or was changed.
         """
-        last: Event | None = None
-        while events := self.store.log(last.number if last else 0, 1000):
-            last = chain.verify(events, last)
+        chain.verify_all(self.store.log)
 
     def stats(self) -> Stats:
         """The gallery in numbers."""
@@ -393,7 +336,7 @@ class Gallery:
         Returns:
             Its recall at 10, for up to 200 points as far from a record of the gallery as its fifth neighbour is.
         """
-        return recall.build(self, progress)
+        return recall.build(self.store, progress)
 
     def reembed(
         self,
@@ -410,7 +353,8 @@ class Gallery:
         Raises:
             DataError: ``uri`` holds a gallery of another model, or this one.
         """
-        return moving.reembed(self, model, uri, progress)
+        with self.open(uri, model, policy=self.policy, actor=self.actor) as target:
+            return moving.reembed(self.store, target.store, target.embedder, self.actor, progress)
 
     def check(self) -> Check:
         """Look whether all files agree with one another; a cache that does not is made anew."""
@@ -447,39 +391,3 @@ class Gallery:
             if self._embedder is None:
                 self._embedder = binding.embedder_of(self.store.about, self.uri)
             return self._embedder
-
-    def _embed(self, pictures: Any) -> Embeddings:
-        return self.embedder(pictures)
-
-    def _known(self, ids: Sequence[str]) -> list[bool]:
-        return [record is not None for record in self.store.get(ids)]
-
-
-def _with_cameras(labels: Labels, cameras: NDArray[np.int64] | None) -> Labels:
-    if cameras is None or not (isinstance(labels.cameras, str) and labels.cameras == ""):
-        return labels
-    names = [str(camera) for camera in cameras.tolist()]
-    return Labels(names, labels.times, labels.identities, labels.sources, labels.boxes, labels.basis, labels.expires)
-
-
-def _several(values: Sequence[str], what: str) -> list[str]:
-    if isinstance(values, str) or not len(values):
-        raise DataError(f"{what} is {values!r}: pass a list of at least one.")
-    return list(values)
-
-
-def _some(ids: Sequence[str]) -> list[str]:
-    return list(dict.fromkeys(_several(_ids(ids), "ids")))
-
-
-def _ids(ids: Sequence[str]) -> list[str]:
-    if isinstance(ids, str):
-        raise DataError(f"ids is the text {ids!r}: pass a list of ids.")
-    return list(ids)
-
-
-def _user() -> str:
-    try:
-        return getpass.getuser()
-    except (OSError, KeyError):  # a number without a name, as in containers
-        return "unknown"

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from resight.errors import DataError
-from resight.gallery.content import record_id
 from resight.gallery.record import Box, Policy, Record, camera_name, moment, person_name
 
 DAY = 86400.0
@@ -27,7 +27,7 @@ class Labels:
     boxes: Any = None
     basis: str = ""
     expires: float | None = None
-    _many: frozenset[str] = field(init=False, default=frozenset())
+    _many: frozenset[str] = field(init=False, default=frozenset(), repr=False)
 
     def __post_init__(self) -> None:
         many = frozenset(name for name in _EACH if _several(getattr(self, name)))
@@ -54,8 +54,14 @@ class Labels:
             raise DataError(f"The basis is {self.basis!r}: pass text.")
         moment(self.expires, "expires")
 
-    def record(self, at: int, content: bytes, source: str, policy: Policy, now: float) -> Record:
-        """The record of the picture at a position, whose content is known and which came from ``source``.
+    def with_cameras(self, cameras: NDArray[np.int64] | None) -> Labels:
+        """The same with these cameras, where none were given."""
+        if cameras is None or not (isinstance(self.cameras, str) and self.cameras == ""):
+            return self
+        return replace(self, cameras=[str(camera) for camera in cameras.tolist()])
+
+    def record(self, at: int, source: str, policy: Policy, now: float) -> Record:
+        """The record of the picture at a position, which came from ``source``; its id is "" and has yet to be made.
 
         Raises:
             DataError: a name, time or box that cannot be one.
@@ -70,7 +76,7 @@ class Labels:
         if expires is None and policy.keep_days is not None:
             expires = (now if time is None else time) + policy.keep_days * DAY
         return Record(
-            id=record_id(content, camera, time, box),
+            id="",
             identity=None if identity is None else person_name(identity),
             camera=camera,
             time=time,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
 from resight.errors import DataError
@@ -30,6 +30,20 @@ def verify(events: Iterable[Event], previous: Event | None = None) -> Event | No
             )
         previous = one
     return previous
+
+
+def verify_all(page: Callable[[int, int], list[Event]]) -> None:
+    """Go through a whole log.
+
+    Args:
+        page: the first events with numbers above one, so many at most.
+
+    Raises:
+        DataError: an event is missing or was changed.
+    """
+    last: Event | None = None
+    while events := page(last.number if last else 0, 1000):
+        last = verify(events, last)
 
 
 def _digest(before: str, number: int, time: float, actor: str, action: str, details: Mapping[str, Any]) -> str:

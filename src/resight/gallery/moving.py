@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from pathlib import Path
-from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -13,68 +11,63 @@ from resight.errors import DataError, ModelError
 from resight.files import read_bytes
 from resight.gallery import content
 from resight.gallery.record import Filter, Record, Reembedded
-from resight.gallery.store import Rows
+from resight.gallery.store import Rows, Store
 from resight.images.decode import Pixels, decode_bytes
-from resight.models.model import Model
-
-if TYPE_CHECKING:
-    from resight.gallery.gallery import Gallery
 
 PART = 64  # records that are held at a time
 
 
 def reembed(
-    gallery: Gallery,
-    model: Model | Embedder | str | Path,
-    uri: str | Path,
-    progress: Callable[[int, int], None] | None,
+    store: Store, target: Store, embedder: Embedder, actor: str, progress: Callable[[int, int], None] | None
 ) -> Reembedded:
-    """All records of a gallery, embedded by another model into another gallery."""
-    total, done = len(gallery), 0
+    """Embed all records of one store by another model into another store; what is there already is skipped.
+
+    Raises:
+        ModelError: both are bound to the same model.
+    """
+    if target.about.card.fingerprint == store.about.card.fingerprint:
+        raise ModelError(f"{store.uri} is of this model already: there is nothing to embed again.")
+    total, done, moved = store.count(Filter()), 0, 0
     small: list[str] = []
     lost: list[str] = []
-    moved = 0
-    with gallery.open(uri, model, policy=gallery.policy, actor=gallery.actor) as target:
-        if target.card.fingerprint == gallery.card.fingerprint:
-            raise ModelError(f"{gallery.uri} is of this model already: there is nothing to embed again.")
-        for records in _pages(gallery):
-            there = target.store.get([record.id for record in records])
-            kept, pictures = [], []
-            for record, known in zip(records, there, strict=True):
-                pixels, from_thumbnail = _picture(gallery, record)
-                if from_thumbnail and pixels is not None:
-                    small.append(record.id)
-                if pixels is None:
-                    lost.append(record.id)
-                elif known is None:
-                    kept.append(record)
-                    pictures.append(pixels)
-                else:
-                    moved += 1
-            if kept:
-                vectors = target.embedder(pictures).vectors
-                thumbnails = [gallery.store.thumbnail(record.id) for record in kept]
-                moved += len(kept)
-                target.store.add(Rows(kept, np.asarray(vectors), thumbnails), gallery.actor)
-            done += len(records)
-            if progress:
-                progress(done, total)
-        return Reembedded(target.uri, moved, tuple(small), tuple(lost))
+    for records in _pages(store):
+        there = target.get([record.id for record in records])
+        kept, pictures = [], []
+        for record, known in zip(records, there, strict=True):
+            pixels, from_thumbnail = _picture(store, record)
+            if from_thumbnail and pixels is not None:
+                small.append(record.id)
+            if pixels is None:
+                lost.append(record.id)
+            elif known is None:
+                kept.append(record)
+                pictures.append(pixels)
+            else:
+                moved += 1
+        if kept:
+            vectors = embedder(pictures).vectors
+            thumbnails = [store.thumbnail(record.id) for record in kept]
+            moved += len(kept)
+            target.add(Rows(kept, np.asarray(vectors), thumbnails), actor)
+        done += len(records)
+        if progress:
+            progress(done, total)
+    return Reembedded(target.uri, moved, tuple(small), tuple(lost))
 
 
-def _pages(gallery: Gallery) -> Iterator[list[Record]]:
+def _pages(store: Store) -> Iterator[list[Record]]:
     after = ""
-    while records := gallery.store.page(Filter(), PART, after):
+    while records := store.page(Filter(), PART, after):
         yield records
         after = records[-1].id
 
 
-def _picture(gallery: Gallery, record: Record) -> tuple[Pixels | None, bool]:
+def _picture(store: Store, record: Record) -> tuple[Pixels | None, bool]:
     """The picture of a record, and whether it is only the thumbnail; None where there is neither."""
     pixels = _source(record)
     if pixels is not None:
         return pixels, False
-    small = gallery.store.thumbnail(record.id)
+    small = store.thumbnail(record.id)
     return (None if small is None else decode_bytes(small, f"the thumbnail of {record.id}")), True
 
 

@@ -4,16 +4,13 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
-from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
 
+from resight.gallery.nearest import hits
 from resight.gallery.record import Filter, Index
-from resight.records import Embeddings
-
-if TYPE_CHECKING:
-    from resight.gallery.gallery import Gallery
+from resight.gallery.store import Store
 
 QUERIES, NEAREST = 200, 10
 NEIGHBOUR = 6  # the fifth neighbour of a record, itself being the first
@@ -27,39 +24,46 @@ def beyond(vectors: NDArray[np.float32], neighbours: NDArray[np.float32]) -> NDA
     return np.asarray(2 * vectors - neighbours, np.float32)
 
 
-def build(gallery: Gallery, progress: Callable[[str], None] | None) -> Index:
+def build(store: Store, progress: Callable[[str], None] | None) -> Index:
     """Build the index, and ask it for the neighbours of records that lie evenly among all ids."""
     say = progress or (lambda _: None)
     say("building the index")
     start = time.perf_counter()
-    records = gallery.store.index()
+    records = store.index()
     seconds = time.perf_counter() - start
     say("measuring its recall")
-    asked = _some(gallery)
+    asked = _sample(store)
     if not asked:
         return Index(records, 1.0, 0, seconds)
-    known = gallery.vectors(asked)
-    near = [hits[-1].record.id for hits in gallery.search_many(Embeddings(known), NEIGHBOUR)]
-    points = Embeddings(beyond(_scaled(known, gallery), _scaled(gallery.vectors(near), gallery)))
-    truth, found = (
-        [{hit.record.id for hit in hits} for hits in gallery.search_many(points, NEAREST, approximate=roughly)]
-        for roughly in (False, True)
-    )
-    shares = [len(near & got) / len(near) for near, got in zip(truth, found, strict=True)]
+    metric = store.about.card.metric
+    known = store.vectors(asked)
+    near = [ids[-1] for ids in _nearest(store, known, NEIGHBOUR, approximate=False)]
+    points = beyond(_scaled(known, metric), _scaled(store.vectors(near), metric))
+    truth, found = (_nearest(store, points, NEAREST, approximate=roughly) for roughly in (False, True))
+    shares = [len({*true} & {*got}) / len(true) for true, got in zip(truth, found, strict=True)]
     return Index(records, float(np.mean(shares)), len(asked), seconds)
 
 
-def _scaled(vectors: NDArray[np.float32], gallery: Gallery) -> NDArray[np.float32]:
+def _nearest(store: Store, points: NDArray[np.float32], k: int, *, approximate: bool) -> list[list[str]]:
+    """Ids of the ``k`` records nearest to each of (Q, D) points, nearest first."""
+    found = store.near(points, k, Filter(), approximate)
+    return [
+        [hit.record.id for hit in hits(point, candidates, k, store.about.card.metric, None, None)]
+        for point, candidates in zip(points, found, strict=True)
+    ]
+
+
+def _scaled(vectors: NDArray[np.float32], metric: str) -> NDArray[np.float32]:
     """Vectors of length one where only their direction counts."""
-    if gallery.card.metric != "cosine":
+    if metric != "cosine":
         return vectors
     return np.asarray(vectors / np.linalg.norm(vectors, axis=1, keepdims=True), np.float32)
 
 
-def _some(gallery: Gallery) -> list[str]:
+def _sample(store: Store) -> list[str]:
     """Ids of up to ``QUERIES`` records: the next ones after evenly spaced ids, which are as good as random."""
     found = []
     for at in range(QUERIES):
         after = f"{at * 16**8 // QUERIES:08x}"
-        found += [record.id for record in gallery.store.page(Filter(), 1, after)]
+        found += [record.id for record in store.page(Filter(), 1, after)]
     return list(dict.fromkeys(found))

@@ -147,6 +147,16 @@ def not_there(id: str) -> Missing:
     return Missing(f"There is no record {id} in this gallery: it was never added, or erased since.")
 
 
+def all_there(ids: Sequence[str], records: Sequence[Record | None]) -> list[Record]:
+    """The records of ids; Missing of :func:`not_there` for the first that is None."""
+    found = []
+    for id, record in zip(ids, records, strict=True):
+        if record is None:
+            raise not_there(id)
+        found.append(record)
+    return found
+
+
 def nobody(name: str) -> Missing:
     """For a name that nobody bears."""
     return Missing(f"Nobody in this gallery is called {name!r}: look at the names with identities.")

@@ -6,17 +6,19 @@ Shape letters: ``Q`` queries, ``D`` embedding, ``K`` neighbours.
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+import time
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from resight.gallery.milvus.rows import RECORD, record
-from resight.gallery.milvus.table import MOST, Table
+from resight.gallery.milvus.rows import ALL, RECORD, record
+from resight.gallery.milvus.table import MOST, ROUGH, Table
 from resight.gallery.nearest import distances
 from resight.gallery.store import Candidates
 
+_POLL = 0.1  # seconds
 _MORE = 16  # neighbours beyond k that are asked for at first
 
 
@@ -42,6 +44,21 @@ def roughly(table: Table, queries: NDArray[np.float32], k: int, where: str) -> l
     """The nearest by the approximate index of a collection."""
     found = table.search(queries, k, where, ef=max(128, 2 * k))
     return [_candidates(table, [hit["entity"] for hit in hits]) for hits in found]
+
+
+def build(table: Table, side: Table, beat: Callable[[], None]) -> None:
+    """Make the collection of the approximate index from that of the records; ``beat`` is called again and again."""
+    side.make(None)
+    for rows in table.pages("", ALL):
+        for message in side.messages(rows):
+            beat()
+            side.ask("insert", message)
+    side.ask("flush")
+    side.index(ROUGH)
+    while side.indexing():
+        beat()
+        time.sleep(_POLL)
+    side.load()
 
 
 def _surely(query: NDArray[np.float32], hits: Sequence[Any], k: int, metric: str) -> bool:

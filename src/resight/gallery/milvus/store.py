@@ -9,43 +9,36 @@ acknowledged.
 
 from __future__ import annotations
 
-import json
 import threading
-import time as clock
-from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
-from dataclasses import asdict
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from resight.errors import DataError, ResightError
-from resight.gallery.milvus import near
+from resight.gallery.milvus import counting, near, people
 from resight.gallery.milvus import rows as rows_
 from resight.gallery.milvus.journal import Head, Intent, Journal, Turn
-from resight.gallery.milvus.objects import Bucket, Objects, open_objects
-from resight.gallery.milvus.rows import NEVER, RECORD, among, expression, moment
+from resight.gallery.milvus.making import about_in, create, plain
+from resight.gallery.milvus.objects import Objects, open_objects
+from resight.gallery.milvus.rows import RECORD, among, expression
 from resight.gallery.milvus.sweep import Sweeper
-from resight.gallery.milvus.table import EXACT, MOST, ROUGH, Place, Row, Table, connect, now
-from resight.gallery.record import Damaged, Event, Filter, Person, Policy, Record, Stats
-from resight.gallery.store import About, Candidates, Rows, bears_another_name, name_taken, nobody, not_there
-from resight.models.card import parse_card
+from resight.gallery.milvus.table import Place, Row, Table, connect, now
+from resight.gallery.record import Event, Filter, Person, Record, Stats
+from resight.gallery.store import About, Candidates, Rows, bears_another_name, not_there
 
-SOON = 7 * 86400.0
-_FORMAT = 1
 _FEW = 500  # records in one step
 _WRITERS = 8  # thumbnails at a time
-_POLL = 0.1  # seconds
 
 
 def open_store(uri: str, new: About | None, *, read_only: bool, actor: str) -> MilvusStore:
     """Open the gallery in a collection, or make it, see :func:`resight.gallery.engines.open_store`."""
     place = Place.of(uri)
     objects = open_objects(place.objects)
-    about = _about(objects, place)
+    about = about_in(objects, place)
     if about is None and new is None:
         raise DataError(f"There is no gallery in {objects.uri}: check the address, or pass a model to make one.")
     if about is None and read_only:
@@ -54,8 +47,8 @@ def open_store(uri: str, new: About | None, *, read_only: bool, actor: str) -> M
     try:
         if about is None:
             assert new is not None
-            _create(client, place, objects, new)
-            about = _about(objects, place)
+            create(client, place, objects, new)
+            about = about_in(objects, place)
             assert about is not None
         return MilvusStore(client, place, objects, about, read_only=read_only, actor=actor)
     except BaseException:
@@ -91,7 +84,7 @@ class MilvusStore:
 
     def keep(self, about: About) -> None:
         self._writable()
-        self._objects.write("gallery.json", _plain(about, self._main.name))
+        self._objects.write("gallery.json", plain(about, self._main.name))
         self.about = about
 
     def add(self, rows: Rows, actor: str) -> NDArray[np.bool_]:
@@ -103,7 +96,9 @@ class MilvusStore:
             there = {row["id"] for row in self._main.rows(ids, ("id",))}
             new[:] = [id not in there for id in ids]
             added = [record for record, one in zip(rows.records, new, strict=True) if one]
-            found, last = self._numbers(head, {record.identity for record in added if record.identity})
+            found, last = people.numbers(
+                self._main, head.people, {record.identity for record in added if record.identity}
+            )
             numbers.update(found)
             if not added:
                 return None
@@ -160,26 +155,22 @@ class MilvusStore:
         return found[:limit]
 
     def timeline(self, identity: str) -> list[Record]:
-        found = [rows_.record(row) for rows in self._main.pages(_named(identity)) for row in rows]
+        found = [rows_.record(row) for rows in self._main.pages(people.named(identity)) for row in rows]
         return sorted(found, key=lambda one: (one.time is None, one.time or 0.0, one.id))
 
     def count(self, where: Filter) -> int:
         return self._main.count(expression(where))
 
     def people(self) -> list[Person]:
-        seen: dict[str, list[tuple[str, float | None]]] = {}
-        for rows in self._main.pages('identity != ""', ("id", "identity", "camera", "time")):
-            for row in rows:
-                seen.setdefault(row["identity"], []).append((row["camera"], moment(row["time"])))
-        return [_person(name, seen[name]) for name in sorted(seen)]
+        return people.everyone(self._main)
 
     def enrol(self, name: str, ids: Sequence[str], actor: str) -> None:
         def prepare(head: Head) -> Intent:
-            held = self._holders(ids)
+            held = people.holders(self._main, ids)
             for id, owner in held.items():
                 if owner not in ("", name):
                     raise bears_another_name(id, owner)
-            numbers, last = self._numbers(head, {name})
+            numbers, last = people.numbers(self._main, head.people, {name})
             given = [id for id, owner in held.items() if not owner]
             details = {"identity": numbers[name], "records": len(given)}
             return _naming(head, actor, "enrol", details, given, name, numbers[name], last)
@@ -201,11 +192,11 @@ class MilvusStore:
     def split(self, name: str, ids: Sequence[str], new_name: str | None, actor: str) -> None:
         def prepare(head: Head) -> Intent:
             number, new, last = self.number(name), None, head.people
-            for id, owner in self._holders(ids).items():
+            for id, owner in people.holders(self._main, ids).items():
                 if owner != name:
                     raise bears_another_name(id, owner or None)
             if new_name is not None:
-                self._refuse(new_name)
+                people.refuse_taken(self._main, new_name)
                 new = last = head.people + 1
             details = {"identity": number, "new": new, "records": len(ids)}
             return _naming(head, actor, "split", details, ids, new_name or "", new or 0, last)
@@ -215,8 +206,8 @@ class MilvusStore:
     def rename(self, name: str, new_name: str, actor: str) -> None:
         def prepare(head: Head) -> Intent:
             number = self.number(name)
-            self._refuse(new_name)
-            held = self._main.ids(_named(name))
+            people.refuse_taken(self._main, new_name)
+            held = self._main.ids(people.named(name))
             return _naming(head, actor, "rename", {"identity": number}, held, new_name, number, head.people)
 
         self._act(prepare)
@@ -244,7 +235,7 @@ class MilvusStore:
                 gone[:] = self._main.rows(ids, columns)
             else:
                 if identity is not None:
-                    details, where = {"identity": self.number(identity)}, _named(identity)
+                    details, where = {"identity": self.number(identity)}, people.named(identity)
                 elif before is not None:
                     details, where = {"before": before}, expression(Filter(before=before))
                 else:
@@ -253,7 +244,7 @@ class MilvusStore:
             if not gone:
                 return None
             going = [row["id"] for row in gone]
-            details |= {"records": len(going), "names": self._emptied(gone)}
+            details |= {"records": len(going), "names": people.emptied(self._main, gone)}
             action = "erase" if expired is None else "expire"
             return Intent(action, actor, details, head.people, head.indexed, erased=going)
 
@@ -264,41 +255,13 @@ class MilvusStore:
         self._act(lambda head: Intent(action, actor, dict(details), head.people, head.indexed))
 
     def number(self, identity: str) -> int:
-        found = self._main.any(_named(identity), ("id", "person"))
-        if found is None:
-            raise nobody(identity)
-        return int(found["person"])
+        return people.number(self._main, identity)
 
     def log(self, after: int, limit: int) -> list[Event]:
         return self._journal.events(after, limit)
 
     def stats(self, now: float) -> Stats:
-        cameras: Counter[str] = Counter()
-        names: Counter[str] = Counter()
-        times: list[float] = []
-        expiring = small = 0
-        for rows in self._main.pages("", ("id", "identity", "camera", "time", "expires", "thumbnail")):
-            cameras.update(row["camera"] for row in rows)
-            names.update(row["identity"] for row in rows)
-            known = [row["time"] for row in rows if row["time"] != NEVER]
-            times += [min(known), max(known)] if known else []
-            expiring += sum(row["expires"] <= now + SOON for row in rows)
-            small += sum(row["thumbnail"] for row in rows)
-        card, records = self.about.card, cameras.total()
-        return Stats(
-            records=records,
-            identities=len(names.keys() - {""}),
-            unknown=names[""],
-            cameras=dict(sorted(cameras.items())),
-            first=min(times, default=None),
-            last=max(times, default=None),
-            expiring=expiring,
-            bytes={"vectors": 4 * card.dim * records, "thumbnails": small},
-            engine="milvus",
-            model=card.fingerprint,
-            dim=card.dim,
-            metric=card.metric,
-        )
+        return counting.stats(self._main, self.about.card, now)
 
     def index(self) -> int:
         """See :meth:`resight.gallery.store.Store.index`: a second collection, since Milvus gives a vector one index.
@@ -312,17 +275,9 @@ class MilvusStore:
 
     def check(self) -> list[str]:
         problems = [f"Event {number} of the log is missing: restore it." for number in self._journal.missing()]
-        small = set(self._main.ids("thumbnail > 0"))
-        there = {name.rpartition("/")[2].removesuffix(".jpg") for name in self._objects.names("thumbnails")}
-        problems += [f"The thumbnail of record {id} is missing: add it again." for id in sorted(small - there)]
-        problems += [f"There is a thumbnail of {id}, which is no record: remove it." for id in sorted(there - small)]
-        if self._indexed():
-            main, side = (
-                [(row["id"], row["person"]) for rows in table.pages("", ("id", "person")) for row in rows]
-                for table in (self._main, self._side)
-            )
-            if main != side:
-                problems.append("The approximate index does not hold the same records: build it again.")
+        problems += counting.thumbnails_amiss(self._main, self._objects)
+        if self._indexed() and counting.differ(self._main, self._side):
+            problems.append("The approximate index does not hold the same records: build it again.")
         return problems
 
     def close(self) -> None:
@@ -391,45 +346,7 @@ class MilvusStore:
         """Take the approximate index down, and build it if it is to stand."""
         self._side.ask("drop_collection")
         if turn.intent.indexed:
-            self._side.make(None)
-            for rows in self._main.pages("", rows_.ALL):
-                for message in self._side.messages(rows):
-                    turn.beat()
-                    self._side.ask("insert", message)
-            self._side.ask("flush")
-            self._side.index(ROUGH)
-            while self._side.indexing():
-                turn.beat()
-                clock.sleep(_POLL)
-            self._side.load()
-
-    def _numbers(self, head: Head, names: set[str]) -> tuple[dict[str, int], int]:
-        """The numbers of identities, new ones where nobody bears the name, and the highest number then."""
-        found: dict[str, int] = {}
-        while left := sorted(names - found.keys()):  # one with very many records hides the others
-            rows = next(self._main.pages(among("identity", left), ("id", "identity", "person")), [])
-            found |= {row["identity"]: int(row["person"]) for row in rows}
-            if len(rows) < MOST:
-                break
-        new = sorted(names - found.keys())
-        return found | {name: head.people + at for at, name in enumerate(new, 1)}, head.people + len(new)
-
-    def _holders(self, ids: Sequence[str]) -> dict[str, str]:
-        """The identity of each record, "" where unknown; Missing for the first that is not there."""
-        found = {row["id"]: str(row["identity"]) for row in self._main.rows(ids, ("id", "identity"))}
-        for id in ids:
-            if id not in found:
-                raise not_there(id)
-        return found
-
-    def _refuse(self, name: str) -> None:
-        if self._main.any(_named(name), ("id",)) is not None:
-            raise name_taken(name)
-
-    def _emptied(self, gone: Sequence[Row]) -> int:
-        """How many identities have no record any more when these rows are gone."""
-        losing = Counter(row["identity"] for row in gone if row["identity"])
-        return sum(self._main.count(_named(name)) == lost for name, lost in losing.items())
+            near.build(self._main, self._side, turn.beat)
 
     def _tables(self) -> list[Table]:
         """What every change is written to."""
@@ -456,53 +373,6 @@ class MilvusStore:
             raise DataError(f"{self.uri} was opened for reading only: open it without read_only.")
 
 
-def _create(client: Any, place: Place, objects: Objects, about: About) -> None:
-    """Make collection and objects, each where it is not there: who stopped half way can begin again."""
-    if isinstance(objects, Bucket):
-        objects.check()
-    table = Table(client, place.address, place.collection, about.card.dim, about.card.metric)
-    table.make(EXACT)
-    if table.count():
-        raise DataError(
-            f"The collection {place.collection} holds records, but {objects.uri} is not theirs: name the objects it "
-            "was made with, or another collection."
-        )
-    if not table.fits():  # somebody began to make a gallery of another model, and stopped
-        table.ask("drop_collection")
-        table.make(EXACT)
-    objects.create("gallery.json", _plain(about, place.collection))
-
-
-def _plain(about: About, collection: str) -> bytes:
-    kept = {
-        "format": _FORMAT,
-        "collection": collection,
-        "card": about.card.model_dump(mode="json"),
-        "model": about.model,
-        "policy": asdict(about.policy),
-    }
-    return json.dumps(kept, indent=1).encode()
-
-
-def _about(objects: Objects, place: Place) -> About | None:
-    """What the objects are bound to; None where there is no gallery."""
-    (data,) = objects.read(["gallery.json"])
-    if data is None:
-        return None
-    where = f"{objects.uri}/gallery.json"
-    try:
-        kept = json.loads(data)
-        found, collection = kept["format"], kept["collection"]
-        about = About(parse_card(json.dumps(kept["card"]), where), kept["model"], Policy(**kept["policy"]))
-    except (ValueError, KeyError, TypeError):
-        raise Damaged(f"{where} is damaged: restore it from a backup.") from None
-    if found != _FORMAT:
-        raise DataError(f"{where} was written by another version of resight ({found}): use that version.")
-    if collection != place.collection:
-        raise DataError(f"{objects.uri} belongs to the collection {collection}, not {place.collection}: name that one.")
-    return about
-
-
 def _naming(
     head: Head,
     actor: str,
@@ -514,16 +384,6 @@ def _naming(
     people: int,
 ) -> Intent:
     return Intent(action, actor, details, people, head.indexed, named=list(ids), identity=name, person=person)
-
-
-def _named(identity: str) -> str:
-    return among("identity", [identity])
-
-
-def _person(name: str, seen: Sequence[tuple[str, float | None]]) -> Person:
-    times = [time for _, time in seen if time is not None]
-    cameras = tuple(sorted({camera for camera, _ in seen}))
-    return Person(name, len(seen), cameras, min(times, default=None), max(times, default=None))
 
 
 def _thumbnail(id: str) -> str:

@@ -10,7 +10,7 @@ import typer
 from rich.table import Table
 
 from resight.cli.console import Json, err, out, print_json
-from resight.cli.filters import (
+from resight.cli.gallery.options import (
     Ids,
     Where,
     Yes,

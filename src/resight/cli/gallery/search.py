@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from resight.cli.console import Json, err, out, print_json
-from resight.cli.filters import (
+from resight.cli.gallery.options import (
     After,
     Before,
     Cameras,

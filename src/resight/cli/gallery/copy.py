@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from resight.cli.console import Json, bar, out, print_json
-from resight.cli.filters import Where, open_gallery
+from resight.cli.gallery.options import Where, open_gallery
 
 
 def add(app: typer.Typer) -> None:

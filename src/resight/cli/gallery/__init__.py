@@ -1,0 +1,26 @@
+"""``resight gallery``: make one, fill it, look after it, and who is in it."""
+
+from __future__ import annotations
+
+import typer
+
+from resight.cli.gallery import copy, filling, inspecting, people
+from resight.cli.gallery.search import search
+
+gallery = typer.Typer(
+    no_args_is_help=True,
+    help=(
+        "Keep what was seen, search it, name who is on it, erase on request.\n\n"
+        "Start with `resight gallery create seen`, `resight gallery add seen PICTURES --camera door` and "
+        "`resight search seen PICTURE.jpg`. A gallery is a file (seen.db), or a collection of a Milvus cluster."
+    ),
+)
+filling.add(gallery)
+gallery.command("search")(search)
+for _part in (inspecting, people, copy):
+    _part.add(gallery)
+
+
+def add(app: typer.Typer) -> None:
+    """Put the commands into the application."""
+    app.add_typer(gallery, name="gallery")

@@ -1,0 +1,136 @@
+"""The commands of ``resight gallery`` that show what is in a gallery and look after it."""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+from typing import Annotated
+
+import typer
+from rich.table import Table
+
+from resight.cli.console import Json, err, out, print_json
+from resight.cli.gallery.options import (
+    After,
+    Before,
+    Cameras,
+    Identities,
+    NotCameras,
+    Unknown,
+    Where,
+    chosen,
+    open_gallery,
+    table_of,
+)
+
+
+def add(app: typer.Typer) -> None:
+    """Put the commands into the application."""
+    for command in (records, stats, log, check, index):
+        app.command()(command)
+
+
+def records(
+    where: Where,
+    cameras: Cameras = None,
+    not_cameras: NotCameras = None,
+    after: After = "",
+    before: Before = "",
+    identities: Identities = None,
+    unknown: Unknown = None,
+    limit: Annotated[int, typer.Option(min=1, help="How many to list.")] = 100,
+    after_id: Annotated[str, typer.Option(metavar="ID", help="Go on after this one.")] = "",
+    json: Annotated[bool, Json] = False,
+) -> None:
+    """List records, in the order of their ids."""
+    from resight.gallery.short_ids import whole_ids
+
+    chosen_ones = chosen(cameras, not_cameras, after, before, identities, unknown)
+    with open_gallery(where, read_only=True) as of:
+        last = whole_ids(of, [after_id])[0] if after_id else ""
+        found = of.records(chosen_ones, limit=limit, after_id=last)
+    if json:
+        print_json([asdict(record) for record in found])
+        return
+    out.print(table_of(found), markup=False)
+    if len(found) == limit:
+        err.print(f"for more: --after-id {found[-1].id}", markup=False)
+
+
+def stats(where: Where, json: Annotated[bool, Json] = False) -> None:
+    """Count records, identities and cameras, and say how large the gallery is."""
+    from resight.gallery.times import iso
+
+    with open_gallery(where, read_only=True) as of:
+        found = of.stats()
+    if json:
+        print_json(asdict(found))
+        return
+    table = Table(box=None, show_header=False, pad_edge=False)
+    rows = {
+        "records": f"{found.records:,} ({found.unknown:,} without identity)",
+        "identities": f"{found.identities:,}",
+        "cameras": ", ".join(f"{name or '-'}: {count:,}" for name, count in found.cameras.items()),
+        "seen": f"{iso(found.first)} to {iso(found.last)}" if found.first is not None else "",
+        "expiring in 7 days": f"{found.expiring:,}",
+        "bytes": ", ".join(f"{name}: {size:,}" for name, size in found.bytes.items()),
+        "engine": found.engine,
+        "model": f"{found.model}, {found.dim} numbers, {found.metric} distance",
+    }
+    for key, value in rows.items():
+        table.add_row(key, value)
+    out.print(table, markup=False)
+
+
+def log(
+    where: Where,
+    after: Annotated[int, typer.Option(min=0, help="Only events after this number.")] = 0,
+    limit: Annotated[int, typer.Option(min=1, help="How many to show.")] = 1000,
+    verify: Annotated[
+        bool, typer.Option("--verify", help="Also prove that no event was changed or taken out.")
+    ] = False,
+    json: Annotated[bool, Json] = False,
+) -> None:
+    """Who did what and when; it is only ever appended to, and holds no names and no pictures of anybody found."""
+    from resight.gallery.times import iso
+
+    with open_gallery(where, read_only=True) as of:
+        if verify:
+            of.verify_log()
+        events = of.log(after, limit)
+    if json:
+        print_json([asdict(event) for event in events])
+        return
+    table = Table("number", "time", "who", "action", "details", box=None, pad_edge=False)
+    for event in events:
+        details = ", ".join(f"{key} {value}" for key, value in event.details.items())
+        table.add_row(str(event.number), iso(event.time), event.actor or "-", event.action, details)
+    out.print(table, markup=False)
+    if verify:
+        out.print("The chain of all events holds.")
+
+
+def check(where: Where, json: Annotated[bool, Json] = False) -> None:
+    """Compare the gallery's files with each other; exit code 1 where something is wrong."""
+    with open_gallery(where) as of:
+        found = of.check()
+    if json:
+        print_json(asdict(found))
+    else:
+        for problem in found.problems:
+            out.print(problem, markup=False)
+        out.print(f"{found.records:,} records, {len(found.problems):,} problems.")
+    if found.problems:
+        raise typer.Exit(1)
+
+
+def index(where: Where, json: Annotated[bool, Json] = False) -> None:
+    """Build the index of `search --approximate`, and measure which share of the nearest it finds."""
+    with open_gallery(where) as of:
+        found = of.index(None if json else lambda step: err.print(f"{step} ...", markup=False))
+    if json:
+        print_json(asdict(found))
+        return
+    out.print(
+        f"An index of {found.records:,} records, built in {found.seconds:.1f} s, finds {found.recall:.2%} of the 10 "
+        f"nearest ({found.queries:,} searches tried)."
+    )

@@ -1,0 +1,66 @@
+"""A search on any engine: queries to vectors, candidates from the store, and exact distances of them.
+
+Shape letters: ``Q`` queries, ``D`` embedding, ``K`` neighbours.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TypeAlias
+
+import numpy as np
+from numpy.typing import NDArray
+
+from resight.decisions.decide import Decision
+from resight.embedding.source import Pictures
+from resight.errors import DataError
+from resight.gallery import binding
+from resight.gallery.nearest import hits, shortlist
+from resight.gallery.record import Filter, Hit
+from resight.gallery.store import Store
+from resight.models.card import Card
+from resight.records import Embeddings
+from resight.retrieval.reranking.rerank import KReciprocal
+
+Query: TypeAlias = "Pictures | Embeddings | NDArray[np.float32]"
+MOST = 10_000  # neighbours of one query
+
+
+def vectors_of(queries: Query, card: Card, embed: Callable[[Pictures], Embeddings]) -> NDArray[np.float32]:
+    """(Q, D) vectors of pictures, embeddings or float vectors, if they can be compared with the card's.
+
+    Raises:
+        DataError: another length, or a vector that cannot be compared.
+        ModelError: embeddings of another model.
+    """
+    if isinstance(queries, Embeddings):
+        asked = queries
+    elif isinstance(queries, np.ndarray) and queries.dtype.kind == "f":
+        asked = Embeddings(np.asarray(queries, np.float32))
+    else:
+        asked = embed(queries)
+    return binding.checked(asked, card).vectors
+
+
+def search(
+    store: Store,
+    vectors: NDArray[np.float32],
+    k: int,
+    where: Filter,
+    decision: Decision | None,
+    rerank: KReciprocal | None,
+    *,
+    approximate: bool,
+) -> list[list[Hit]]:
+    """The ``k`` records nearest to each of (Q, D) vectors, see :meth:`resight.Gallery.search`.
+
+    Raises:
+        DataError: a ``k`` out of range.
+    """
+    if not 1 <= k <= MOST:
+        raise DataError(f"A search for {k} neighbours is not possible: ask for 1 to {MOST:,}.")
+    found = store.near(vectors, shortlist(k) if rerank else k, where, approximate)
+    return [
+        hits(query, candidates, k, store.about.card.metric, decision, rerank)
+        for query, candidates in zip(vectors, found, strict=True)
+    ]
