@@ -2,6 +2,7 @@
 
 import errno
 import os
+import stat
 import subprocess
 import sys
 import threading
@@ -13,7 +14,20 @@ import pytest
 
 from limits import files_no_larger_than
 from resight.errors import DataError, ResightError
-from resight.files import atomic_path, is_image_name, list_files, read_bytes, split_archive, write_text
+from resight.files import (
+    atomic_folder,
+    atomic_path,
+    is_image_name,
+    left_out,
+    list_files,
+    list_images,
+    read_bytes,
+    repeated_members,
+    same_file_keys,
+    split_archive,
+    write_csv,
+    write_text,
+)
 
 
 def names(folder: Path) -> list[str]:
@@ -33,8 +47,8 @@ def archive(tmp_path: Path) -> Path:
 
 
 def test_names_of_images() -> None:
-    assert all(map(is_image_name, ("a.jpg", "b.PNG", "c.gif", "d.JFIF", "e.heic", "f.x.avif")))
-    assert not any(map(is_image_name, ("c.txt", "jpg", "d.jpg.txt", "film.mp4", "")))
+    assert all(map(is_image_name, ("a.jpg", "b.PNG", "c.gif", "d.JFIF", "e.heic", "f.x.avif", "g.jp2", "h.ppm")))
+    assert not any(map(is_image_name, ("c.txt", "jpg", "d.jpg.txt", "film.mp4", "x.svg", "")))
 
 
 def test_a_path_through_an_archive(archive: Path) -> None:
@@ -198,16 +212,182 @@ def test_two_writers_at_once_leave_one_whole_file(tmp_path: Path) -> None:
     assert path.read_text() in texts and names(tmp_path) == ["a.txt"]
 
 
-def test_a_written_file_has_the_rights_of_any_new_file(tmp_path: Path) -> None:
-    """Checked under another umask, in a process of its own, which finds that umask again afterwards."""
-    script = (
-        "import os, sys; from resight.files import write_text; os.umask(0o027); write_text(sys.argv[1], 'a'); "
-        "assert os.umask(0) == 0o027; assert os.stat(sys.argv[1]).st_mode & 0o777 == 0o640"
-    )
-    subprocess.run([sys.executable, "-c", script, str(tmp_path / "a.txt")], check=True)
-
-
 def test_writing_never_changes_the_umask(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Not even for a moment: another thread's new files would get the rights of that moment."""
     monkeypatch.setattr("os.umask", lambda _: pytest.fail("the umask belongs to the whole process"))
     write_text(tmp_path / "a.txt", "a")
+    with atomic_folder(tmp_path / "folder") as inside:
+        (inside / "b").touch()
+
+
+def test_what_is_written_has_the_rights_of_anything_new(tmp_path: Path) -> None:
+    """Under another umask than that of the tests, in a process of its own."""
+    script = (
+        "import os, sys; from resight.files import atomic_folder, write_text; os.umask(0o027); "
+        "write_text('a.txt', 'a'); folder = atomic_folder('b'); "
+        "folder.__enter__(); folder.__exit__(None, None, None); "
+        "modes = [os.stat(name).st_mode & 0o777 for name in ('a.txt', 'b')]; assert modes == [0o640, 0o750], modes; "
+        "assert os.umask(0) == 0o027"
+    )
+    subprocess.run([sys.executable, "-c", script], cwd=tmp_path, check=True)
+
+
+def test_an_existing_file_keeps_its_rights(tmp_path: Path) -> None:
+    path = tmp_path / "a.txt"
+    path.touch(mode=0o600)
+    write_text(path, "new")
+    assert stat.S_IMODE(path.stat().st_mode) == 0o600 and path.read_text() == "new"
+
+
+def test_a_link_stays_and_what_it_leads_to_is_written(tmp_path: Path) -> None:
+    (tmp_path / "real.csv").write_text("old")
+    for name, to in (("link.csv", "real.csv"), ("twice.csv", "link.csv"), ("new.csv", "there.csv")):
+        (tmp_path / name).symlink_to(to)
+        write_text(tmp_path / name, name)
+        assert (tmp_path / name).is_symlink() and (tmp_path / name).read_text() == name
+    assert (tmp_path / "real.csv").read_text() == "twice.csv" and (tmp_path / "there.csv").read_text() == "new.csv"
+
+
+def test_a_pipe_gets_the_bytes_and_stays(tmp_path: Path) -> None:
+    pipe, found = tmp_path / "pipe", []
+    os.mkfifo(pipe)
+    with pytest.raises(ResightError, match="pipe cannot be written"):
+        write_text(pipe, "nobody reads")
+    reader = os.open(pipe, os.O_RDONLY | os.O_NONBLOCK)
+    thread = threading.Thread(target=lambda: found.append(write_text(pipe, "hello" * 1000)))
+    thread.start()
+    thread.join()
+    assert os.read(reader, 10_000) == b"hello" * 1000 and stat.S_ISFIFO(os.lstat(pipe).st_mode)
+    os.close(reader)
+    assert names(tmp_path) == ["pipe"]
+
+
+def test_a_device_stays_a_device() -> None:
+    before = os.lstat("/dev/null")
+    write_text("/dev/null", "x")
+    assert os.lstat("/dev/null").st_rdev == before.st_rdev
+    with pytest.raises(ResightError, match="full cannot be written"):
+        write_text("/dev/full", "x")
+
+
+def test_standard_output_is_written_even_where_it_goes_to_a_file(tmp_path: Path) -> None:
+    (tmp_path / "log").write_text("before\n")
+    with (tmp_path / "log").open("a") as log:
+        script = "from resight.files import write_text; write_text('/dev/stdout', 'result\\n'); print('after')"
+        subprocess.run([sys.executable, "-c", script], stdout=log, check=True)
+    assert (tmp_path / "log").read_text() == "before\nresult\nafter\n"
+
+
+def test_a_folder_in_the_way(tmp_path: Path) -> None:
+    with pytest.raises(ResightError, match=r"cannot be written \(it is a folder"):
+        write_text(tmp_path, "x")
+    (tmp_path / "full").mkdir()
+    (tmp_path / "full" / "a").touch()
+    with pytest.raises(ResightError, match="full cannot be written"), atomic_folder(tmp_path / "full") as inside:
+        (inside / "b").touch()
+    assert names(tmp_path) == ["full"] and names(tmp_path / "full") == ["a"]
+
+
+def test_a_pipe_among_files_is_named_and_not_waited_for(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "pipe.jpg")
+    assert [path for path, _ in list_files(tmp_path)] == [str(tmp_path / "pipe.jpg")]
+    with pytest.raises(DataError, match=r"pipe\.jpg is a named pipe, not a file"):
+        read_bytes(tmp_path / "pipe.jpg")
+    with pytest.raises(DataError, match="/dev/null is a device"):
+        read_bytes("/dev/null")
+
+
+@pytest.mark.parametrize(
+    "links", [{"up": "."}, {"a/up": ".."}, {"a/up": "..", "a/again": "..", "all": "."}, {"b": "a"}]
+)
+def test_a_link_back_into_the_folder_adds_nothing(tmp_path: Path, links: dict[str, str]) -> None:
+    (tmp_path / "set" / "a").mkdir(parents=True)
+    (tmp_path / "set" / "a" / "1.jpg").touch()
+    for name, to in links.items():
+        (tmp_path / "set" / name).symlink_to(to)
+    assert [path for path, _ in list_files(tmp_path / "set")] == [str(tmp_path / "set/a/1.jpg")]
+
+
+def test_links_out_of_the_folder_are_followed_but_not_in_circles(tmp_path: Path) -> None:
+    for folder in ("set", "far/deep"):
+        (tmp_path / folder).mkdir(parents=True)
+    (tmp_path / "far/deep/1.jpg").touch()
+    (tmp_path / "far/back").symlink_to("../set")
+    (tmp_path / "far/deep/up").symlink_to("..")
+    (tmp_path / "set/query").symlink_to("../far")
+    (tmp_path / "set/gallery").symlink_to(tmp_path / "far")
+    (tmp_path / "via").symlink_to("set")
+    for root in ("set", "via"):
+        found = [path.removeprefix(f"{tmp_path}/{root}/") for path, _ in list_files(tmp_path / root)]
+        assert found == ["gallery/deep/1.jpg", "query/deep/1.jpg"]
+
+
+def test_folders_of_systems_are_left_out(tmp_path: Path) -> None:
+    for name in (
+        "a.jpg",
+        "@eaDir/a.jpg/SYNOPHOTO_THUMB_M.jpg",
+        "#recycle/b.jpg",
+        "$RECYCLE.BIN/c.jpg",
+        ".thumbnails/d.jpg",
+    ):
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / name).touch()
+    assert [path for path, _ in list_files(tmp_path)] == [str(tmp_path / "a.jpg")]
+    assert list_files(tmp_path / "@eaDir")  # asked for by name
+
+
+def test_what_is_no_image_is_counted(tmp_path: Path) -> None:
+    for name in ("a.jpg", "b.GIF", "c.svg", "d.svg", "notes.txt"):
+        (tmp_path / name).touch()
+    images, others = list_images(tmp_path)
+    assert images == [str(tmp_path / "a.jpg"), str(tmp_path / "b.GIF")]
+    assert left_out(others) == (
+        f"3 files that are not readable images were left out (2 .svg, 1 .txt; first {tmp_path}/c.svg)."
+    )
+    assert left_out([]) == "" and left_out(["a/b"]).startswith("1 file that is not a readable image was left out (1 no")
+
+
+@pytest.mark.parametrize(
+    "packed", [r"set\query\a.jpg", "./set/query/a.jpg", "/set/query/a.jpg", "../set//query/./a.jpg"]
+)
+def test_names_in_an_archive_are_read_however_they_are_packed(tmp_path: Path, packed: str) -> None:
+    path = tmp_path / "odd.zip"
+    with zipfile.ZipFile(path, "w") as file:
+        info = zipfile.ZipInfo("x")
+        info.filename = packed
+        file.writestr(info, b"content")
+    assert list_files(path) == [(f"{path}/set/query/a.jpg", 7)] and list_files(f"{path}/set") == list_files(path)
+    assert read_bytes(f"{path}/set/query/a.jpg") == b"content"
+
+
+@pytest.mark.filterwarnings("ignore:Duplicate name")
+def test_a_file_that_is_packed_twice_is_one(tmp_path: Path) -> None:
+    path = tmp_path / "twice.zip"
+    with zipfile.ZipFile(path, "w") as file:
+        file.writestr("a.jpg", b"old")
+        file.writestr("a.jpg", b"newer")
+    assert list_files(path) == [(f"{path}/a.jpg", 5)] and read_bytes(f"{path}/a.jpg") == b"newer"
+    assert repeated_members(path) == [f"{path}/a.jpg"] and repeated_members(tmp_path) == []
+
+
+def test_one_file_under_many_spellings(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, archive: Path) -> None:
+    (tmp_path / "a").mkdir()
+    (tmp_path / "a" / "1.jpg").write_text("1")
+    (tmp_path / "a" / "2.jpg").write_text("1")
+    (tmp_path / "b").symlink_to("a")
+    (tmp_path / "b" / "link.jpg").symlink_to("1.jpg")
+    os.link(tmp_path / "a" / "1.jpg", tmp_path / "hard.jpg")
+    monkeypatch.chdir(tmp_path / "a")
+    same = ["1.jpg", "./1.jpg", f"{tmp_path}/a/1.jpg", "../b/1.jpg", "link.jpg", "../hard.jpg"]
+    assert len(set(same_file_keys(same))) == 1
+    assert len(set(same_file_keys(["1.jpg", "2.jpg", "3.jpg", "image 3"]))) == 4
+    inside = [f"{archive}/set/query/a.jpg", f"../{archive.name}/set/query/a.jpg", f"{archive}/set/query/b.jpg"]
+    one, again, other = same_file_keys(inside)
+    assert one == again != other
+    assert same_file_keys(["gone.jpg"]) == same_file_keys([f"{tmp_path}/a/gone.jpg"])
+
+
+def test_names_that_are_no_utf8_are_written_as_they_are(tmp_path: Path) -> None:
+    name = os.fsdecode(b"Jos\xe9,1.jpg")
+    write_csv(tmp_path / "a.csv", ("image", "group"), [(name, 1)])
+    assert (tmp_path / "a.csv").read_bytes() == b'image,group\n"Jos\xe9,1.jpg",1\n'

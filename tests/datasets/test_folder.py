@@ -168,7 +168,7 @@ def test_oddities_are_notes(tmp_path: Path) -> None:
     place(tmp_path, [*crops(4), "lonely/cam1_0.jpg", "list.txt"])
     notes = folder(tmp_path, train_fraction=0).notes
     assert "1 identity(ies) have a single image." in notes
-    assert "1 file(s) that are not images were left out." in notes
+    assert f"1 file that is not a readable image was left out (1 .txt; first {tmp_path}/list.txt)." in notes
     assert "2 cameras were read from names (cam0, cam1)." in notes
 
 

@@ -62,7 +62,7 @@ def test_stray_files_are_left_out_and_counted(tiny_market) -> None:
     (root / "readme.txt").write_text("outside the splits")
     data = market1501(root, strict=False)
     assert len(data.query) == 6
-    assert data.notes[0] == "1 file(s) that are not images were left out (Thumbs.db)."
+    assert data.notes[0] == f"1 file that is not a readable image was left out (1 .db; first {root}/query/Thumbs.db)."
 
 
 def test_the_doubled_suffix_of_one_official_name_is_read(tiny_market) -> None:
@@ -216,7 +216,8 @@ def test_the_real_market_is_whole_and_quick_to_load(market_zip: Path) -> None:
     assert wrong_counts(data, OFFICIAL) == []
     assert {key: len(split) for key, split in data.splits.items()} == {"train": 12936, "query": 3368, "gallery": 19732}
     assert not np.isin(data.train.identities, data.gallery.identities).any()
-    assert data.notes == ("3 file(s) that are not images were left out (Thumbs.db).",)
+    assert len(data.notes) == 1
+    assert data.notes[0].startswith("3 files that are not readable images were left out (3 .db; first ")
 
 
 def test_the_real_market_has_600_and_151_identities_in_validation(market_zip: Path) -> None:

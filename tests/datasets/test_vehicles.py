@@ -96,7 +96,7 @@ def test_veri_leaves_strays_out_and_holds_out_for_validation(tmp_path: Path) -> 
     root = write(tmp_path / "VeRi", VERI)
     (root / "image_test" / "Thumbs.db").write_bytes(b"")
     data = load("veri776", root, strict=False, fold="validation", held_out=2, seed=1)
-    assert data.notes[0] == "1 file(s) that are not images were left out (Thumbs.db)."
+    assert data.notes[0].startswith("1 file that is not a readable image was left out (1 .db; first ")
     held = set(data.query.identities.tolist())
     assert len(held) == 2 and held | set(data.train.identities.tolist()) == set(range(1, 7))
     assert not held & set(data.train.identities.tolist()) and held == set(data.gallery.identities.tolist())

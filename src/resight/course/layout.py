@@ -2,12 +2,7 @@
 
 from __future__ import annotations
 
-import csv
-import io
 import os
-import secrets
-import shutil
-from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -18,8 +13,8 @@ from resight.course.dataset import course
 from resight.datasets.catalog import Dataset
 from resight.datasets.market1501 import market_layout
 from resight.datasets.tables import IDLOSS, RETRIEVAL, TRIPLETS
-from resight.errors import DataError, RecipeError, ResightError
-from resight.files import read_bytes, write_text
+from resight.errors import DataError, RecipeError
+from resight.files import atomic_folder, read_bytes, write_csv
 from resight.records import DISTRACTOR, Split
 
 Indices = NDArray[np.int64]
@@ -91,17 +86,8 @@ def write_course(
     plan = _draw(people, os.fspath(market_root), identities, gallery, rng)
     known = people.take(plan.train)
     chosen = draw_triplets(known.identities, len(known) if triplets is None else triplets, rng)
-    staging = target.parent / f".{target.name}.{secrets.token_hex(4)}"
-    try:
-        staging.mkdir(parents=True)
+    with atomic_folder(target) as staging:
         _write(staging, people, plan, chosen)
-        staging.rename(target)
-    except OSError as error:
-        raise ResightError(
-            f"{output} cannot be written ({error.strerror or error}): free some space or choose another place."
-        ) from None
-    finally:
-        shutil.rmtree(staging, ignore_errors=True)
     return course(target, num_identities=identities)
 
 
@@ -183,9 +169,9 @@ def _write(root: Path, people: Split, plan: _Plan, triplets: Indices) -> None:
     for part, folder, indices in (("train", "train", plan.train), ("val", "val_id", plan.held_back)):
         paths = [copy(index, folder) for index in indices.tolist()]
         ids = [numbers[who] for who in people.identities[indices].tolist()]
-        _write_csv(root / f"{part}_idloss.csv", IDLOSS, zip(paths, ids, strict=True))
+        write_csv(root / f"{part}_idloss.csv", IDLOSS, zip(paths, ids, strict=True))
         if part == "train":
-            _write_csv(root / "train_random_triplet.csv", TRIPLETS, ([paths[at] for at in t] for t in triplets))
+            write_csv(root / "train_random_triplet.csv", TRIPLETS, ([paths[at] for at in t] for t in triplets))
     for part, pairs, order in (("val", plan.val, plan.orders[0]), ("test", plan.test, plan.orders[1])):
         shown = [copy(index, f"{part}/gallery", str(at)) for at, index in enumerate(pairs[:, 1].tolist())]
         asked = [copy(index, f"{part}/query", str(at)) for at, index in enumerate(pairs[order, 0].tolist())]
@@ -193,15 +179,7 @@ def _write(root: Path, people: Split, plan: _Plan, triplets: Indices) -> None:
         below = len(part) + 1
         if part == "val":
             rows = [(query[below:], image[below:]) for query, image in zip(asked, answers, strict=True)]
-            _write_csv(root / "val" / "gt.csv", RETRIEVAL, rows)
+            write_csv(root / "val" / "gt.csv", RETRIEVAL, rows)
         else:
-            _write_csv(root / "test" / "pred.csv", RETRIEVAL, [(query[below:], "") for query in asked])
-            _write_csv(root / "test_answers.csv", RETRIEVAL, zip(asked, answers, strict=True))
-
-
-def _write_csv(path: Path, header: Sequence[str], rows: Iterable[Sequence[object]]) -> None:
-    text = io.StringIO()
-    writer = csv.writer(text, lineterminator="\n")
-    writer.writerow(header)
-    writer.writerows(rows)
-    write_text(path, text.getvalue())
+            write_csv(root / "test" / "pred.csv", RETRIEVAL, [(query[below:], "") for query in asked])
+            write_csv(root / "test_answers.csv", RETRIEVAL, zip(asked, answers, strict=True))

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import csv
-import io
 import os
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -17,7 +15,7 @@ from resight.datasets.tables import Retrieval, Table, base_of, read_retrieval, r
 from resight.embedding.compute import shifted
 from resight.embedding.embedder import Embedder
 from resight.errors import DataError
-from resight.files import write_text
+from resight.files import write_csv
 from resight.models.model import Model
 from resight.retrieval.ranking.rank import topk
 
@@ -45,11 +43,7 @@ class Prediction:
     def save(self, path: str | Path) -> None:
         """Write the CSV file with its column ``gallery`` filled; header, queries and their order stay."""
         columns = {**self.table.columns, "gallery": self.gallery}
-        text = io.StringIO()
-        writer = csv.writer(text, lineterminator="\n")
-        writer.writerow(columns)
-        writer.writerows(zip(*columns.values(), strict=True))
-        write_text(path, text.getvalue())
+        write_csv(path, columns, zip(*columns.values(), strict=True))
 
     def numbers(self) -> dict[str, Any]:
         """The prediction ready for JSON."""

@@ -17,7 +17,7 @@ from resight.datasets.labels import from_folders, from_pattern, number_cameras, 
 from resight.datasets.market1501 import FOLDERS
 from resight.datasets.splitting import answerable, choose_queries, hold_out
 from resight.errors import DataError, RecipeError
-from resight.files import is_image_name, list_files
+from resight.files import left_out, list_images
 from resight.records import DISTRACTOR, Split
 
 _GIVEN = (("query", "gallery"), ("train", "test"))  # the subfolders that make up given splits
@@ -54,14 +54,13 @@ def folder(
     if not 0 <= train_fraction < 1:
         raise RecipeError(f"train_fraction is {train_fraction}: it must be at least 0 and less than 1.")
     where = os.fspath(root).rstrip("/") or "/"
-    files = [path for path, _ in list_files(where)]
-    images = [path for path in files if is_image_name(path)]
+    images, strays = list_images(where)
     if not images:
-        others = f", only {len(files)} other file(s) such as {files[0]}" if files else " nor any other file"
+        others = f", only {len(strays)} other file(s) such as {strays[0]}" if strays else " nor any other file"
         raise DataError(f"{where} holds no images{others}: it needs files like <identity>/<camera>_1.jpg.")
     if any(f"/{FOLDERS['train']}/" in path for path in images):
         raise DataError(f"{where} is laid out like Market-1501: load it as 'market1501' or 'market_layout'.")
-    notes = [f"{len(files) - len(images)} file(s) that are not images were left out."] * (len(files) > len(images))
+    notes = [left_out(strays)] if strays else []
     images, parts = _given_parts(where, images, notes)
     everything, readable = _read(where, images, pattern, given=parts is not None)
     single = _is_single_camera(everything, readable, single_camera, notes)

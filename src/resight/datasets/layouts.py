@@ -8,7 +8,7 @@ from dataclasses import replace
 
 from resight.datasets.catalog import Dataset
 from resight.errors import DataError, RecipeError
-from resight.files import is_image_name, read_bytes
+from resight.files import is_image_name, left_out, read_bytes
 
 Counts = Mapping[str, Mapping[str, tuple[int, ...]]]  # split -> what -> the numbers that circulate
 
@@ -86,10 +86,7 @@ def read_names(
 
 def note_strays(strays: Sequence[str]) -> tuple[str, ...]:
     """A note on files that were left out, or none."""
-    if not strays:
-        return ()
-    names = ", ".join(sorted({path.rpartition("/")[2] for path in strays})[:3])
-    return (f"{len(strays)} file(s) that are not images were left out ({names}).",)
+    return (left_out(strays),) if strays else ()
 
 
 def read_lines(path: str) -> list[tuple[int, str]]:

@@ -7,8 +7,6 @@ patterns, prints and bags (or stripes, stickers and roof racks) do, from where t
 from __future__ import annotations
 
 import json
-import secrets
-import shutil
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -22,7 +20,7 @@ from resight.datasets.synthetic.cameras import Image, backdrop, camera_model, oc
 from resight.datasets.synthetic.people import draw_person, person
 from resight.datasets.synthetic.vehicles import draw_vehicle, vehicle
 from resight.errors import DataError, ResightError
-from resight.files import write_text
+from resight.files import atomic_folder, write_text
 from resight.records import DISTRACTOR, Split
 
 Kind: TypeAlias = Literal["person", "vehicle"]
@@ -215,30 +213,27 @@ def _is_there(root: Path, arguments: Mapping[str, Any], plan: list[_Shot]) -> bo
 def _write(root: Path, arguments: Mapping[str, Any], plan: list[_Shot]) -> None:
     """Draw the set beside ``root`` and move it there when it is whole."""
     root = root.resolve()
-    kind, seed, size = arguments["kind"], arguments["seed"], tuple(arguments["size"])
-    staging = root.parent / f".{root.name}.{secrets.token_hex(4)}"
     try:
-        for folder in FOLDERS.values():
-            (staging / folder).mkdir(parents=True)
-        for shot in plan:
-            image = draw(kind, shot.identity, shot.camera, shot.index, seed=seed, size=size)
-            quality = camera_model(shot.camera, seed, size).quality
-            bgr = cv2.cvtColor(image, cv2.COLOR_RGB2BGR)
-            _, code = cv2.imencode(".jpg", bgr, [cv2.IMWRITE_JPEG_QUALITY, quality])
-            (staging / FOLDERS[shot.split] / shot.name).write_bytes(code.tobytes())
-        known = {f"{s.label:04d}": dict(attributes(kind, s.identity, seed=seed)) for s in plan if s.label}
-        manifest = {"version": VERSION, "arguments": dict(arguments), "identities": dict(sorted(known.items()))}
-        write_text(staging / MANIFEST, json.dumps(manifest, indent=1, default=int) + "\n")
-        if root.exists():
-            root.rmdir()
-        staging.rename(root)
-    except OSError as error:
+        with atomic_folder(root) as staging:
+            _draw_all(staging, arguments, plan)
+    except ResightError:
         if not _is_there(root, arguments, plan):  # unless another process was faster with the same set
-            raise ResightError(
-                f"{root} cannot be written ({error.strerror or error}): free some space or choose another place."
-            ) from None
-    finally:
-        shutil.rmtree(staging, ignore_errors=True)
+            raise
+
+
+def _draw_all(folder: Path, arguments: Mapping[str, Any], plan: list[_Shot]) -> None:
+    kind, seed, size = arguments["kind"], arguments["seed"], tuple(arguments["size"])
+    for name in FOLDERS.values():
+        (folder / name).mkdir(parents=True)
+    for shot in plan:
+        image = draw(kind, shot.identity, shot.camera, shot.index, seed=seed, size=size)
+        quality = camera_model(shot.camera, seed, size).quality
+        bgr = cv2.cvtColor(image, cv2.COLOR_RGB2BGR)
+        _, code = cv2.imencode(".jpg", bgr, [cv2.IMWRITE_JPEG_QUALITY, quality])
+        (folder / FOLDERS[shot.split] / shot.name).write_bytes(code.tobytes())
+    known = {f"{s.label:04d}": dict(attributes(kind, s.identity, seed=seed)) for s in plan if s.label}
+    manifest = {"version": VERSION, "arguments": dict(arguments), "identities": dict(sorted(known.items()))}
+    write_text(folder / MANIFEST, json.dumps(manifest, indent=1, default=int) + "\n")
 
 
 _LEAST = {"identities": 2, "cameras": 2, "images_per_camera": 2, "identity": 1, "camera": 1}  # all others 0

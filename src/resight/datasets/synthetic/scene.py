@@ -7,8 +7,6 @@ to the next. Who is who stands in tables, so that tracking and recognition can b
 from __future__ import annotations
 
 import csv
-import secrets
-import shutil
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -19,7 +17,8 @@ from numpy.typing import NDArray
 
 from resight.datasets.synthetic.cameras import Camera, Image, Pen, camera_model, photograph
 from resight.datasets.synthetic.people import BACK, FRONT, SIDE, Person, from_ahead, from_the_side, person
-from resight.errors import DataError, ResightError
+from resight.errors import DataError
+from resight.files import atomic_folder
 
 WALK = 3.0  # seconds from one camera to the next, at least
 SEEN = 0.3  # a box of whom less can be seen is left out of the tables
@@ -136,19 +135,10 @@ def write_scene(
     if target.exists():
         raise DataError(f"{target} exists already and is never written over: choose a new folder.")
     visits = plan(people=people, cameras=cameras, seconds=seconds, seed=seed, first=first)
-    staging = target.resolve().parent / f".{target.name}.{secrets.token_hex(4)}"
-    try:
-        staging.mkdir(parents=True)
+    with atomic_folder(target) as staging:
         for camera in range(1, cameras + 1):
             own = [visit for visit in visits if visit.camera == camera]
             _film(staging / f"camera{camera}", own, camera, round(seconds * rate), rate, size, seed)
-        staging.rename(target)
-    except OSError as error:
-        raise ResightError(
-            f"{target} cannot be written ({error.strerror or error}): free some space or choose another place."
-        ) from None
-    finally:
-        shutil.rmtree(staging, ignore_errors=True)
     names = [f"camera{camera}" for camera in range(1, cameras + 1)]
     return Scene(tuple(target / f"{name}.avi" for name in names), tuple(target / f"{name}.csv" for name in names))
 
