@@ -7,11 +7,9 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from resight.images import transforms
+from resight.images.augmentation import COLUMNS, Augmentation, draw
 from resight.images.transforms import (
-    COLUMNS,
-    Augmentation,
     augment,
-    draw,
     erase,
     flip_and_crop,
     jitter,
@@ -19,6 +17,7 @@ from resight.images.transforms import (
     normalise,
     prepare,
     resize,
+    restore,
 )
 from resight.models.card import Preprocessing
 
@@ -110,6 +109,7 @@ def test_normalisation_follows_the_card(colour: str, scale: float) -> None:
     assert found.is_contiguous(memory_format=torch.channels_last)
     np.testing.assert_allclose(found, expected.transpose(0, 3, 1, 2), rtol=1e-5, atol=1e-5)
     assert torch.equal(found, normalise(pixels.permute(0, 3, 1, 2).float(), card))
+    torch.testing.assert_close(restore(found, card), pixels.permute(0, 3, 1, 2).float(), rtol=0, atol=1e-3)
 
 
 def test_flip_happens_as_often_as_asked() -> None:

@@ -1,14 +1,12 @@
 """Batched transforms on whole uint8 batches, on the device the batch is on.
 
-Every random choice comes from one table of uniform numbers, one row per image, so that an image is changed in the
-same way whichever process holds it: ``draw`` the table for the whole batch, then slice it like the batch.
-Letters: B batch, H, W, C; pixels are RGB.
+What is random comes from a table of numbers: :mod:`resight.images.augmentation`.
+Letters: B batch, H, W, C, K other images; pixels are RGB.
 """
 
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
 from typing import Literal
 
 import numpy as np
@@ -16,46 +14,11 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
+from resight.images import cameras
+from resight.images.augmentation import Augmentation, camera_part, plain_part
 from resight.models.card import Preprocessing
 
-COLUMNS = 11  # uniform numbers per image: flip 0, crop 1-2, jitter 3-5, erase 6-10
 _FEW = 2**20  # values that one thread prepares sooner than torch wakes several, which then wait in the engine's way
-
-
-@dataclass(frozen=True)
-class Augmentation:
-    """Random changes of training images; all off by default.
-
-    Attributes:
-        flip: chance of a left-right flip.
-        pad_crop: pixels of black added on each side before a crop of the old size at a random place.
-        brightness, contrast, saturation: factors are drawn from [1 - x, 1 + x], applied in this order.
-        erase: chance of random erasing (Zhong et al. 2020): a rectangle of ``erase_area`` of the image and of
-            ``erase_ratio`` (height / width, drawn log-uniformly), filled with the mean colour. A rectangle that would
-            not fit is cut to the image rather than drawn again.
-    """
-
-    flip: float = 0.0
-    pad_crop: int = 0
-    brightness: float = 0.0
-    contrast: float = 0.0
-    saturation: float = 0.0
-    erase: float = 0.0
-    erase_area: tuple[float, float] = (0.02, 0.4)
-    erase_ratio: tuple[float, float] = (0.3, 3.33)
-
-    @property
-    def others(self) -> int:
-        """How many other images each image is mixed with."""
-        return 0
-
-
-def draw(batch: int, seed: tuple[int, ...]) -> Tensor:
-    """The table (batch, COLUMNS) of uniform numbers in [0, 1) that ``seed`` stands for."""
-    mixed = 0
-    for part in seed:
-        mixed = (mixed * 1_000_003 + part + 0x9E3779B9) % (1 << 63)
-    return torch.rand((batch, COLUMNS), generator=torch.Generator().manual_seed(mixed))
 
 
 def augment(
@@ -63,9 +26,14 @@ def augment(
 ) -> Tensor:
     """(B, H, W, 3) uint8 and its (B, COLUMNS) table to the network's input (B, 3, H, W) float, channels last.
 
-    ``others``: (B, ``how.others``, H, W, 3) uint8, the images that each one is mixed with; None where there are none.
+    ``others``: (B, K, H, W, 3) uint8, the ``how.others`` images that each image is mixed with.
     """
-    table = table.to(pixels.device)
+    device = pixels.device
+    if how.changes_camera:
+        mixed = None if others is None else others.cpu().numpy()
+        changed = cameras.change(pixels.cpu().numpy(), mixed, camera_part(table).cpu().double().numpy(), how)
+        pixels = torch.from_numpy(changed).to(device)
+    table = plain_part(table).to(device)
     x = flip_and_crop(pixels, table[:, :3], how) if how.flip or how.pad_crop else pixels
     x = x.permute(0, 3, 1, 2).float()  # (B, 3, H, W), channels last in memory
     if how.brightness or how.contrast or how.saturation:
@@ -141,11 +109,11 @@ def normalise(x: Tensor, to: Preprocessing) -> Tensor:
 
 
 def restore(x: Tensor, to: Preprocessing) -> Tensor:
-    """What :func:`normalise` undone gives: (B, 3, H, W) RGB in 0..255, up to rounding."""
-    mean = torch.tensor(to.mean, device=x.device)[:, None, None]
-    std = torch.tensor(to.std, device=x.device)[:, None, None]
-    pixels = (x * std + mean) * to.scale
-    return pixels.flip(1) if to.colour == "BGR" else pixels
+    """The network's input (B, 3, H, W) back to RGB floats in 0..255, in a new tensor: :func:`normalise` reversed."""
+    mean = torch.tensor(to.mean, device=x.device)[:, None, None] * to.scale
+    factor = torch.tensor(to.std, device=x.device)[:, None, None] * to.scale
+    x = x * factor + mean
+    return x.flip(1) if to.colour == "BGR" else x
 
 
 def prepare(pixels: Tensor, to: Preprocessing) -> Tensor:

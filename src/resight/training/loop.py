@@ -17,9 +17,10 @@ from resight import datasets
 from resight.datasets import Dataset
 from resight.embedding.measure import measure
 from resight.errors import DataError, TrainingError
+from resight.images.augmentation import Augmentation, draw
 from resight.images.batches import prefetch
 from resight.images.cache import Images, cache_folder
-from resight.images.transforms import Augmentation, augment, draw, resize
+from resight.images.transforms import augment, resize
 from resight.models import weights
 from resight.models.card import Card, Preprocessing
 from resight.models.model import Model

@@ -81,7 +81,7 @@ class ImageSpec(_Part):
 
 
 class AugmentationSpec(_Part):
-    """Random changes of training images: see :class:`resight.images.transforms.Augmentation`."""
+    """Random changes of training images: see :class:`resight.images.augmentation.Augmentation`."""
 
     flip: float = Field(0.5, ge=0, le=1)
     pad_crop: int = Field(0, ge=0)
@@ -91,6 +91,13 @@ class AugmentationSpec(_Part):
     erase: float = Field(0.0, ge=0, le=1)
     erase_area: tuple[float, float] = (0.02, 0.4)
     erase_ratio: tuple[float, float] = (0.3, 3.33)
+    halves: float = Field(0.0, ge=0, le=1)
+    box: float = Field(0.0, ge=0, le=1)
+    box_scale: tuple[float, float] = (0.8, 1.15)
+    light: float = Field(0.0, ge=0, le=1)
+    blur: float = Field(0.0, ge=0, le=1)
+    low_resolution: float = Field(0.0, ge=0, le=1)
+    patch: float = Field(0.0, ge=0, le=1)
 
     @model_validator(mode="after")
     def _ranges(self) -> AugmentationSpec:
@@ -98,6 +105,8 @@ class AugmentationSpec(_Part):
             raise ValueError(f"erase_area {self.erase_area} must rise within (0, 1]")
         if not 0 < self.erase_ratio[0] <= self.erase_ratio[1]:
             raise ValueError(f"erase_ratio {self.erase_ratio} must be positive and rise")
+        if not 0 < self.box_scale[0] <= self.box_scale[1]:
+            raise ValueError(f"box_scale {self.box_scale} must be positive and rise")
         return self
 
 
