@@ -6,8 +6,9 @@ import pytest
 from resight import DataError, Embeddings
 from resight.attributes.distance import LinearAttributes, reliability, weighted
 from resight.attributes.reidentify import Part, best, compare, labels, probabilities
+from resight.attributes.threshold import choose_threshold, measure_matches
 from resight.retrieval.evaluation.evaluate import evaluate
-from resight.retrieval.ranking.within import choose_threshold, measure_returned, returned_sets
+from resight.retrieval.ranking.within import matches_within
 
 NAMES = tuple("abcdefgh")
 
@@ -62,9 +63,9 @@ def test_three_ways_measured_by_hand(parts):
         assert one.threshold == choose_threshold(asked, there, "market1501", beta=2.0)
         asked, there = seen(evaluated.query), seen(evaluated.gallery)
         assert one.report.mAP == evaluate(asked, there).mAP
-        sets = returned_sets(asked, there, one.threshold.distance, protocol="market1501")
-        assert one.sets.indices.tolist() == sets.indices.tolist()
-        assert one.returned == measure_returned(sets, asked, there, "market1501")
+        sets = matches_within(asked, there, one.threshold.distance, protocol="market1501")
+        assert one.matches.indices.tolist() == sets.indices.tolist()
+        assert one.matched == measure_matches(sets, asked, there, "market1501")
 
 
 def test_weights_and_layer_help_where_some_outputs_are_noise(parts):

@@ -3,20 +3,22 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import cv2
 import numpy as np
 import pytest
 import torch
+from numpy.typing import NDArray
 from torch import Tensor, nn
 
 import resight
 from resight.attributes.measure import measure_attributes
+from resight.attributes.reidentify import probabilities
 from resight.attributes.run import (
     attribute_count,
     attribute_outputs,
     check_attributes,
-    predict_attributes,
     recognise,
     reidentify,
     write_predictions,
@@ -89,13 +91,18 @@ def sigmoid(colour: tuple[int, int, int]) -> list[float]:
     return [float(1 / (1 + np.exp(-20 * (part / 255 - 0.5)))) for part in colour]
 
 
+def predicted(model: Model, images: Split, **options: Any) -> NDArray[np.float32]:
+    """The probability of each attribute on each image, (N, A)."""
+    return probabilities(attribute_outputs(model, [images], **options)[0].vectors)
+
+
 PAINTED = [(200, 30, 30), (10, 250, 130), (0, 0, 0), (120, 140, 100), (255, 255, 255)]
 
 
 @pytest.mark.parametrize("batch_size", [1, 2, 64])
 def test_probabilities_are_the_sigmoid_of_the_attributes(model: Model, tmp_path: Path, batch_size: int) -> None:
     images = split(tmp_path, PAINTED)
-    found = predict_attributes(model, images, batch_size=batch_size, device="cpu")
+    found = predicted(model, images, batch_size=batch_size, device="cpu")
     assert found.dtype == np.float32 and found.shape == (5, 3)
     np.testing.assert_allclose(found, [sigmoid(colour) for colour in PAINTED], rtol=1e-4, atol=1e-6)
 
@@ -133,8 +140,8 @@ def test_flip_averages_the_logits(tmp_path: Path) -> None:
     model = Model(Left(whole.network), whole.card)
     path = paint(tmp_path / "half.png", (200, 60, 100), left=(100, 20, 220))
     images = Split(np.array([path]), [1], [1])  # type: ignore[arg-type]
-    plain = predict_attributes(model, images, device="cpu")
-    flipped = predict_attributes(model, images, device="cpu", flip=True)
+    plain = predicted(model, images, device="cpu")
+    flipped = predicted(model, images, device="cpu", flip=True)
     np.testing.assert_allclose(plain, [sigmoid((100, 20, 220))], rtol=1e-4)
     np.testing.assert_allclose(flipped, [sigmoid((150, 40, 160))], rtol=1e-4)
 
@@ -143,7 +150,7 @@ def test_a_model_without_attributes_is_refused(model: Model, tmp_path: Path) -> 
     without = resight.load("colourless", height=8, width=4)
     assert (attribute_count(model), attribute_count(without)) == (3, 0)
     with pytest.raises(ModelError, match="predicts no attributes: use one made for them"):
-        predict_attributes(without, split(tmp_path, PAINTED), device="cpu")
+        attribute_outputs(without, [split(tmp_path, PAINTED)], device="cpu")
     data = Dataset("painted", *[split(tmp_path, PAINTED)] * 3, attributes=COLOURS)
     with pytest.raises(ModelError, match="predicts no attributes"):
         check_attributes(attribute_count(without), data)
@@ -159,7 +166,7 @@ def test_counting_attributes_leaves_the_network_as_it_was(model: Model) -> None:
 def test_nothing_to_predict(model: Model) -> None:
     empty = Split([], [], [], name="nobody")  # type: ignore[arg-type]
     with pytest.raises(DataError, match="nobody has no images"):
-        predict_attributes(model, empty, device="cpu")
+        attribute_outputs(model, [empty], device="cpu")
 
 
 def test_recognition_leaves_out_who_has_no_labels(model: Model, tmp_path: Path) -> None:
@@ -210,8 +217,8 @@ def test_people_are_found_by_their_colours(model: Model, tmp_path: Path) -> None
     variants = reidentify(model, data, outputs, held_out, device="cpu", batch_size=16)
     assert [one.name for one in variants] == ["plain", "weighted", "linear"]
     for one in variants:
-        assert one.report.mAP == one.validation.mAP == one.returned.recall == one.returned.precision == 1
-        assert one.report.evaluated == 27 and one.returned.size == 1
+        assert one.report.mAP == one.validation.mAP == one.matched.recall == one.matched.precision == 1
+        assert one.report.evaluated == 27 and one.matched.size == 1
     same = reidentify(model, held_out, attribute_outputs(model, [there], device="cpu")[0], held_out, device="cpu")
     assert [one.report.mAP for one in same] == [one.validation.mAP for one in variants]
     assert [one.threshold for one in same] == [one.threshold for one in variants]

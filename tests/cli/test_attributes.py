@@ -94,15 +94,15 @@ def test_people_are_found_by_their_attributes(attributes: Shell) -> None:
     plain, weighted, linear = reid["variants"]
     assert [one["name"] for one in reid["variants"]] == ["plain", "weighted", "linear"]
     assert plain["report"]["mAP"] == pytest.approx(evaluated("people"), abs=1e-6)
-    assert all(one["report"]["mAP"] > 0.8 and one["returned"]["recall"] > 0.8 for one in (plain, weighted))
+    assert all(one["report"]["mAP"] > 0.8 and one["matches"]["recall"] > 0.8 for one in (plain, weighted))
     assert linear["report"]["mAP"] > 0.5  # learned from 14 people
-    assert plain["threshold"]["beta"] == 1.5 and plain["report"]["evaluated"] == plain["returned"]["evaluated"] == 12
+    assert plain["threshold"]["beta"] == 1.5 and plain["report"]["evaluated"] == plain["matches"]["evaluated"] == 12
     lines = Path("reid.txt").read_text().splitlines()
     assert [line.split(":")[0] for line in lines] == [f"{person:04d}_c1.png" for person in range(25, 37)]
     chosen = next(one for one in reid["variants"] if one["name"] == reid["best"])
     right = sum(line.count(line[:4]) - 1 for line in lines)
-    assert right / 24 == pytest.approx(chosen["returned"]["pooled_recall"])
-    assert sum(line.count(".png") - 1 for line in lines) / 12 == pytest.approx(chosen["returned"]["size"])
+    assert right / 24 == pytest.approx(chosen["matches"]["pooled_recall"])
+    assert sum(line.count(".png") - 1 for line in lines) / 12 == pytest.approx(chosen["matches"]["size"])
 
 
 def evaluated(root: str) -> float:

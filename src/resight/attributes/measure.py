@@ -15,7 +15,7 @@ from numpy.typing import ArrayLike, NDArray
 from resight.errors import DataError
 
 UNKNOWN = 255
-"""The label of an attribute of somebody whose attributes nobody wrote down."""
+"""The label of an attribute that was not annotated."""
 
 AGES = ("young", "teenager", "adult", "old")
 UP_COLOURS = ("upblack", "upwhite", "upred", "uppurple", "upgray", "upblue", "upgreen", "upyellow")
@@ -117,8 +117,7 @@ def measure_attributes(
 
     - accuracy = (TP + TN) / (P + N), balanced = (TP / P + TN / N) / 2, mA = mean of balanced (Li et al., DeepMAR);
     - precision = TP / (TP + FP), recall = TP / P, F1 = 2 TP / (2 TP + FP + FN), and their means over attributes.
-      Source 002 does not say how its precision, recall and F1 are averaged; over attributes is our reading (its F1
-      .553 is not the harmonic mean of its .593 and .549, so it is a mean of F1s).
+      They are means over the attributes, so the mean F1 is not the harmonic mean of the other two means.
 
     With Y the attributes an image has and Y' those predicted, over the images with |Y| > 0 (dangweili's evaluation):
     accuracy = mean |Y n Y'| / |Y u Y'|, precision = mean |Y n Y'| / max(|Y'|, 1), recall = mean |Y n Y'| / |Y|, and F1
@@ -133,9 +132,9 @@ def measure_attributes(
     Raises:
         DataError: shapes that do not fit, other labels, numbers that are no probabilities, or no labelled image.
     """
-    labels, chances = _checked(truth, probabilities, names)
+    labels, found = _checked(truth, probabilities, names)
     known = labels[:, 0] != UNKNOWN
-    real, predicted = labels[known] == 1, chances[known] >= threshold
+    real, predicted = labels[known] == 1, found[known] >= threshold
     count = len(real)
     hits = (real & predicted).sum(0)
     positives, guesses = real.sum(0), predicted.sum(0)
@@ -195,10 +194,10 @@ def predict12(probabilities: ArrayLike, names: Sequence[str]) -> NDArray[np.int6
     Raises:
         DataError: shapes that do not fit, or an attribute that is missing.
     """
-    chances = np.asarray(probabilities)
-    if chances.ndim != 2 or chances.shape[1] != len(names):
+    given = np.asarray(probabilities)
+    if given.ndim != 2 or given.shape[1] != len(names):
         raise DataError(
-            f"The probabilities have shape {chances.shape} for {len(names)} names: pass one column for each attribute."
+            f"The probabilities have shape {given.shape} for {len(names)} names: pass one column for each attribute."
         )
     place = {name: a for a, name in enumerate(names)}
     missing = [name for column in OFFICIAL for name in _CHOICES.get(column, (column,)) if name not in place]
@@ -207,9 +206,9 @@ def predict12(probabilities: ArrayLike, names: Sequence[str]) -> NDArray[np.int6
     columns = []
     for column in OFFICIAL:
         if column in _CHOICES:
-            columns.append(1 + chances[:, [place[name] for name in _CHOICES[column]]].argmax(1))
+            columns.append(1 + given[:, [place[name] for name in _CHOICES[column]]].argmax(1))
         else:
-            columns.append(1 + (chances[:, place[column]] >= 0.5))
+            columns.append(1 + (given[:, place[column]] >= 0.5))
     return np.stack(columns, 1).astype(np.int64)
 
 
@@ -263,16 +262,16 @@ def check_labels(truth: ArrayLike, count: int) -> NDArray[np.uint8]:
 def _checked(
     truth: ArrayLike, probabilities: ArrayLike, names: Sequence[str]
 ) -> tuple[NDArray[np.uint8], NDArray[Any]]:
-    labels, chances = check_labels(truth, len(names)), np.asarray(probabilities)
-    if chances.shape != labels.shape:
+    labels, given = check_labels(truth, len(names)), np.asarray(probabilities)
+    if given.shape != labels.shape:
         raise DataError(
-            f"The probabilities have shape {chances.shape} and the labels {labels.shape}: pass one for each label."
+            f"The probabilities have shape {given.shape} and the labels {labels.shape}: pass one for each label."
         )
-    if not ((chances >= 0) & (chances <= 1)).all():
+    if not ((given >= 0) & (given <= 1)).all():
         raise DataError("The probabilities are not all in [0, 1]: pass the sigmoid of the logits, without NaN.")
     if not (labels[:, 0] != UNKNOWN).any():
         raise DataError(f"None of the {len(labels):,} images has attribute labels, so there is nothing to measure.")
-    return labels, chances
+    return labels, given
 
 
 def _ratio(part: NDArray[np.int64], whole: NDArray[np.int64]) -> NDArray[np.float64]:

@@ -1,4 +1,4 @@
-"""Attribute re-ID from end to end on arrays: three distances compared, and how many images to return with each.
+"""Attribute re-ID from end to end on arrays: three distances compared, and the threshold for matches with each.
 
 Everything that is chosen (the weights, the linear layer, the threshold, which of the three is best) is chosen on the
 validation part; the evaluated part is only measured.
@@ -14,19 +14,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from resight.attributes.distance import LinearAttributes, reliability, weighted
+from resight.attributes.threshold import BETA, MatchesReport, Threshold, choose_threshold, measure_matches
 from resight.errors import DataError
 from resight.records import Embeddings, Report
 from resight.retrieval.evaluation.evaluate import evaluate
 from resight.retrieval.ranking.protocols import Protocol
-from resight.retrieval.ranking.within import (
-    BETA,
-    ReturnedReport,
-    ReturnedSets,
-    Threshold,
-    choose_threshold,
-    measure_returned,
-    returned_sets,
-)
+from resight.retrieval.ranking.within import MatchesWithin, matches_within
 
 Distance = Callable[[NDArray[np.float32]], NDArray[np.float32]]
 
@@ -52,24 +45,24 @@ class Variant:
         name: ``plain``, ``weighted`` or ``linear``.
         validation, report: the ranking of the validation part and of the evaluated part.
         threshold: the distance to stop at, chosen on the validation part.
-        sets, returned: what is returned on the evaluated part within it, and how good that is.
+        matches: the images of the evaluated part within it; matched: how good they are.
     """
 
     name: str
     validation: Report
     report: Report
     threshold: Threshold
-    sets: ReturnedSets
-    returned: ReturnedReport
+    matches: MatchesWithin
+    matched: MatchesReport
 
     def numbers(self) -> dict[str, Any]:
-        """The variant without what is returned to each query, ready for JSON."""
+        """The variant without the matches of each query, ready for JSON."""
         return {
             "name": self.name,
             "validation": self.validation.numbers(),
             "report": self.report.numbers(),
             "threshold": vars(self.threshold),
-            "returned": self.returned.numbers(),
+            "matches": self.matched.numbers(),
         }
 
 
@@ -84,7 +77,7 @@ def compare(
             (:func:`~resight.attributes.distance.reliability`) and the thresholds.
         evaluated: what is measured.
         names: of the A attributes.
-        beta: for the thresholds, see :func:`~resight.retrieval.ranking.within.choose_threshold`.
+        beta: for the thresholds, see :func:`~resight.attributes.threshold.choose_threshold`.
 
     Raises:
         DataError: a column that is missing, or whatever the steps refuse.
@@ -109,10 +102,10 @@ def best(variants: Sequence[Variant]) -> Variant:
 
 
 def labels(outputs: Embeddings) -> NDArray[Any]:
-    """The (N, A) attribute labels that came along with ``outputs``.
+    """The (N, A) attribute labels of the images of ``outputs``.
 
     Raises:
-        DataError: none did.
+        DataError: there are none.
     """
     if "attributes" not in outputs.columns:
         raise DataError('The images have no attribute labels: use data whose splits have columns["attributes"].')
@@ -121,22 +114,22 @@ def labels(outputs: Embeddings) -> NDArray[Any]:
 
 def probabilities(logits: NDArray[np.float32]) -> NDArray[np.float32]:
     """The sigmoid 1 / (1 + exp(-x)) of (N, A) logits, without overflow."""
-    chances: NDArray[np.float32] = np.exp(-np.logaddexp(np.float32(0), -logits)).astype(np.float32)
-    return chances
+    result: NDArray[np.float32] = np.exp(-np.logaddexp(np.float32(0), -logits)).astype(np.float32)
+    return result
 
 
 def _measure(name: str, distance: Distance, validation: Part, evaluated: Part, beta: float) -> Variant:
     seen = validation.seen_through(distance)
     threshold = choose_threshold(seen.query, seen.gallery, seen.protocol, beta=beta)
     part = evaluated.seen_through(distance)
-    sets = returned_sets(part.query, part.gallery, threshold.distance, protocol=part.protocol)
+    matches = matches_within(part.query, part.gallery, threshold.distance, protocol=part.protocol)
     return Variant(
         name,
         evaluate(seen.query, seen.gallery, protocol=seen.protocol),
         evaluate(part.query, part.gallery, protocol=part.protocol),
         threshold,
-        sets,
-        measure_returned(sets, part.query, part.gallery, part.protocol),
+        matches,
+        measure_matches(matches, part.query, part.gallery, part.protocol),
     )
 
 

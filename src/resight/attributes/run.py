@@ -22,6 +22,7 @@ from resight.attributes.measure import (
     predict12,
 )
 from resight.attributes.reidentify import Part, Variant, compare, labels, probabilities
+from resight.attributes.threshold import BETA
 from resight.datasets import Dataset, market_attributes
 from resight.embedding.compute import embed, shifted
 from resight.embedding.embedder import Embedder
@@ -31,7 +32,6 @@ from resight.images.cache import Images
 from resight.models.model import Model
 from resight.models.output import Output
 from resight.records import Embeddings, Split
-from resight.retrieval.ranking.within import BETA
 
 NO_ATTRIBUTES = (
     "This model predicts no attributes: use one made for them, as listed by resight models list 'attributes*'."
@@ -90,26 +90,6 @@ def attribute_outputs(
     return found
 
 
-def predict_attributes(
-    model: Model,
-    split: Split,
-    *,
-    batch_size: int = 64,
-    flip: bool = False,
-    device: str | None = None,
-    cache: str | Path | None = None,
-    progress: Callable[[int, int], None] | None = None,
-) -> NDArray[np.float32]:
-    """The probability of each attribute on each image, (N, A) in [0, 1]: the sigmoid of :func:`attribute_outputs`.
-
-    Arguments and errors as there.
-    """
-    (outputs,) = attribute_outputs(
-        model, [split], batch_size=batch_size, flip=flip, device=device, cache=cache, progress=progress
-    )
-    return probabilities(outputs.vectors)
-
-
 @dataclass(frozen=True, eq=False)
 class Recognition:
     """How right the attributes of a data set's gallery are.
@@ -153,8 +133,8 @@ def recognise(outputs: Embeddings, data: Dataset) -> Recognition:
         ResightError: as for :func:`check_attributes`.
     """
     check_attributes(outputs.vectors.shape[1], data)
-    truth, chances = labels(outputs), probabilities(outputs.vectors)
-    return Recognition(measure_attributes(truth, chances, data.attributes), _official(truth, chances, data.attributes))
+    truth, found = labels(outputs), probabilities(outputs.vectors)
+    return Recognition(measure_attributes(truth, found, data.attributes), _official(truth, found, data.attributes))
 
 
 def reidentify(
@@ -176,7 +156,7 @@ def reidentify(
         gallery: the attribute outputs of its gallery, from :func:`attribute_outputs`.
         held_out: the validation fold: its train people give the linear layer, its held-out ones everything else that
             is chosen. It may be ``data`` itself.
-        beta: for the number of images returned, see :func:`resight.retrieval.ranking.within.choose_threshold`.
+        beta: for the threshold, see :func:`resight.attributes.threshold.choose_threshold`.
 
     Raises:
         ResightError: as for :func:`attribute_outputs` and what follows.
@@ -189,7 +169,7 @@ def reidentify(
 
 
 def write_predictions(path: str | Path, outputs: Embeddings, data: Dataset) -> None:
-    """Write the predicted attributes of images as the CSV file that source 002 hands in, whole or not at all.
+    """Write the predicted attributes as a CSV file with the columns of Market-1501's annotation, whole or not at all.
 
     The header is ``filename,age,backpack,...``; values are 1 for no and 2 for yes (probability at least 0.5), the age
     is 1 to 4, the most probable one.
@@ -216,11 +196,9 @@ def write_predictions(path: str | Path, outputs: Embeddings, data: Dataset) -> N
         writer.writerows((PurePath(name).name, *row) for name, row in zip(outputs.paths.tolist(), table, strict=True))
 
 
-def _official(truth: NDArray[Any], chances: NDArray[np.float32], names: tuple[str, ...]) -> dict[str, float]:
+def _official(truth: NDArray[Any], found: NDArray[np.float32], names: tuple[str, ...]) -> dict[str, float]:
     if names != market_attributes.ATTRIBUTES:
         return {}
     known = truth[:, 0] != UNKNOWN
-    columns, mean = official_accuracy(
-        market_attributes.official_columns(truth[known]), predict12(chances[known], names)
-    )
+    columns, mean = official_accuracy(market_attributes.official_columns(truth[known]), predict12(found[known], names))
     return dict(zip(OFFICIAL, columns.tolist(), strict=True)) | {"mean": mean}

@@ -32,7 +32,7 @@ def attributes(
     ] = None,
     reid: Annotated[bool, typer.Option("--reid", help="Also recognise people by their attributes alone.")] = False,
     results: Annotated[
-        Path | None, typer.Option(help="With --reid: write which images are returned to each query to this file.")
+        Path | None, typer.Option(help="With --reid: write the matches of each query to this file.")
     ] = None,
     beta: Annotated[float, typer.Option(help="With --reid: how many times recall counts as much as precision.")] = 1.5,
     batch_size: Annotated[int, typer.Option(min=1)] = 64,
@@ -44,7 +44,7 @@ def attributes(
     layer. Weights, layer and threshold are chosen on the validation fold.
     """
     if results and not reid:
-        raise RecipeError("--results needs --reid, which says what is returned to each query: add --reid.")
+        raise RecipeError("--results needs --reid, which finds the matches of each query: add --reid.")
     from resight import datasets
     from resight.attributes.reidentify import best
     from resight.attributes.run import (
@@ -55,8 +55,8 @@ def attributes(
         reidentify,
         write_predictions,
     )
+    from resight.attributes.threshold import write_matches
     from resight.models.load import load
-    from resight.retrieval.ranking.within import result_lines
 
     found = datasets.load(name, data, fold=fold)
     held_out = datasets.load(name, data, fold="validation") if reid and fold != "validation" else found
@@ -70,7 +70,7 @@ def attributes(
         with bar("re-identifying", json) as progress:
             variants = reidentify(loaded, found, gallery, held_out, beta=beta, batch_size=batch_size, progress=progress)
     if results:
-        result_lines(results, found.query.paths, found.gallery.paths, best(variants).sets)
+        write_matches(results, found.query.paths, found.gallery.paths, best(variants).matches)
     if output:
         write_predictions(output, gallery, found)
     if json:
@@ -115,14 +115,14 @@ def _show_reid(variants: list[Variant], chosen: str, fold: str) -> None:
             one.name,
             *(f"{rate:.1%}" for rate in rates),
             f"{one.threshold.distance:.3g}",
-            f"{one.returned.precision:.1%}",
-            f"{one.returned.recall:.1%}",
-            f"{one.returned.size:,.1f}",
+            f"{one.matched.precision:.1%}",
+            f"{one.matched.recall:.1%}",
+            f"{one.matched.size:,.1f}",
         )
     out.print(table)
     same = "" if fold == "test" else " They are the very people measured here, so expect less of others."
     out.print(
         f"Everything was chosen on validation people, where {chosen} is best.{same} 'within' is the distance up to "
-        "which images are returned; precision, recall and images are means over the queries.",
+        "which images are matches; precision, recall and images are means over the queries.",
         markup=False,
     )

@@ -37,7 +37,7 @@ def group(
 
     The threshold comes from the model's card, where `resight calibrate` puts it. Groups are a guess to be looked at.
     """
-    from resight.clustering.group import check_folders, write_folders, write_groups
+    from resight.clustering.folders import check_folders, write_folders, write_groups
     from resight.clustering.group import group as put_together
     from resight.embedding.embedder import Embedder
     from resight.models.load import load

@@ -21,11 +21,11 @@ from resight.decisions.operating import LEAST_IDENTITIES, RATES, errors, needed
 from resight.decisions.pairs import Pairs, collect, step_of, to_end_of_step
 from resight.errors import DataError
 from resight.records import JUNK, Embeddings
-from resight.retrieval.evaluation.evaluate import check_same_model
 from resight.retrieval.ranking import protocols
 from resight.retrieval.ranking.distance import check_metric
 from resight.retrieval.ranking.protocols import Protocol
 from resight.retrieval.ranking.rank import MEMORY
+from resight.retrieval.ranking.validity import check_same_model
 
 
 def calibrate(

@@ -9,7 +9,7 @@ which does not depend on how frequent genuine pairs are. The probability does:
     P(same | d) = s(llr(d) + log(p / (1 - p)))
 
 with the logistic function s and the prior p, the share of genuine pairs among the pairs that are asked about. With the
-default p = 1/2 it answers "is it rather this one or somebody else, if I had no idea before?".
+default p = 1/2 it answers "is it more likely this identity or another one, with even prior odds?".
 
 - ``isotonic``: the ratio of genuine to impostor pairs that falls with the distance and fits best, by pooling adjacent
   violators (Ayer et al. 1955; Brümmer and du Preez, "The PAV algorithm optimizes binary proper scoring rules", 2013;
@@ -27,12 +27,14 @@ from typing import Literal, get_args
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
+from scipy.optimize import isotonic_regression
 
 from resight.decisions.pairs import Pairs, middle_of, step_of
 from resight.errors import DataError
 
 Method = Literal["isotonic", "logistic"]
 METHODS: tuple[str, ...] = get_args(Method)
+_FLAT = 1e-6  # a slope, in standard deviations, that is none
 PIECES = 128  # distances are first gathered into as many pieces of equal weight; fewer are left when they are pooled
 
 Knots = tuple[tuple[float, float], ...]
@@ -90,8 +92,8 @@ def probability(knots: Knots, distances: ArrayLike, prior: float = 0.5) -> NDArr
     if not 0 < prior < 1:
         raise DataError(f"The prior is {prior}: choose the share of genuine pairs, a number between 0 and 1.")
     odds = log_likelihood_ratio(knots, distances) + np.log(prior / (1 - prior))
-    chance: NDArray[np.float64] = np.exp(-np.logaddexp(0.0, -odds))
-    return chance
+    found: NDArray[np.float64] = np.exp(-np.logaddexp(0.0, -odds))
+    return found
 
 
 def isotonic(
@@ -129,48 +131,41 @@ def pool_adjacent_violators(genuine: NDArray[np.int64], impostors: NDArray[np.in
     Returns:
         (K,) int64 indices into the counts, the first is 0.
     """
-    pools: list[tuple[int, int, int]] = []  # start, genuine, impostors; whole numbers, so that nothing is rounded
-    for at, (same, others) in enumerate(zip(genuine.tolist(), impostors.tolist(), strict=True)):
-        start = at
-        while pools and pools[-1][1] * others <= same * pools[-1][2]:
-            start, before, between = pools.pop()
-            same, others = same + before, others + between
-        pools.append((start, same, others))
-    return np.array([start for start, _, _ in pools], np.int64)
+    found = isotonic_regression(genuine / (genuine + impostors), weights=genuine + impostors, increasing=False)
+    starts = found.blocks[:-1].astype(np.int64)
+    same, others = (np.add.reduceat(one, starts) for one in (genuine, impostors))
+    falls = same[1:] * others[:-1] < same[:-1] * others[1:]  # in whole numbers: equal shares may differ by rounding
+    return starts[np.concatenate([[True], falls])]
 
 
 def logistic(
     distances: NDArray[np.float64], genuine: NDArray[np.int64], impostors: NDArray[np.int64]
 ) -> list[tuple[float, float]]:
-    """Knots at both ends of the line a - b d, by Newton's method; arguments as for :func:`isotonic`.
+    """Knots at both ends of the line a - b d; arguments as for :func:`isotonic`.
 
     A single knot at 0 where distance says nothing, or the contrary of what it should.
     """
+    from sklearn.linear_model import LogisticRegression
+
     same, others = genuine / (2 * genuine.sum()), impostors / (2 * impostors.sum())
     weight = same + others
     middle = float((weight * distances).sum())
-    spread = float(np.sqrt((weight * (distances - middle) ** 2).sum())) or 1.0
-    x = np.stack([np.ones_like(distances), (middle - distances) / spread])
+    spread = float(np.sqrt((weight * (distances - middle) ** 2).sum()))
+    if len(distances) == 1 or not spread:
+        return [(middle, 0.0)]
+    nearness = (middle - distances) / spread
     high, low = (genuine.sum() + 1) / (genuine.sum() + 2), 1 / (impostors.sum() + 2)
-    wanted = same * high + others * low
-    line = np.zeros(2)
-    loss = _logistic_loss(line, x, weight, wanted)
-    for _ in range(100):
-        chance = np.exp(-np.logaddexp(0.0, -(line @ x)))
-        slope = x @ (weight * chance - wanted)
-        bend = (x * (weight * chance * (1 - chance))) @ x.T + 1e-12 * np.eye(2)
-        step = np.linalg.solve(bend, slope)
-        after = _logistic_loss(line - step, x, weight, wanted)
-        while after > loss and np.abs(step).max() > 1e-10:
-            step = step / 2
-            after = _logistic_loss(line - step, x, weight, wanted)
-        line, loss = line - step, after
-        if np.abs(step).max() <= 1e-10:
-            break
-    if line[1] <= 0:
+    wanted = same * high + others * low  # each distance counts as "same" with this weight, as "others" with the rest
+    line = LogisticRegression(C=np.inf, solver="newton-cholesky", tol=1e-10).fit(
+        np.concatenate([nearness, nearness])[:, None],
+        np.repeat([1, 0], len(distances)),
+        np.concatenate([wanted, weight - wanted]),
+    )
+    slope, level = float(line.coef_[0, 0]), float(line.intercept_[0])
+    if slope <= _FLAT:
         return [(middle, 0.0)]
     ends = distances[[0, -1]]
-    return list(zip(ends.tolist(), (line[0] + line[1] * (middle - ends) / spread).tolist(), strict=True))
+    return list(zip(ends.tolist(), (level + slope * (middle - ends) / spread).tolist(), strict=True))
 
 
 def reliability(pairs: Pairs, knots: Knots, prior: float = 0.5, bins: int = 10) -> Reliability:
@@ -181,9 +176,9 @@ def reliability(pairs: Pairs, knots: Knots, prior: float = 0.5, bins: int = 10) 
     weight = same + (1 - prior) * impostors / impostors.sum()
     place = np.minimum((predicted * bins).astype(np.int64), bins - 1)
     parts = (weight, same, weight * predicted)
-    total, right, said = (np.bincount(place, weights=one, minlength=bins).astype(np.float64) for one in parts)
+    total, right, predicted_sum = (np.bincount(place, weights=one, minlength=bins).astype(np.float64) for one in parts)
     some = total > 0
-    return Reliability(said[some] / total[some], right[some] / total[some], total[some], prior)
+    return Reliability(predicted_sum[some] / total[some], right[some] / total[some], total[some], prior)
 
 
 def _histogram(pairs: Pairs) -> tuple[NDArray[np.float64], NDArray[np.int64], NDArray[np.int64]]:
@@ -193,11 +188,3 @@ def _histogram(pairs: Pairs) -> tuple[NDArray[np.float64], NDArray[np.int64], ND
     genuine = np.zeros(len(both), np.int64)
     genuine[np.searchsorted(both, steps)] = counts
     return middle_of(both), genuine, pairs.impostors[both]
-
-
-def _logistic_loss(
-    line: NDArray[np.float64], x: NDArray[np.float64], weight: NDArray[np.float64], wanted: NDArray[np.float64]
-) -> float:
-    """-sum of wanted log s(z) + (weight - wanted) log s(-z), with z = line @ x."""
-    z = line @ x
-    return float((wanted * np.logaddexp(0.0, -z) + (weight - wanted) * np.logaddexp(0.0, z)).sum())

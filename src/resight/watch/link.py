@@ -15,15 +15,15 @@ Shape letters: ``T`` tracks, ``D`` embedding.
 
 from __future__ import annotations
 
-import heapq
 from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
+from resight.clustering.linkage import Constrained, Groups
 from resight.records import Embeddings
-from resight.retrieval.ranking.within import returned_sets
+from resight.retrieval.ranking.within import matches_within
 
 HOME = 4.0  # chosen on one clip and two drawn scenes; on Market-1501's tracks it is far above any threshold
 LEAST = 5  # tracks with a known change, below which nothing is learned from them
@@ -108,91 +108,17 @@ def link(
         rules: what time and place allow.
         home: the largest distance at which two tracks of one camera bring their groups together, see :func:`at_home`.
     """
-    groups = _Groups(vectors, metric, forbidden(seen, rules))
+    groups = Groups(vectors, metric, threshold)
+    linkage = Constrained(groups, forbidden(seen, rules))
     first: dict[str, int] = {}
     for at, one in enumerate(seen):
         if one.name is not None and first.setdefault(one.name, at) != at:
-            groups.join(first[one.name], at)
-    near = returned_sets(Embeddings(vectors), Embeddings(vectors), threshold, metric)
+            linkage.join(first[one.name], at)
+    near = matches_within(Embeddings(vectors), Embeddings(vectors), threshold, metric)
     left = np.repeat(np.arange(len(vectors)), np.diff(near.offsets))
     for a, b, apart in zip(left.tolist(), near.indices.tolist(), near.distances.tolist(), strict=True):
         if apart <= home or seen[a].camera != seen[b].camera:
-            groups.meet(a, b)
-    groups.join_near(threshold if metric == "cosine" else threshold**2)
+            linkage.allow(a, b)
+    linkage.link()
     numbers: dict[int, int] = {}
     return [numbers.setdefault(groups.of(at), len(numbers)) for at in range(len(seen))]
-
-
-class _Groups:
-    """Groups of tracks, each named by one of them."""
-
-    def __init__(self, vectors: NDArray[np.float32], metric: str, apart: list[set[int]]) -> None:
-        self.sums = vectors.astype(np.float64)
-        self.cosine = metric == "cosine"
-        if self.cosine:
-            self.sums /= np.linalg.norm(self.sums, axis=1, keepdims=True)
-        self.squares = np.einsum("td,td->t", self.sums, self.sums)
-        self.sizes = np.ones(len(vectors), np.int64)
-        self.parent = list(range(len(vectors)))
-        self.apart = apart
-        self.near: list[set[int]] = [set() for _ in apart]
-
-    def of(self, track: int) -> int:
-        while self.parent[track] != track:
-            self.parent[track] = self.parent[self.parent[track]]
-            track = self.parent[track]
-        return track
-
-    def meet(self, a: int, b: int) -> None:
-        """Two tracks are near, so their groups may become one."""
-        x, y = self.of(a), self.of(b)
-        if x != y:
-            self.near[x].add(y)
-            self.near[y].add(x)
-
-    def distance(self, x: int, y: int) -> float:
-        product = float(self.sums[x] @ self.sums[y]) / float(self.sizes[x] * self.sizes[y])
-        if self.cosine:
-            return 1 - product
-        return float(self.squares[x] / self.sizes[x] + self.squares[y] / self.sizes[y] - 2 * product)
-
-    def join(self, a: int, b: int) -> int:
-        """Make one group of two; it is named by the earlier of their names."""
-        x, y = sorted((self.of(a), self.of(b)))
-        self.parent[y] = x
-        self.sums[x] += self.sums[y]
-        self.squares[x] += self.squares[y]
-        self.sizes[x] += self.sizes[y]
-        for links in (self.apart, self.near):
-            for other in links[y]:
-                links[other].discard(y)
-                if other != x:
-                    links[other].add(x)
-                    links[x].add(other)
-            links[x].discard(y)
-            links[y] = set()
-        return x
-
-    def join_near(self, limit: float) -> None:
-        """Join the nearest two groups as long as any are near enough; distances of Euclidean groups are squares."""
-        limit += 1e-9 * max(1.0, limit)  # a pair exactly at the threshold counts
-        version = [0] * len(self.parent)
-        heap: list[tuple[float, int, int, int, int]] = []
-
-        def ask(x: int, y: int) -> None:
-            x, y = min(x, y), max(x, y)
-            if y not in self.apart[x] and (apart := self.distance(x, y)) <= limit:
-                heapq.heappush(heap, (apart, x, y, version[x], version[y]))
-
-        for x, others in enumerate(self.near):
-            for y in others:
-                if x < y:
-                    ask(x, y)
-        while heap:
-            _, x, y, then_x, then_y = heapq.heappop(heap)
-            if version[x] != then_x or version[y] != then_y:
-                continue
-            joined = self.join(x, y)
-            version[x], version[y] = version[x] + 1, version[y] + 1
-            for other in self.near[joined]:
-                ask(joined, other)

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from resight.gallery.gallery import Gallery
 from resight.gallery.record import Filter, Missing, Record
 from resight.records import Embeddings
-from resight.retrieval.ranking.within import returned_sets
+from resight.retrieval.ranking.within import matches_within
 from resight.watch.link import Rules, Sighted, at_home, forbidden, link
 
 NEAREST = 20  # named records that are looked at for each track
@@ -137,7 +137,7 @@ def _impossible(
 ) -> tuple[int, int]:
     """How many pairs of tracks cannot be one, and how many of these are within the threshold."""
     apart = forbidden([one.seen for one in kept], rules)
-    near = returned_sets(Embeddings(vectors), Embeddings(vectors), threshold, gallery.card.metric)
+    near = matches_within(Embeddings(vectors), Embeddings(vectors), threshold, gallery.card.metric)
     left = np.repeat(np.arange(len(kept)), np.diff(near.offsets))
     alike = sum(b in apart[a] for a, b in zip(left.tolist(), near.indices.tolist(), strict=True))
     return sum(map(len, apart)) // 2, alike // 2

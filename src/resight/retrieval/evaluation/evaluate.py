@@ -13,6 +13,7 @@ from resight.retrieval.ranking.by_track import by_track
 from resight.retrieval.ranking.protocols import Protocol
 from resight.retrieval.ranking.rank import MEMORY, Rerank, ranks_of_matches
 from resight.retrieval.ranking.rough import Products
+from resight.retrieval.ranking.validity import check_no_leak, check_same_model
 
 NO_IDENTITY = "the query is junk or a distractor"
 NOT_IN_GALLERY = "its identity is not in the gallery"
@@ -84,36 +85,6 @@ def evaluate(
         },
         r_precision=float(found.r_precision[kept].mean()),
     )
-
-
-def check_same_model(query: Embeddings, gallery: Embeddings) -> None:
-    """Raise DataError where both fingerprints are known and differ."""
-    if query.fingerprint and gallery.fingerprint and query.fingerprint != gallery.fingerprint:
-        raise DataError(
-            f"The query was embedded by {query.fingerprint} and the gallery by {gallery.fingerprint}, "
-            "so their distances mean nothing: embed both with the same model and preprocessing."
-        )
-
-
-def check_no_leak(query: Embeddings, gallery: Embeddings, rules: Protocol) -> None:
-    """Raise DataError where a query's own file stands in the gallery and the protocol does not leave it out for it."""
-    if rules.ignore_same_path or query.paths is None or gallery.paths is None:
-        return
-    if query.identities is None or gallery.identities is None or query.cameras is None or gallery.cameras is None:
-        return  # the protocol says what it misses
-    asked = set(query.paths.tolist())
-    stands: dict[str, list[int]] = {}
-    for g, path in enumerate(gallery.paths.tolist()):
-        if path in asked and gallery.identities[g] != JUNK:
-            stands.setdefault(path, []).append(g)
-    for q, path in enumerate(query.paths.tolist() if stands else ()):
-        for g in stands.get(path, ()) if query.identities[q] > DISTRACTOR else ():
-            same = query.identities[q] == gallery.identities[g]
-            if not (rules.ignore_same_camera and same and query.cameras[q] == gallery.cameras[g]):
-                raise DataError(
-                    f"{path} is query {q} and also image {g} of the gallery, which protocol {rules.name} does not "
-                    "leave out for it: take it out of one of them, or mend its labels."
-                )
 
 
 def _reasons(query: Embeddings, gallery: Embeddings, dropped: NDArray[np.bool_]) -> dict[str, int]:

@@ -118,6 +118,13 @@ class Stream:
             self.valid.mask(block, rows.start, start)
             yield start, block
 
+    def rows(self) -> Iterator[tuple[int, int, NDArray[np.float32]]]:
+        """(query, first gallery index, (columns,) distances) over everything; the invalid are infinitely far."""
+        for rows in self.blocks():
+            for start, block in self.chunks(rows):
+                for q, row in zip(range(rows.start, rows.stop), block, strict=True):
+                    yield q, start, row
+
 
 def check_gallery(gallery: Embeddings) -> None:
     """Raise DataError where there is nothing to search in."""

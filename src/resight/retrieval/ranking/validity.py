@@ -31,7 +31,7 @@ class Lists(NamedTuple):
         """(P,) whose each image is."""
         return np.repeat(np.arange(len(self.offsets) - 1), np.diff(self.offsets))
 
-    def only(self, chosen: NDArray[np.bool_]) -> Lists:
+    def select(self, chosen: NDArray[np.bool_]) -> Lists:
         """What is marked in ``chosen`` (P,)."""
         return Lists(self.images[chosen], np.concatenate([[0], np.cumsum(chosen)])[self.offsets])
 
@@ -69,11 +69,11 @@ class Validity:
         query_ids, gallery_ids = _column(query, "query", "identities"), _column(gallery, "gallery", "identities")
         self.kept = np.flatnonzero(gallery_ids != JUNK)
         same = _groups(query_ids, gallery_ids)
-        same = same.only(~np.isin(query_ids, (JUNK, DISTRACTOR))[same.owners()])
+        same = same.select(~np.isin(query_ids, (JUNK, DISTRACTOR))[same.owners()])
         left_out = nothing
         if protocol.ignore_same_camera:
             query_cameras, cameras = _column(query, "query", "cameras"), _column(gallery, "gallery", "cameras")
-            left_out = same.only(cameras[same.images] == query_cameras[same.owners()])
+            left_out = same.select(cameras[same.images] == query_cameras[same.owners()])
         if protocol.ignore_same_path:
             if query.paths is not None and gallery.paths is not None:
                 left_out = _union(left_out, _groups(query.paths, gallery.paths), len(gallery))
@@ -83,7 +83,7 @@ class Validity:
                     "out each query itself: pass paths=... with both embeddings."
                 )
         self.same_identity, self.left_out = same, left_out
-        self.matches = same.only(~np.isin(_keys(same, len(gallery)), _keys(left_out, len(gallery))))
+        self.matches = same.select(~np.isin(_keys(same, len(gallery)), _keys(left_out, len(gallery))))
 
     def mask(self, block: NDArray[np.float32], row: int, column: int) -> None:
         """Set the invalid pairs of a block of distances that starts at (``row``, ``column``) to infinity."""
@@ -94,6 +94,36 @@ class Validity:
         rows, images = self.left_out.rows(slice(row, row + len(block)))
         inside = (images >= column) & (images < column + block.shape[1])
         block[rows[inside], images[inside] - column] = np.inf
+
+
+def check_same_model(query: Embeddings, gallery: Embeddings) -> None:
+    """Raise DataError where both fingerprints are known and differ."""
+    if query.fingerprint and gallery.fingerprint and query.fingerprint != gallery.fingerprint:
+        raise DataError(
+            f"The query was embedded by {query.fingerprint} and the gallery by {gallery.fingerprint}, "
+            "so their distances mean nothing: embed both with the same model and preprocessing."
+        )
+
+
+def check_no_leak(query: Embeddings, gallery: Embeddings, rules: Protocol) -> None:
+    """Raise DataError where a query's own file stands in the gallery and the protocol does not leave it out for it."""
+    if rules.ignore_same_path or query.paths is None or gallery.paths is None:
+        return
+    if query.identities is None or gallery.identities is None or query.cameras is None or gallery.cameras is None:
+        return  # the protocol says what it misses
+    asked = set(query.paths.tolist())
+    stands: dict[str, list[int]] = {}
+    for g, path in enumerate(gallery.paths.tolist()):
+        if path in asked and gallery.identities[g] != JUNK:
+            stands.setdefault(path, []).append(g)
+    for q, path in enumerate(query.paths.tolist() if stands else ()):
+        for g in stands.get(path, ()) if query.identities[q] > DISTRACTOR else ():
+            same = query.identities[q] == gallery.identities[g]
+            if not (rules.ignore_same_camera and same and query.cameras[q] == gallery.cameras[g]):
+                raise DataError(
+                    f"{path} is query {q} and also image {g} of the gallery, which protocol {rules.name} does not "
+                    "leave out for it: take it out of one of them, or mend its labels."
+                )
 
 
 def _groups(queries: NDArray[np.generic], gallery: NDArray[np.generic]) -> Lists:

@@ -15,8 +15,8 @@ from numpy.typing import ArrayLike, NDArray
 
 from resight.errors import DataError
 from resight.records import Embeddings
-from resight.retrieval.evaluation.evaluate import check_same_model
 from resight.retrieval.ranking.rank import MEMORY, topk
+from resight.retrieval.ranking.validity import check_same_model
 
 
 def expand_queries(
