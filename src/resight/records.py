@@ -231,6 +231,7 @@ class Report:
             50 that the gallery has.
         r_precision: the mean share of true matches among the first m, m being the query's number of them; None where
             it was not counted.
+        identities: (Q,) int64, whom each query shows; None where unknown.
     """
 
     mAP: float
@@ -248,10 +249,11 @@ class Report:
     rerank: str = ""
     precision: Mapping[int, float] = field(default_factory=dict)
     r_precision: float | None = None
+    identities: NDArray[np.int64] | None = None
 
     def numbers(self) -> dict[str, Any]:
         """The report without its per-query arrays, ready for JSON."""
-        arrays = ("average_precision", "first_match")
+        arrays = ("average_precision", "first_match", "identities")
         plain = {f.name: getattr(self, f.name) for f in fields(self) if f.name not in arrays}
         plain["reasons"] = dict(self.reasons)
         plain["precision"] = {str(k): share for k, share in self.precision.items()}

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import csv
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path, PurePath
@@ -27,7 +26,7 @@ from resight.datasets import Dataset, market_attributes
 from resight.embedding.compute import embed, shifted
 from resight.embedding.embedder import Embedder
 from resight.errors import DataError, ModelError
-from resight.files import atomic_path
+from resight.files import write_csv
 from resight.images.cache import Images
 from resight.models.model import Model
 from resight.models.output import Output
@@ -190,10 +189,9 @@ def write_predictions(path: str | Path, outputs: Embeddings, data: Dataset) -> N
     if outputs.paths is None:
         raise DataError("The attribute outputs have no paths, so their file names cannot be written: pass paths=....")
     table = market_attributes.to_source_table(probabilities(outputs.vectors)).tolist()
-    with atomic_path(path) as temporary, temporary.open("w", encoding="utf-8", newline="") as file:
-        writer = csv.writer(file, lineterminator="\n")
-        writer.writerow(("filename", *market_attributes.SOURCE_COLUMNS))
-        writer.writerows((PurePath(name).name, *row) for name, row in zip(outputs.paths.tolist(), table, strict=True))
+    names = [PurePath(path).name for path in outputs.paths.tolist()]
+    rows = ((name, *row) for name, row in zip(names, table, strict=True))
+    write_csv(path, ("filename", *market_attributes.SOURCE_COLUMNS), rows)
 
 
 def _official(truth: NDArray[Any], found: NDArray[np.float32], names: tuple[str, ...]) -> dict[str, float]:

@@ -18,7 +18,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from resight.errors import DataError
-from resight.files import atomic_path
+from resight.files import write_text
 from resight.records import Embeddings
 from resight.retrieval.ranking import protocols
 from resight.retrieval.ranking.protocols import Protocol
@@ -191,10 +191,8 @@ def write_matches(
     """
     _check_same(matches, len(query))
     asked, there = _names(query, "query"), _names(gallery, "gallery")
-    with atomic_path(path) as temporary, temporary.open("w", encoding="utf-8") as file:
-        for q, name in enumerate(asked):
-            answers = ", ".join(there[g] for g in matches.of(q))
-            file.write(f"{name}: {answers}\n" if answers else f"{name}:\n")
+    lines = [f"{name}: {', '.join(there[g] for g in matches.of(q))}".rstrip(" ") for q, name in enumerate(asked)]
+    write_text(path, "".join(f"{line}\n" for line in lines))
 
 
 def _check_same(matches: MatchesWithin, queries: int) -> None:

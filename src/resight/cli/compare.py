@@ -32,7 +32,7 @@ def compare(
     pictures: Annotated[bool, typer.Option("--pictures/--no-pictures", help="Put pictures into the file.")] = True,
     json: Annotated[bool, Json] = False,
 ) -> None:
-    """Is model B better than model A? Both on the same queries, paired query by query.
+    """Is model B better than model A? Both on the same queries, paired by person.
 
     Differences with 95% intervals, queries won and lost, and how likely chance alone gives as much. Each model is
     measured with the metric of its card. With -o the file holds pictures of the people in the data: pass it on only to

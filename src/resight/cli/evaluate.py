@@ -46,7 +46,7 @@ def evaluate(
         float | None, typer.Option("--lambda", help="Re-ranking: the share of the original distance (0.3).")
     ] = None,
     sure: Annotated[
-        bool, typer.Option("--intervals", help="Also 95% intervals of mAP, R1, R5 and R10, by drawing queries.")
+        bool, typer.Option("--intervals", help="Also 95% intervals of mAP, R1, R5 and R10, by resampling people.")
     ] = False,
     decide: Annotated[
         bool, typer.Option("--decide", help="Also what the calibrated decision in the model's card does here.")
@@ -127,6 +127,6 @@ def evaluate(
         out.print(f"{data_set.name}: {one}", markup=False)
         if sure:
             each = "  ".join(f"{name} {value}" for name, value in ranges.items())
-            out.print(f"95% intervals over the queries: {each}", markup=False)
+            out.print(f"95% intervals over people: {each}", markup=False)
     if decided:
         show(data_set.name, decided)

@@ -2,18 +2,15 @@
 
 from __future__ import annotations
 
-import csv
 import os
-import shutil
-import tempfile
 from collections.abc import Sequence
 from pathlib import Path, PurePath
 
 import numpy as np
 from numpy.typing import NDArray
 
-from resight.errors import DataError, ResightError
-from resight.files import atomic_path, read_bytes, split_archive
+from resight.errors import DataError
+from resight.files import atomic_folder, read_bytes, split_archive, write_csv
 
 
 def write_groups(path: str | os.PathLike[str], images: Sequence[str], groups: NDArray[np.int64]) -> None:
@@ -24,20 +21,17 @@ def write_groups(path: str | os.PathLike[str], images: Sequence[str], groups: ND
         ResightError: the file cannot be written.
     """
     _check_one_each(images, groups)
-    with atomic_path(path) as temporary, temporary.open("w", encoding="utf-8", newline="") as file:
-        writer = csv.writer(file, lineterminator="\n")
-        writer.writerow(("image", "group"))
-        writer.writerows(zip(images, groups.tolist(), strict=True))
+    write_csv(path, ("image", "group"), zip(images, groups.tolist(), strict=True))
 
 
 def check_folders(folder: str | os.PathLike[str], source: str | os.PathLike[str], copy: bool) -> None:
     """Whether :func:`write_folders` could write there at all, to be asked before anything is computed.
 
     Args:
-        folder: where the groups shall stand; source: the folder or zip archive of the images; copy: as there.
+        folder: where the groups are to be written; source: the folder or zip archive of the images; copy: as there.
 
     Raises:
-        DataError: something stands there already, or links are wanted to images inside a zip archive.
+        DataError: the folder exists, or links are wanted to images inside a zip archive.
     """
     if os.path.lexists(folder):
         raise DataError(f"{folder} exists already and is never written over: choose a new folder.")
@@ -66,15 +60,9 @@ def write_folders(
     _check_one_each(images, groups)
     inside = [path for path in images if split_archive(path)[1]]
     check_folders(folder, inside[0] if inside else "", copy)
-    target, digits = Path(folder), len(str(max(groups.tolist(), default=0)))
-    temporary = None
-    try:
-        target.parent.mkdir(parents=True, exist_ok=True)
-        temporary = Path(tempfile.mkdtemp(prefix=f".{target.name}.", dir=target.parent))
-        umask = os.umask(0)
-        os.umask(umask)
-        temporary.chmod(0o777 & ~umask)
-        taken: set[tuple[int, str]] = set()
+    digits = len(str(max(groups.tolist(), default=0)))
+    taken: set[tuple[int, str]] = set()
+    with atomic_folder(folder) as temporary:
         for path, number in zip(images, groups.tolist(), strict=True):
             place = temporary / f"{number:0{digits}d}"
             place.mkdir(exist_ok=True)
@@ -88,15 +76,7 @@ def write_folders(
                 (place / free).write_bytes(read_bytes(path))
             else:
                 (place / free).symlink_to(Path(path).absolute())
-        temporary.rename(target)
-    except OSError as error:
-        raise ResightError(
-            f"{target} cannot be written ({error.strerror or error}): free some space or choose another place."
-        ) from None
-    finally:
-        if temporary is not None:
-            shutil.rmtree(temporary, ignore_errors=True)
-    return target
+    return Path(folder)
 
 
 def _check_one_each(images: Sequence[str], groups: NDArray[np.int64]) -> None:

@@ -132,10 +132,11 @@ def pool_adjacent_violators(genuine: NDArray[np.int64], impostors: NDArray[np.in
         (K,) int64 indices into the counts, the first is 0.
     """
     found = isotonic_regression(genuine / (genuine + impostors), weights=genuine + impostors, increasing=False)
-    starts = found.blocks[:-1].astype(np.int64)
+    starts: NDArray[np.int64] = found.blocks[:-1].astype(np.int64)
     same, others = (np.add.reduceat(one, starts) for one in (genuine, impostors))
     falls = same[1:] * others[:-1] < same[:-1] * others[1:]  # in whole numbers: equal shares may differ by rounding
-    return starts[np.concatenate([[True], falls])]
+    kept: NDArray[np.int64] = starts[np.concatenate([[True], falls])]
+    return kept
 
 
 def logistic(

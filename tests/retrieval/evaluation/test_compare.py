@@ -10,7 +10,8 @@ from resight.records import Report
 from resight.retrieval.evaluation.compare import compare, intervals
 
 
-def report(precision: np.ndarray, first: np.ndarray | None = None) -> Report:
+def report(precision: np.ndarray, first: np.ndarray | None = None, people: np.ndarray | None = None) -> Report:
+    """Every query is of another person where ``people`` is not given."""
     precision = np.asarray(precision, np.float64)
     first = np.where(precision >= 0.5, 1, 7) if first is None else np.asarray(first)
     first = np.where(np.isfinite(precision), first, 0)
@@ -19,6 +20,7 @@ def report(precision: np.ndarray, first: np.ndarray | None = None) -> Report:
     return Report(
         float(precision[known].mean()), cmc, 0.5, precision, first, len(precision), int(known.sum()),
         int((~known).sum()), 100, "market1501", "cosine",
+        identities=np.arange(1, len(precision) + 1) if people is None else people,
     )  # fmt: skip
 
 
@@ -45,6 +47,42 @@ def test_an_interval_holds_the_truth_as_often_as_it_says() -> None:
         found = intervals(report(rng.beta(2, 2, 120)), level=0.9, draws=300)["mAP"]
         held += found.low <= 0.5 <= found.high
     assert 165 <= held <= 195  # 180 expected
+
+
+def queries(rng: np.random.Generator, people: int = 60, each: int = 5) -> tuple[np.ndarray, np.ndarray]:
+    """Average precisions of queries whose person decides most of it, with mean 0.5; and the people."""
+    hard = np.repeat(rng.uniform(0.2, 0.8, people), each)
+    return hard + rng.uniform(-0.2, 0.2, people * each), np.repeat(np.arange(1, people + 1), each)
+
+
+def test_intervals_cover_the_truth_where_queries_share_people() -> None:
+    rng = np.random.default_rng(5)
+    held = 0
+    for _ in range(300):
+        precision, people = queries(rng)
+        found = intervals(report(precision, people=people), draws=300)["mAP"]
+        held += found.low <= 0.5 <= found.high
+    assert 0.92 * 300 <= held <= 0.98 * 300  # over queries as if each were of another person: 0.66
+
+
+def test_equal_models_are_rarely_called_different_where_queries_share_people() -> None:
+    rng = np.random.default_rng(6)
+    alarms, held = 0, 0
+    for _ in range(300):
+        (one, people), (other, _) = queries(rng), queries(rng)
+        found = compare(report(one, people=people), report(other, people=people), draws=200)
+        alarms += found.p_value < 0.05
+        held += found.mAP.low <= 0 <= found.mAP.high
+    assert alarms <= 0.08 * 300 and held >= 0.91 * 300  # exchanging single queries: 0.32 are called different
+
+
+def test_people_with_more_queries_count_more_and_in_any_order() -> None:
+    precision, people = np.array([0.2, 0.9, 0.4, 0.6]), np.array([7, 3, 7, 7])
+    found = intervals(report(precision, people=people))["mAP"]
+    assert found.value == pytest.approx(0.525)
+    assert (found.low, found.high) == pytest.approx((0.4, 0.9))  # person 7 drawn twice, person 3 drawn twice
+    order = np.array([2, 0, 3, 1])
+    assert intervals(report(precision[order], people=people[order]))["mAP"] == found
 
 
 def test_dropped_queries_do_not_count() -> None:
@@ -103,6 +141,10 @@ def test_what_cannot_be_compared() -> None:
         compare(one, replace(one, protocol="single_camera"))
     with pytest.raises(DataError, match="have not evaluated the same queries"):
         compare(one, report(np.array([0.2, np.nan])))
+    with pytest.raises(DataError, match="of queries of other people, or in another order"):
+        compare(one, replace(one, identities=np.array([2, 1])))
+    with pytest.raises(DataError, match="does not say which person each query shows"):
+        intervals(replace(one, identities=None))
     with pytest.raises(DataError, match="No query was evaluated"):
         intervals(replace(one, average_precision=np.array([np.nan, np.nan])))
     with pytest.raises(DataError, match=r"confidence level is 1\.5"):

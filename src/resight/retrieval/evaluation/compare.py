@@ -1,7 +1,10 @@
 """How sure a number is, and whether one model is better than another on the same queries.
 
-Queries are the sample: intervals come from drawing queries with replacement (bootstrap, Efron 1979), comparisons from
-the differences of the same queries under two models.
+People are the sample, not queries: the queries of one person succeed and fail together. Intervals come from drawing
+people with replacement, each with all of their queries (cluster bootstrap), and p-values from exchanging the two models
+for some of the people at random, for all of their queries at once (a paired permutation test).
+
+Shape letters: ``Q`` queries, ``P`` people, ``M`` means.
 """
 
 from __future__ import annotations
@@ -11,12 +14,13 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy.stats import permutation_test
 
 from resight.errors import DataError
 from resight.records import Report
 
 DRAWS = 2_000
-_BLOCK = 100  # draws at a time, for memory
+_BLOCK = 100  # exchanges at a time, for memory
 _COLUMNS = ("mAP", "R1", "R5", "R10")
 
 
@@ -39,7 +43,7 @@ class Comparison:
     Attributes:
         mAP, R1, R5, R10: the difference of the two models with its interval.
         wins, losses, ties: on how many queries B's average precision is higher, lower, the same.
-        p_value: how often chance alone (the two models exchanged per query at random) gives a difference in mAP at
+        p_value: how often chance alone (the two models exchanged per person at random) gives a difference in mAP at
             least as large, two-sided.
         difference: (Q,) float64, B's average precision minus A's; NaN where the query was not evaluated.
     """
@@ -78,30 +82,31 @@ class Comparison:
 
 
 def intervals(report: Report, *, level: float = 0.95, draws: int = DRAWS, seed: int = 0) -> dict[str, Interval]:
-    """Percentile bootstrap intervals of mAP, R1, R5 and R10 over the evaluated queries.
+    """Percentile bootstrap intervals of mAP, R1, R5 and R10 over the people of the evaluated queries.
 
     Args:
         report: an evaluation.
         level: confidence in (0, 1).
-        draws: how many times the queries are drawn with replacement.
+        draws: how many times the people are drawn with replacement.
         seed: the same one gives the same intervals.
 
     Raises:
-        DataError: no query was evaluated, or a level or number of draws out of range.
+        DataError: no query was evaluated, the report has no identities, or a level or number of draws is out of range.
     """
-    table = _per_query(report)[np.isfinite(report.average_precision)]
-    return dict(zip(_COLUMNS, _bootstrap(table, level, draws, seed), strict=True))
+    known = np.isfinite(report.average_precision)
+    sums, counts = _by_person(_per_query(report)[known], _people(report)[known])
+    return dict(zip(_COLUMNS, _bootstrap(sums, counts, level, draws, seed), strict=True))
 
 
 def compare(a: Report, b: Report, *, level: float = 0.95, draws: int = DRAWS, seed: int = 0) -> Comparison:
-    """Two models on the same queries, paired query by query.
+    """Two models on the same queries, paired by person.
 
     Args:
         a, b: evaluations of the same query split, in the same order, by the same protocol.
         level, draws, seed: as for :func:`intervals`; ``draws`` is also the number of random exchanges.
 
     Raises:
-        DataError: another number of queries, another protocol, queries that only one of them evaluated, or as there.
+        DataError: other queries, another protocol, queries that only one of them evaluated, or as there.
     """
     if len(a.average_precision) != len(b.average_precision) or a.protocol != b.protocol:
         raise DataError(
@@ -113,11 +118,17 @@ def compare(a: Report, b: Report, *, level: float = 0.95, draws: int = DRAWS, se
         raise DataError(
             "The reports have not evaluated the same queries: evaluate both models on the same query and gallery."
         )
+    people = _people(a)
+    if not np.array_equal(people, _people(b)):
+        raise DataError(
+            "The reports are of queries of other people, or in another order: evaluate both models on the same query."
+        )
     difference = b.average_precision - a.average_precision
     gained = difference[known]
-    mean, r1, r5, r10 = _bootstrap((_per_query(b) - _per_query(a))[known], level, draws, seed)
+    sums, counts = _by_person((_per_query(b) - _per_query(a))[known], people[known])
+    mean, r1, r5, r10 = _bootstrap(sums, counts, level, draws, seed)
     wins, losses = int((gained > 0).sum()), int((gained < 0).sum())
-    p_value = _p_value(gained, draws, seed)
+    p_value = _p_value(sums[:, 0], draws, seed)
     return Comparison(mean, r1, r5, r10, wins, losses, len(gained) - wins - losses, p_value, difference)
 
 
@@ -127,30 +138,48 @@ def _per_query(report: Report) -> NDArray[np.float64]:
     return np.stack([report.average_precision, *hits], 1)
 
 
-def _bootstrap(table: NDArray[np.float64], level: float, draws: int, seed: int) -> list[Interval]:
-    """An interval for the mean of each column of (n, K)."""
+def _people(report: Report) -> NDArray[np.int64]:
+    if report.identities is None:
+        raise DataError(
+            "The report does not say which person each query shows, and people are what intervals are drawn from: "
+            "pass identities=... or use a report of resight.evaluate."
+        )
+    return report.identities
+
+
+def _by_person(table: NDArray[np.float64], identities: NDArray[np.int64]) -> tuple[NDArray[np.float64], NDArray[Any]]:
+    """(P, M) sums of the queries' rows (n, M) for each person, and (P,) how many queries each has."""
+    _, person, counts = np.unique(identities, return_inverse=True, return_counts=True)
+    sums = np.zeros((len(counts), table.shape[1]))
+    np.add.at(sums, person, table)
+    return sums, counts
+
+
+def _bootstrap(sums: NDArray[np.float64], counts: NDArray[Any], level: float, draws: int, seed: int) -> list[Interval]:
+    """An interval for the mean over all queries of each column of (P, M) sums."""
     if not 0 < level < 1:
         raise DataError(f"The confidence level is {level}: choose one between 0 and 1, such as 0.95.")
     if draws < 1:
         raise DataError(f"{draws} draws give no interval: draw at least once, better {DRAWS:,} times.")
-    if not len(table):
-        raise DataError("No query was evaluated, so there is nothing to be sure or unsure of: check the evaluation.")
-    rng = np.random.default_rng(seed)
-    means = np.empty((draws, table.shape[1]))
-    for start in range(0, draws, _BLOCK):
-        block = means[start : start + _BLOCK]
-        block[:] = table[rng.integers(len(table), size=(len(block), len(table)))].mean(1)
+    if not len(sums):
+        raise DataError("No query was evaluated, so there is no interval to give: check the evaluation.")
+    drawn = np.random.default_rng(seed).multinomial(len(sums), np.full(len(sums), 1 / len(sums)), size=draws)
+    means = (drawn @ sums) / (drawn @ counts)[:, None]
     tail = 50 * (1 - level)
     low, high = np.percentile(means, [tail, 100 - tail], axis=0)
-    value = table.mean(0)
+    value = sums.sum(0) / counts.sum()
     return [Interval(float(v), float(x), float(y)) for v, x, y in zip(value, low, high, strict=True)]
 
 
 def _p_value(gained: NDArray[np.float64], draws: int, seed: int) -> float:
-    """The share of random exchanges (signs of the differences) at least as extreme, the observed one included."""
-    rng = np.random.default_rng([seed, 1])
-    observed, extreme = abs(gained.sum()), 1
-    for start in range(0, draws, _BLOCK):
-        signs = rng.integers(2, size=(min(_BLOCK, draws - start), len(gained)), dtype=np.int8) * 2 - 1
-        extreme += int((np.abs(signs @ gained) >= observed - 1e-12).sum())
-    return extreme / (draws + 1)
+    """How often exchanging the models of some people (the signs of their (P,) sums) gives as much, two-sided."""
+    found = permutation_test(
+        (gained,),
+        np.sum,
+        permutation_type="samples",
+        vectorized=True,
+        n_resamples=draws,
+        batch=_BLOCK,
+        rng=np.random.default_rng([seed, 1]),
+    )
+    return float(found.pvalue)

@@ -72,6 +72,7 @@ def evaluate(
         mINP=float(found.inverse_negative_penalty[kept].mean()),
         average_precision=found.average_precision,
         first_match=found.first_match,
+        identities=query.identities,
         queries=len(query),
         evaluated=int(kept.sum()),
         dropped=int((~kept).sum()),
