@@ -36,6 +36,7 @@ class Pixels(nn.Module):
 
 def install(monkeypatch: object) -> None:
     """Register the network as ``pixels`` and the data set as ``painted`` until the test ends."""
+    registry.list_models(), catalog.names()  # everything registered before the copies, which are dropped afterwards
     for module, name in ((registry, "_BUILDERS"), (registry, "_INPUTS"), (catalog, "_LOADERS")):
         monkeypatch.setattr(module, name, dict(getattr(module, name)))  # type: ignore[attr-defined]
 

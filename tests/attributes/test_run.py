@@ -49,6 +49,7 @@ class Colours(nn.Module):
 @pytest.fixture(autouse=True)
 def networks(monkeypatch: pytest.MonkeyPatch) -> None:
     """``colours`` tells attributes, ``colourless`` does not."""
+    registry.list_models()  # everything registered before the copies, which are dropped afterwards
     monkeypatch.setattr(registry, "_BUILDERS", dict(registry._BUILDERS))
     monkeypatch.setattr(registry, "_INPUTS", dict(registry._INPUTS))
 

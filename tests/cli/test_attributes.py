@@ -121,13 +121,6 @@ def test_the_ablation_as_a_table(attributes: Shell) -> None:
     assert "the very people" not in attributes(*PAINTED, "--reid")[1]
 
 
-def test_help_says_what_it_does(attributes: Shell) -> None:
-    code, out, _ = attributes("--help")
-    assert code == 0 and all(
-        option in out for option in ("--as", "--fold", "--output", "--reid", "--results", "--json")
-    )
-
-
 def test_what_cannot_be_done_is_one_sentence(attributes: Shell, tiny_market: Callable[..., Path]) -> None:
     root = tiny_market()
     for arguments, clue in [

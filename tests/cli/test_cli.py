@@ -24,16 +24,6 @@ def one_sentence(err: str) -> str:
     return lines[0]
 
 
-@pytest.mark.parametrize(
-    "command",
-    [[], ["demo"], ["data"], ["data", "check"], ["data", "stats"], ["models"], ["models", "list"], ["models", "show"],
-     ["train"], ["evaluate"], ["compare"], ["group"], ["report"]],
-)  # fmt: skip
-def test_help_says_what_it_does(shell: Shell, command: list[str]) -> None:
-    code, out, _ = shell(*command, "--help")
-    assert code == 0 and "Usage" in out and len(out.split()) > 20
-
-
 def test_models_as_json(shell: Shell) -> None:
     code, out, _ = shell("models", "list", "osnet_x0*", "--json")
     assert code == 0

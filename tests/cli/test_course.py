@@ -41,12 +41,6 @@ def nearest(test: Path) -> list[str]:
     return [f"gallery/{gallery[at].name}" for at in distances.argmin(1)]
 
 
-@pytest.mark.parametrize("command", [["course"], ["course", "build"], ["predict"]])
-def test_help_says_what_it_does(shell: Shell, command: list[str]) -> None:
-    code, out, _ = shell(*command, "--help")
-    assert code == 0 and "Usage" in out and len(out.split()) > 20
-
-
 def test_build_says_what_it_built(shell: Shell, tiny_market: Callable[..., Path]) -> None:
     market = tiny_market(train=8)
     options = "--identities", "4", "--gallery", "2", "--triplets", "9"

@@ -195,4 +195,4 @@ def test_help_says_what_each_command_does(shell: Shell) -> None:
     page = shell("gallery", "--help")[1]
     commands = "create add search records identities timeline enrol merge split rename erase expire stats log export"
     assert all(command in page for command in f"{commands} check index reembed copy".split())
-    assert "Shows what would go and asks" in shell("gallery", "erase", "--help")[1]
+    assert "asks for confirmation" in shell("gallery", "erase", "--help")[1]

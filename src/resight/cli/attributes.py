@@ -9,6 +9,7 @@ import typer
 from rich.table import Table
 
 from resight.cli.console import Json, bar, err, out, print_json
+from resight.cli.options import BatchSize, DataName, Model, Weights
 from resight.errors import RecipeError
 
 if TYPE_CHECKING:
@@ -22,26 +23,30 @@ def add(app: typer.Typer) -> None:
 
 
 def attributes(
-    model: Annotated[str, typer.Argument(help="A run folder, a weight file with its card, or an architecture's name.")],
-    data: Annotated[Path, typer.Argument(help="A data set with attributes: folder or zip archive.")],
-    weights: Annotated[Path | None, typer.Option(help="Weights for an architecture given by name.")] = None,
-    name: Annotated[str, typer.Option("--as", help="Which data set it is.")] = "market1501_attributes",
-    fold: Annotated[str, typer.Option(help="test, validation, or single_query: one query per person.")] = "test",
+    model: Model,
+    data: Annotated[Path, typer.Argument(metavar="DATA", help="A data set with attributes: folder or zip archive.")],
+    weights: Weights = None,
+    name: DataName = "market1501_attributes",
+    fold: Annotated[
+        str, typer.Option(metavar="FOLD", help="test, validation, or single_query (one query per person).")
+    ] = "test",
     output: Annotated[
-        Path | None, typer.Option("--output", "-o", help="Write the gallery's predictions to this CSV file.")
+        Path | None, typer.Option("--output", "-o", metavar="CSV", help="Write the predictions for the gallery.")
     ] = None,
-    reid: Annotated[bool, typer.Option("--reid", help="Also recognise people by their attributes alone.")] = False,
+    reid: Annotated[bool, typer.Option("--reid", help="Also measure re-identification by attributes alone.")] = False,
     results: Annotated[
-        Path | None, typer.Option(help="With --reid: write the matches of each query to this file.")
+        Path | None, typer.Option(metavar="FILE", help="With --reid: write the matches of each query.")
     ] = None,
-    beta: Annotated[float, typer.Option(help="With --reid: how many times recall counts as much as precision.")] = 1.5,
-    batch_size: Annotated[int, typer.Option(min=1)] = 64,
+    beta: Annotated[
+        float, typer.Option(metavar="BETA", help="With --reid: weight of recall relative to precision (F-beta).")
+    ] = 1.5,
+    batch_size: BatchSize = 64,
     json: Annotated[bool, Json] = False,
 ) -> None:
-    """Measure attributes on the gallery's labelled images, and with --reid how well they alone find people.
+    """Measure attribute recognition, and with --reid re-identification by attributes.
 
-    Re-ID compares attribute outputs as they are, weighted by how reliably each is recognised, and through a linear
-    layer. Weights, layer and threshold are chosen on the validation fold.
+    --reid compares three distances: between the plain outputs, between outputs weighted by how reliably each attribute
+    is recognised, and after a linear layer. Weights, layer and threshold are chosen on the validation fold.
     """
     if results and not reid:
         raise RecipeError("--results needs --reid, which finds the matches of each query: add --reid.")

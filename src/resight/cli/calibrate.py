@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 from rich.table import Table
 
 from resight.cli.console import Json, bar, err, out, print_json
+from resight.cli.options import BatchSize, DataName, DataOptions, Height, Model, Weights, Width, load_data
 from resight.errors import RecipeError
 
 if TYPE_CHECKING:
@@ -22,46 +23,42 @@ def add(app: typer.Typer) -> None:
 
 
 def calibrate(
-    model: Annotated[str, typer.Argument(help="A run folder, a weight file with its card, or an architecture's name.")],
-    data: Annotated[Path, typer.Argument(help="A data set of identities the model was not trained on.")],
-    weights: Annotated[Path | None, typer.Option(help="Weights for an architecture given by name.")] = None,
-    name: Annotated[str, typer.Option("--as", help="Which data set it is; found out when not given.")] = "",
-    options: Annotated[
-        list[str] | None,
-        typer.Option("--set", metavar="KEY=VALUE", help="An option of the data set: --set fold=validation"),
-    ] = None,
+    model: Model,
+    data: Annotated[
+        Path, typer.Argument(metavar="DATA", help="A data set of identities the model was not trained on.")
+    ],
+    weights: Weights = None,
+    name: DataName = "",
+    options: DataOptions = None,
     false_match_rate: Annotated[
-        float, typer.Option(help="The share of pairs of different identities that may be taken for matches.")
+        float, typer.Option(metavar="RATE", help="Accepted share of impostor pairs that are called a match.")
     ] = 1e-3,
     coverage: Annotated[
-        float, typer.Option(help="The probability with which the images returned hold a true match.")
+        float, typer.Option(metavar="RATE", help="Probability that the returned images include a true match.")
     ] = 0.95,
     output: Annotated[
         Path | None,
-        typer.Option("--output", "-o", help="Write weights and card here; the card beside MODEL when not given."),
+        typer.Option(
+            "--output", "-o", metavar="FILE", help="Write weights and card here (default: update the card of MODEL)."
+        ),
     ] = None,
-    height: Annotated[int | None, typer.Option(min=16, help="Input height, for a model without a card.")] = None,
-    width: Annotated[int | None, typer.Option(min=16, help="Input width, for a model without a card.")] = None,
-    batch_size: Annotated[int, typer.Option(min=1)] = 64,
+    height: Height = None,
+    width: Width = None,
+    batch_size: BatchSize = 64,
     json: Annotated[bool, Json] = False,
 ) -> None:
-    """Learn from labelled images what distances mean, and keep it in the model's card.
+    """Calibrate a model's decisions on labelled images and save them in its card.
 
-    Match, unsure or no match; a probability for a distance; how many images to return so that a true match is among
-    them. The images must be of identities the model was not trained on: --set fold=validation. The weights stay as they
-    are.
+    A calibrated model answers match, unsure or no match, gives the probability that two images show the same identity,
+    and knows how many images to return so that a true match is among them. Use identities the model was not trained
+    on, for example --set fold=validation. The weights do not change.
     """
-    from resight import datasets
     from resight.decisions.model import calibrate as learn
     from resight.models.card import card_path
     from resight.models.load import load
-    from resight.training.recipe import assign
 
     file = _file(model, weights, output)
-    chosen: dict[str, Any] = {}
-    for option in options or ():
-        assign(chosen, option)
-    data_set = datasets.load(name or datasets.detect(data), data, **chosen)
+    data_set = load_data(data, name, options)
     loaded = load(model, weights, height=height, width=width)
     with bar("embedding", json) as progress:
         calibrated, decision = learn(

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 
 import typer
 from rich.table import Table
 
 from resight.cli.console import Json, bar, err, out, print_json
+from resight.cli.options import MODEL, BatchSize, Data, DataName, DataOptions, Pictures, load_data
 
 
 def add(app: typer.Typer) -> None:
@@ -17,38 +18,30 @@ def add(app: typer.Typer) -> None:
 
 
 def compare(
-    model_a: Annotated[str, typer.Argument(help="A run folder, or a weight file with its card.")],
-    model_b: Annotated[str, typer.Argument(help="Another one, to be compared with the first.")],
-    data: Annotated[Path, typer.Argument(help="A data set: folder or zip archive.")],
+    model_a: Annotated[str, typer.Argument(metavar="MODEL_A", help=MODEL)],
+    model_b: Annotated[str, typer.Argument(metavar="MODEL_B", help="The model to compare with MODEL_A.")],
+    data: Data,
     output: Annotated[
         Path | None,
-        typer.Option("--output", "-o", help="Also write an HTML file with the queries won and lost by most."),
+        typer.Option("--output", "-o", metavar="HTML", help="Also write a report with the queries that differ most."),
     ] = None,
-    name: Annotated[str, typer.Option("--as", help="Which data set it is; found out when not given.")] = "",
-    options: Annotated[
-        list[str] | None, typer.Option("--set", metavar="KEY=VALUE", help="An option of the data set: --set size=1600")
-    ] = None,
-    batch_size: Annotated[int, typer.Option(min=1)] = 64,
-    pictures: Annotated[bool, typer.Option("--pictures/--no-pictures", help="Put pictures into the file.")] = True,
+    name: DataName = "",
+    options: DataOptions = None,
+    batch_size: BatchSize = 64,
+    pictures: Pictures = True,
     json: Annotated[bool, Json] = False,
 ) -> None:
-    """Is model B better than model A? Both on the same queries, paired by person.
+    """Compare two models on the same data, paired by person.
 
-    Differences with 95% intervals, queries won and lost, and how likely chance alone gives as much. Each model is
-    measured with the metric of its card. With -o the file holds pictures of the people in the data: pass it on only to
-    whom you may show those.
+    Prints the differences with 95% intervals, the queries won and lost, and a p-value. Each model is measured with the
+    metric of its card. The HTML file of -o contains pictures of the people in the data: share it accordingly.
     """
-    from resight import datasets
     from resight.embedding.measure import measure
     from resight.models.load import load
     from resight.report.comparison import Side, write_comparison
     from resight.retrieval.evaluation.compare import compare as paired
-    from resight.training.recipe import assign
 
-    chosen: dict[str, Any] = {}
-    for option in options or ():
-        assign(chosen, option)
-    data_set = datasets.load(name or datasets.detect(data), data, **chosen)
+    data_set = load_data(data, name, options)
     models = [load(one) for one in (model_a, model_b)]
     sides = []
     for given, model in zip((model_a, model_b), models, strict=True):

@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from enum import Enum
 from typing import Any
 
 import typer
@@ -16,15 +15,6 @@ out = Console(soft_wrap=True, highlight=False)
 err = Console(stderr=True, soft_wrap=True, highlight=False)
 
 Json = typer.Option("--json", help="Print the result as JSON on standard output.")
-
-
-class EngineName(str, Enum):
-    """The engines of :mod:`resight.embedding.engines`, named here so that nothing heavy is imported for ``--help``."""
-
-    auto = "auto"
-    torch = "torch"
-    onnx = "onnx"
-    openvino = "openvino"
 
 
 def print_json(result: Any) -> None:

@@ -8,10 +8,9 @@ from typing import Annotated
 import typer
 
 from resight.cli.console import Json, bar, out, print_json
+from resight.cli.options import BatchSize, Model
 
-course = typer.Typer(
-    no_args_is_help=True, help="The data of a course's re-ID system: CSV files and numbered galleries."
-)
+course = typer.Typer(no_args_is_help=True, help="Data of the course's re-ID system: CSV files and numbered galleries.")
 
 
 def add(app: typer.Typer) -> None:
@@ -22,20 +21,25 @@ def add(app: typer.Typer) -> None:
 
 @course.command()
 def build(
-    market: Annotated[Path, typer.Argument(help="Market-1501, or data laid out like it: folder or zip archive.")],
-    output: Annotated[Path, typer.Argument(help="The folder to write, which must not exist yet.", metavar="OUT")],
-    identities: Annotated[int, typer.Option(min=2, help="How many identities to train on.")] = 230,
-    gallery: Annotated[int, typer.Option(min=1, help="Gallery images, and queries, in each of val and test.")] = 100,
+    market: Annotated[
+        Path, typer.Argument(metavar="MARKET", help="Market-1501 or data in its layout: folder or zip archive.")
+    ],
+    output: Annotated[Path, typer.Argument(metavar="OUT", help="The folder to write; it must not exist yet.")],
+    identities: Annotated[int, typer.Option(metavar="N", min=2, help="Identities to train on.")] = 230,
+    gallery: Annotated[
+        int, typer.Option(metavar="N", min=1, help="Gallery images, and queries, in each of val and test.")
+    ] = 100,
     triplets: Annotated[
-        int | None, typer.Option(min=1, help="Random triplets; as many as train images when not given.")
+        int | None,
+        typer.Option(metavar="N", min=1, help="Random triplets (default: one for each training image)."),
     ] = None,
-    seed: Annotated[int, typer.Option(min=0, help="The same seed gives the same folder.")] = 0,
+    seed: Annotated[int, typer.Option(min=0, help="Random seed; the same seed gives the same folder.")] = 0,
     json: Annotated[bool, Json] = False,
 ) -> None:
-    """Build the course's folder from Market-1501's train images; its test images stay untouched.
+    """Build the course's folder from the training images of Market-1501.
 
-    train_idloss.csv, val_idloss.csv and train_random_triplet.csv with their images, val/gt.csv, test/pred.csv to be
-    filled by `resight predict`, and test_answers.csv to score that.
+    Writes train_idloss.csv, val_idloss.csv and train_random_triplet.csv with their images, val/gt.csv, test/pred.csv
+    (which `resight predict` fills in) and test_answers.csv (to score it). Test images of Market-1501 are not used.
     """
     from resight.course.layout import write_course
 
@@ -53,18 +57,18 @@ def build(
 
 
 def predict(
-    model: Annotated[str, typer.Argument(help="A run folder, or a weight file with its card.")],
-    where: Annotated[
-        Path, typer.Argument(help="A pred.csv, or the folder that holds it and its gallery.", metavar="TEST")
-    ],
+    model: Model,
+    where: Annotated[Path, typer.Argument(metavar="TEST", help="A pred.csv, or the folder with it and its gallery.")],
     output: Annotated[
-        Path | None, typer.Option("--output", "-o", help="Where to write it; in its place when not given.")
+        Path | None, typer.Option("--output", "-o", metavar="CSV", help="The file to write (default: in place).")
     ] = None,
-    answers: Annotated[Path | None, typer.Option(help="A CSV with the right gallery images, to score against.")] = None,
-    batch_size: Annotated[int, typer.Option(min=1)] = 64,
+    answers: Annotated[
+        Path | None, typer.Option(metavar="CSV", help="The ground truth, to score the predictions.")
+    ] = None,
+    batch_size: BatchSize = 64,
     json: Annotated[bool, Json] = False,
 ) -> None:
-    """Fill the column gallery of a pred.csv with the gallery image nearest to each query."""
+    """Fill in a pred.csv with the nearest gallery image of each query."""
     from resight.course.predict import predict as find
     from resight.models.load import load
 

@@ -9,13 +9,11 @@ import typer
 from rich.table import Table
 
 from resight.cli.console import Json, bar, out, print_json
+from resight.cli.options import DataName
 
-data = typer.Typer(no_args_is_help=True, help="Look at a data set before it costs you a training run.")
+data = typer.Typer(no_args_is_help=True, help="Check and count a data set before training.")
 
-Where = Annotated[Path, typer.Argument(help="A folder or a zip archive of images.", metavar="PATH")]
-Named = Annotated[
-    str, typer.Option("--as", help="Which data set it is (market1501, folder, ...); found out when not given.")
-]
+Where = Annotated[Path, typer.Argument(metavar="PATH", help="A folder or zip archive of images.")]
 
 
 def add(app: typer.Typer) -> None:
@@ -24,11 +22,11 @@ def add(app: typer.Typer) -> None:
 
 
 @data.command()
-def check(path: Where, name: Named = "", json: Annotated[bool, Json] = False) -> None:
-    """Find what would go wrong later, and say how to mend it.
+def check(path: Where, name: DataName = "", json: Annotated[bool, Json] = False) -> None:
+    """Find problems in a data set and explain how to fix them.
 
-    Corrupt or empty files, a single camera, queries without a match, identities in both train and test, duplicates,
-    tiny crops, wrong counts. Exit code 1 when something must be mended.
+    Reports corrupt or empty files, a single camera, queries without a match, identities in both train and test,
+    duplicates, tiny crops and wrong counts. Exits with code 1 if there is an error.
     """
     from resight.images.check import check as find
 
@@ -47,7 +45,7 @@ def check(path: Where, name: Named = "", json: Annotated[bool, Json] = False) ->
 
 
 @data.command()
-def stats(path: Where, name: Named = "", json: Annotated[bool, Json] = False) -> None:
+def stats(path: Where, name: DataName = "", json: Annotated[bool, Json] = False) -> None:
     """Count images, identities, cameras, junk and distractors of each split."""
     from resight import datasets
 

@@ -16,16 +16,18 @@ def add(app: typer.Typer) -> None:
 
 
 def demo(
-    output: Annotated[Path, typer.Option("--output", "-o", help="Folder for pictures, model and report.")] = Path(
-        "demo"
-    ),
-    seed: Annotated[int, typer.Option(help="Another seed, other people.")] = 0,
-    epochs: Annotated[int, typer.Option(min=1, help="Fewer is faster and worse.")] = 24,
+    output: Annotated[
+        Path, typer.Option("--output", "-o", metavar="FOLDER", help="Folder for images, model and report.")
+    ] = Path("demo"),
+    seed: Annotated[int, typer.Option(help="Random seed of the people and the training.")] = 0,
+    epochs: Annotated[
+        int, typer.Option(metavar="N", min=1, help="Training epochs; fewer are faster and less accurate.")
+    ] = 24,
     json: Annotated[bool, Json] = False,
 ) -> None:
-    """Make a small synthetic multi-camera set, train OSNet x0.25 on it, and show what was gained.
+    """Generate synthetic people in several cameras, train on them, and show the gain.
 
-    Takes a minute or two on two cores. Nobody's picture is involved: the people are drawn.
+    Trains OSNet x0.25 for one or two minutes on two cores. No pictures of real people are used.
     """
     from resight.demo import run
 

@@ -4,20 +4,27 @@ from __future__ import annotations
 
 import shlex
 import sys
-from enum import Enum
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
-from resight.cli.console import EngineName, Json, bar, err, out, print_json
-
-
-class OnError(str, Enum):
-    """What to do about an image that cannot be embedded."""
-
-    fail = "fail"
-    skip = "skip"
+from resight.cli.console import Json, bar, err, out, print_json
+from resight.cli.options import (
+    BatchSize,
+    DataName,
+    Engine,
+    EngineName,
+    Flip,
+    Half,
+    Height,
+    Model,
+    OnError,
+    SkipOrFail,
+    Split,
+    Weights,
+    Width,
+)
 
 
 def add(app: typer.Typer) -> None:
@@ -26,40 +33,35 @@ def add(app: typer.Typer) -> None:
 
 
 def embed(
-    model: Annotated[str, typer.Argument(help="A run folder, a weight file with its card, or an architecture's name.")],
-    source: Annotated[Path, typer.Argument(help="A data set, a folder, a zip archive, an image, or a video.")],
-    output: Annotated[Path, typer.Option("--output", "-o", help="The file to write: NAME.parquet or NAME.npz.")],
-    weights: Annotated[Path | None, typer.Option(help="Weights for an architecture given by name.")] = None,
-    name: Annotated[
-        str, typer.Option("--as", help="Which data set it is; found out when not given ('folder' is never guessed).")
-    ] = "",
-    split: Annotated[str, typer.Option(help="Of a data set only train, query or gallery.")] = "",
+    model: Model,
+    source: Annotated[Path, typer.Argument(metavar="SOURCE", help="A data set, folder, zip archive, image or video.")],
+    output: Annotated[
+        Path, typer.Option("--output", "-o", metavar="FILE", help="The file to write: NAME.parquet or NAME.npz.")
+    ],
+    weights: Weights = None,
+    name: DataName = "",
+    split: Split = "",
     boxes: Annotated[
-        Path | None, typer.Option(help="The boxes of a video: CSV of frame,x,y,width,height[,track][,camera].")
+        Path | None,
+        typer.Option(metavar="CSV", help="Boxes of the video, as columns frame, x, y, width, height, (track, camera)."),
     ] = None,
-    on_error: Annotated[
-        OnError,
-        typer.Option(help="At an image that cannot be read: stop, or leave it out and name it in the manifest."),
-    ] = OnError.fail,
-    flip: Annotated[
-        bool, typer.Option("--flip", help="Average each embedding with that of the mirrored image.")
-    ] = False,
-    half: Annotated[
-        bool, typer.Option("--half", help="Compute in 16 bits: faster where the processor can, and less exact.")
-    ] = False,
-    engine: Annotated[EngineName, typer.Option(help="What computes.")] = EngineName.auto,
-    batch_size: Annotated[int, typer.Option(min=1)] = 64,
+    on_error: SkipOrFail = OnError.fail,
+    flip: Flip = False,
+    half: Half = False,
+    engine: Engine = EngineName.auto,
+    batch_size: BatchSize = 64,
     ray: Annotated[
         str | None,
-        typer.Option(help="Let a Ray cluster compute: HOST:PORT of its head, or auto for the one this machine is in."),
+        typer.Option(metavar="ADDRESS", help="Compute on a Ray cluster: HOST:PORT, or auto for the current one."),
     ] = None,
-    height: Annotated[int | None, typer.Option(min=16, help="Input height, for a model without a card.")] = None,
-    width: Annotated[int | None, typer.Option(min=16, help="Input width, for a model without a card.")] = None,
+    height: Height = None,
+    width: Width = None,
     json: Annotated[bool, Json] = False,
 ) -> None:
-    """Embed any number of images into one file, in bounded memory; stopped, the same command goes on.
+    """Embed any number of images into one file, in bounded memory.
 
-    Beside the file stands FILE.manifest.json: the model's card, the fingerprint of the images, and what was left out.
+    An interrupted run continues when the command is repeated. FILE.manifest.json holds the model's card, the
+    fingerprint of the images, and a list of the images left out.
     """
     from resight.embedding.bulk.run import embed_to_file
     from resight.embedding.embedder import Embedder

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import Annotated
 
 import typer
 from rich.table import Table
 
 from resight.cli.console import Json, out, print_json
+from resight.cli.options import MODEL, BatchSize, Half, Height, Weights, Width
 
 
 def add(app: typer.Typer) -> None:
@@ -17,18 +17,19 @@ def add(app: typer.Typer) -> None:
 
 
 def engines(
-    model: Annotated[
-        str | None, typer.Argument(help="A run folder, a weight file with its card, or an architecture's name.")
-    ] = None,
-    weights: Annotated[Path | None, typer.Option(help="Weights for an architecture given by name.")] = None,
-    measure: Annotated[bool, typer.Option("--measure", help="Measure now, and keep the result.")] = False,
-    batch_size: Annotated[int, typer.Option(min=1)] = 64,
-    half: Annotated[bool, typer.Option("--half", help="In 16 bits.")] = False,
-    height: Annotated[int | None, typer.Option(min=16, help="Input height, for a model without a card.")] = None,
-    width: Annotated[int | None, typer.Option(min=16, help="Input width, for a model without a card.")] = None,
+    model: Annotated[str | None, typer.Argument(metavar="MODEL", help=MODEL)] = None,
+    weights: Weights = None,
+    measure: Annotated[bool, typer.Option("--measure", help="Measure now and keep the result.")] = False,
+    batch_size: BatchSize = 64,
+    half: Half = False,
+    height: Height = None,
+    width: Width = None,
     json: Annotated[bool, Json] = False,
 ) -> None:
-    """What can compute embeddings here, and how fast it computes those of a model: what engine "auto" goes by."""
+    """List the inference engines, and the measured speed of a model on each.
+
+    The engine "auto" chooses the fastest.
+    """
     from resight.embedding.engines import auto
     from resight.embedding.engines.make import PACKAGES, installed
     from resight.errors import RecipeError

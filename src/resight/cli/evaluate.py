@@ -2,12 +2,26 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 
-from resight.cli.console import EngineName, Json, bar, out, print_json
+from resight.cli.console import Json, bar, out, print_json
+from resight.cli.options import (
+    BatchSize,
+    Data,
+    DataName,
+    DataOptions,
+    Engine,
+    EngineName,
+    Flip,
+    Half,
+    Height,
+    Model,
+    Weights,
+    Width,
+    load_data,
+)
 
 
 def add(app: typer.Typer) -> None:
@@ -16,47 +30,46 @@ def add(app: typer.Typer) -> None:
 
 
 def evaluate(
-    model: Annotated[str, typer.Argument(help="A run folder, a weight file with its card, or an architecture's name.")],
-    data: Annotated[Path, typer.Argument(help="A data set: folder or zip archive.")],
-    weights: Annotated[Path | None, typer.Option(help="Weights for an architecture given by name.")] = None,
-    name: Annotated[str, typer.Option("--as", help="Which data set it is; found out when not given.")] = "",
+    model: Model,
+    data: Data,
+    weights: Weights = None,
+    name: DataName = "",
     metric: Annotated[
-        list[str] | None, typer.Option(help="euclidean or cosine, can be repeated; the card's when not given.")
+        list[str] | None,
+        typer.Option(metavar="METRIC", help="euclidean or cosine; repeatable (default: the card's)."),
     ] = None,
-    height: Annotated[int | None, typer.Option(min=16, help="Input height, for a model without a card.")] = None,
-    width: Annotated[int | None, typer.Option(min=16, help="Input width, for a model without a card.")] = None,
-    flip: Annotated[
-        bool, typer.Option("--flip", help="Average each embedding with that of the mirrored image.")
-    ] = False,
-    half: Annotated[
-        bool, typer.Option("--half", help="Compute in 16 bits: faster where the processor can, and less exact.")
-    ] = False,
-    batch_size: Annotated[int, typer.Option(min=1)] = 64,
-    engine: Annotated[EngineName, typer.Option(help="What computes.")] = EngineName.auto,
-    options: Annotated[
-        list[str] | None, typer.Option("--set", metavar="KEY=VALUE", help="An option of the data set: --set size=1600")
-    ] = None,
+    height: Height = None,
+    width: Width = None,
+    flip: Flip = False,
+    half: Half = False,
+    batch_size: BatchSize = 64,
+    engine: Engine = EngineName.auto,
+    options: DataOptions = None,
     repeats: Annotated[
-        int, typer.Option(min=1, help="Average this many draws of query and gallery (VehicleID's protocol: 10).")
+        int, typer.Option(metavar="N", min=1, help="Average over N random query and gallery splits (VehicleID: 10).")
     ] = 1,
-    rerank: Annotated[bool, typer.Option("--rerank", help="Measure with k-reciprocal re-ranking as well.")] = False,
-    k1: Annotated[int | None, typer.Option(help="Re-ranking: how many neighbours may be reciprocal (20).")] = None,
-    k2: Annotated[int | None, typer.Option(help="Re-ranking: how many neighbours are averaged (6).")] = None,
+    rerank: Annotated[bool, typer.Option("--rerank", help="Also measure with k-reciprocal re-ranking.")] = False,
+    k1: Annotated[
+        int | None, typer.Option(metavar="N", help="Re-ranking: size of the reciprocal neighbourhood (default: 20).")
+    ] = None,
+    k2: Annotated[
+        int | None, typer.Option(metavar="N", help="Re-ranking: neighbours in query expansion (default: 6).")
+    ] = None,
     lambda_value: Annotated[
-        float | None, typer.Option("--lambda", help="Re-ranking: the share of the original distance (0.3).")
+        float | None,
+        typer.Option("--lambda", metavar="WEIGHT", help="Re-ranking: weight of the original distance (default: 0.3)."),
     ] = None,
     sure: Annotated[
-        bool, typer.Option("--intervals", help="Also 95% intervals of mAP, R1, R5 and R10, by resampling people.")
+        bool, typer.Option("--intervals", help="Also print 95% bootstrap intervals (resampling people).")
     ] = False,
     decide: Annotated[
-        bool, typer.Option("--decide", help="Also what the calibrated decision in the model's card does here.")
+        bool, typer.Option("--decide", help="Also measure the calibrated decisions of the model's card.")
     ] = False,
     json: Annotated[bool, Json] = False,
 ) -> None:
-    """Embed query and gallery and measure CMC, mAP and mINP by the data set's own protocol."""
+    """Measure CMC, mAP and mINP of a model by the data set's own protocol."""
     from dataclasses import asdict
 
-    from resight import datasets
     from resight.cli.decision_table import show
     from resight.decisions.model import decision_of
     from resight.decisions.report import measure_decisions
@@ -67,7 +80,6 @@ def evaluate(
     from resight.retrieval.evaluation.evaluate import evaluate as rank
     from resight.retrieval.evaluation.repeats import summarise
     from resight.retrieval.reranking.rerank import KReciprocal
-    from resight.training.recipe import assign
 
     given = {"k1": k1, "k2": k2, "lambda_value": lambda_value}
     parameters: dict[str, Any] = {key: value for key, value in given.items() if value is not None}
@@ -80,16 +92,12 @@ def evaluate(
     if decide and flip:
         raise RecipeError("The decision was calibrated on embeddings without mirrored images: leave out --flip.")
     ways: list[KReciprocal | None] = [None, KReciprocal(**parameters)] if rerank else [None]
-    chosen: dict[str, Any] = {}
-    for option in options or ():
-        assign(chosen, option)
-    kind = name or datasets.detect(data)
     loaded = load(model, weights, height=height, width=width)
     decision = decision_of(loaded) if decide else None
     if decision and metric and decision.metric not in metric:
         raise RecipeError(f"The decision is about {decision.metric} distances: add --metric {decision.metric}.")
     if repeats > 1:
-        draws = [datasets.load(kind, data, **chosen, repeat=at) for at in range(repeats)]
+        draws = [load_data(data, name, options, repeat=at) for at in range(repeats)]
         with bar("embedding", json) as progress:
             found = measure_repeats(
                 loaded, draws, engine=engine.value, batch_size=batch_size, flip=flip, half=half, progress=progress
@@ -101,7 +109,7 @@ def evaluate(
             each = "  ".join(f"{key} {mean:.2%} ± {apart:.2%}" for key, (mean, apart) in spread.items())
             out.print(f"{draws[0].name}, {repeats} draws: {each}", markup=False)
         return
-    data_set = datasets.load(kind, data, **chosen)
+    data_set = load_data(data, name, options)
     with bar("embedding", json) as progress:
         query, gallery, report = measure(
             loaded, data_set, engine=engine.value, batch_size=batch_size, flip=flip, half=half, progress=progress

@@ -8,6 +8,7 @@ from typing import Annotated
 import typer
 
 from resight.cli.console import Json, bar, err, out, print_json
+from resight.cli.options import Height, Model, Weights, Width
 
 
 def add(app: typer.Typer) -> None:
@@ -16,25 +17,30 @@ def add(app: typer.Typer) -> None:
 
 
 def export(
-    model: Annotated[str, typer.Argument(help="A run folder, a weight file with its card, or an architecture's name.")],
-    to: Annotated[str, typer.Option(help="onnx, openvino or torchscript.")] = "onnx",
+    model: Model,
+    to: Annotated[str, typer.Option(metavar="FORMAT", help="onnx, openvino or torchscript.")] = "onnx",
     output: Annotated[
-        Path | None, typer.Option("--output", "-o", help="The file; named after the model if not given.")
+        Path | None,
+        typer.Option("--output", "-o", metavar="FILE", help="The file to write (default: named after the model)."),
     ] = None,
-    weights: Annotated[Path | None, typer.Option(help="Weights for an architecture given by name.")] = None,
-    int8: Annotated[bool, typer.Option("--int8", help="In 8-bit integers, calibrated on --images.")] = False,
+    weights: Weights = None,
+    int8: Annotated[bool, typer.Option("--int8", help="Quantise to 8-bit integers, calibrated on --images.")] = False,
     images: Annotated[
-        Path | None, typer.Option(help="A data set or a folder of crops to compare on; drawn people when not given.")
+        Path | None,
+        typer.Option(metavar="PATH", help="Images to compare on: data set or folder (default: synthetic people)."),
     ] = None,
-    limit: Annotated[float, typer.Option(min=0, help="Points of mAP (0..100) that may be lost.")] = 0.5,
-    force: Annotated[bool, typer.Option("--force", help="Write the file even if more is lost.")] = False,
-    height: Annotated[int | None, typer.Option(min=16, help="Input height, for a model without a card.")] = None,
-    width: Annotated[int | None, typer.Option(min=16, help="Input width, for a model without a card.")] = None,
+    limit: Annotated[
+        float, typer.Option(metavar="POINTS", min=0, help="Largest accepted mAP drop, in percentage points.")
+    ] = 0.5,
+    force: Annotated[bool, typer.Option("--force", help="Write the file even if the drop is larger.")] = False,
+    height: Height = None,
+    width: Width = None,
     json: Annotated[bool, Json] = False,
 ) -> None:
-    """Write a model as one file for other programs, after comparing its embeddings and rankings with the model's.
+    """Export a model to ONNX, OpenVINO or TorchScript and verify the result.
 
-    Nothing is written if they differ. Without labels, --limit counts points of overlap among the ten nearest.
+    The exported file's embeddings and rankings are compared with the model's; nothing is written if they differ. For
+    images without labels, --limit applies to the overlap of the ten nearest neighbours.
     """
     from typing import cast
 

@@ -8,6 +8,7 @@ from typing import Annotated
 import typer
 
 from resight.cli.console import Json, bar, err, out, print_json
+from resight.cli.options import BatchSize, ModelOption
 from resight.errors import RecipeError
 
 
@@ -17,25 +18,33 @@ def add(app: typer.Typer) -> None:
 
 
 def group(
-    images: Annotated[Path, typer.Argument(help="A folder or zip archive of images; who is on them is not known.")],
-    model: Annotated[str, typer.Option("--model", "-m", help="A run folder, or a weight file with its card.")],
+    images: Annotated[Path, typer.Argument(metavar="IMAGES", help="A folder or zip archive of unlabelled images.")],
+    model: ModelOption,
     threshold: Annotated[
-        float | None, typer.Option(min=0, help="Up to which distance two images are the same; the card's if not given.")
+        float | None,
+        typer.Option(
+            metavar="DISTANCE", min=0, help="Maximum distance for linking two images (default: the card's threshold)."
+        ),
     ] = None,
-    output: Annotated[Path, typer.Option("--output", "-o", help="The CSV file to write: image, group.")] = Path(
-        "groups.csv"
-    ),
-    sheet: Annotated[Path | None, typer.Option(help="Also write a contact sheet, an HTML file with pictures.")] = None,
+    output: Annotated[
+        Path, typer.Option("--output", "-o", metavar="CSV", help="The file to write, with columns image, group.")
+    ] = Path("groups.csv"),
+    sheet: Annotated[
+        Path | None, typer.Option(metavar="HTML", help="Also write a contact sheet with the pictures.")
+    ] = None,
     folders: Annotated[
-        Path | None, typer.Option(help="Also make this new folder, with one folder per group and links to its images.")
+        Path | None, typer.Option(metavar="FOLDER", help="Also write one folder per group, with links to its images.")
     ] = None,
-    copy: Annotated[bool, typer.Option("--copy", help="Copy the images into --folders instead of linking.")] = False,
-    batch_size: Annotated[int, typer.Option(min=1)] = 64,
+    copy: Annotated[
+        bool, typer.Option("--copy", help="In --folders, copy the images instead of linking them.")
+    ] = False,
+    batch_size: BatchSize = 64,
     json: Annotated[bool, Json] = False,
 ) -> None:
-    """Who appears in these pictures: put the images into groups, one per identity as far as the model can tell.
+    """Cluster unlabelled images by identity.
 
-    The threshold comes from the model's card, where `resight calibrate` puts it. Groups are a guess to be looked at.
+    The threshold comes from the model's card, where `resight calibrate` puts it. Review the groups: clustering makes
+    errors.
     """
     from resight.clustering.folders import check_folders, write_folders, write_groups
     from resight.clustering.group import group as put_together

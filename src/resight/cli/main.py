@@ -15,9 +15,8 @@ app = typer.Typer(
     name="resight",
     help=(
         "Re-identification of people and vehicles: have we seen this one before?\n\n"
-        "Start with `resight demo`. With pictures of your own: `resight data check PATH`, then "
-        "`resight train RECIPE`, `resight evaluate MODEL DATA`, `resight report RUN`. To keep what was seen: "
-        "`resight gallery --help`."
+        "Start with `resight demo`. For your own data: `resight data check PATH`, then `resight train RECIPE`, "
+        "`resight evaluate MODEL DATA` and `resight report RUN`. To store and search images: `resight gallery --help`."
     ),
     no_args_is_help=True,
     add_completion=False,

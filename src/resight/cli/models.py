@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 from pathlib import Path
+from textwrap import shorten
 from typing import Annotated, Any
 
 import typer
 from rich.table import Table
 
 from resight.cli.console import Json, bar, err, out, print_json
+from resight.cli.options import MODEL, DataName, DataOptions, Model, load_data
 
-models = typer.Typer(no_args_is_help=True, help="The architectures and trained models resight knows.")
+models = typer.Typer(no_args_is_help=True, help="List, inspect and prepare models.")
 
 
 def add(app: typer.Typer) -> None:
@@ -20,10 +22,10 @@ def add(app: typer.Typer) -> None:
 
 @models.command("list")
 def list_(
-    pattern: Annotated[str, typer.Argument(help="A shell pattern, such as 'osnet*'.")] = "*",
+    pattern: Annotated[str, typer.Argument(metavar="PATTERN", help="A shell pattern, such as 'osnet*'.")] = "*",
     json: Annotated[bool, Json] = False,
 ) -> None:
-    """List architectures with their size at their usual input; below them the trained models that come with resight."""
+    """List the architectures and the bundled models, with their size."""
     from fnmatch import filter as matching
 
     from resight.models import list as names
@@ -35,24 +37,36 @@ def list_(
     if json:
         print_json([s.as_dict() for s in found])
         return
-    table = Table("name", "parameters", "multiply-adds", "embedding", "what it is")
+    name_width = max((len(s.name) for s in found), default=5)
+    out.print(f"{'model':<{name_width}}  params  mult-adds   dim  description", style="bold")
     for s in found:
-        table.add_row(s.name, f"{s.parameters:,}", f"{s.multiply_adds / 1e6:,.2f} M", str(s.dim), s.about)
-    out.print(table)
+        line = f"{s.name:<{name_width}} {s.parameters / 1e6:5,.1f} M {s.multiply_adds / 1e6:8,.0f} M {s.dim:5}"
+        about = shorten(s.about, max(20, out.width - len(line) - 2), placeholder=" …")
+        out.print(f"{line}  {about}", markup=False)
+    err.print("For the full description: resight models show MODEL", markup=False)
 
 
 @models.command()
 def card(
-    file: Annotated[str, typer.Argument(help="An ONNX, OpenVINO (.xml) or TorchScript file from elsewhere.")],
-    height: Annotated[int | None, typer.Option(min=16, help="Input height, if the file does not say.")] = None,
-    width: Annotated[int | None, typer.Option(min=16, help="Input width, if the file does not say.")] = None,
-    colour: Annotated[str, typer.Option(help="RGB or BGR.")] = "RGB",
-    scale: Annotated[float, typer.Option(help="What 0..255 is divided by first; 1 leaves it as it is.")] = 255.0,
-    mean: Annotated[str, typer.Option(help="Subtracted then, per channel.")] = "0.485,0.456,0.406",
-    std: Annotated[str, typer.Option(help="Divided by then, per channel.")] = "0.229,0.224,0.225",
+    file: Annotated[str, typer.Argument(metavar="FILE", help="An ONNX, OpenVINO (.xml) or TorchScript file.")],
+    height: Annotated[
+        int | None, typer.Option(metavar="PIXELS", min=16, help="Input height, if the file does not state it.")
+    ] = None,
+    width: Annotated[
+        int | None, typer.Option(metavar="PIXELS", min=16, help="Input width, if the file does not state it.")
+    ] = None,
+    colour: Annotated[str, typer.Option(metavar="ORDER", help="Channel order: RGB or BGR.")] = "RGB",
+    scale: Annotated[float, typer.Option(metavar="NUMBER", help="Divide pixel values (0..255) by this first.")] = 255.0,
+    mean: Annotated[
+        str, typer.Option(metavar="R,G,B", help="Then subtract this from each channel.")
+    ] = "0.485,0.456,0.406",
+    std: Annotated[str, typer.Option(metavar="R,G,B", help="Then divide each channel by this.")] = "0.229,0.224,0.225",
     json: Annotated[bool, Json] = False,
 ) -> None:
-    """Write the card of a model from elsewhere, which says how its images are prepared; then any command takes it."""
+    """Write the card of an exported model: how its input is preprocessed.
+
+    With the card beside it, every command accepts the file as MODEL.
+    """
     from pydantic import ValidationError
 
     from resight.errors import RecipeError
@@ -85,39 +99,36 @@ def card(
 
 @models.command()
 def ship(
-    model: Annotated[str, typer.Argument(help="A run folder, or a weight file with its card.")],
+    model: Model,
     data: Annotated[
-        Path | None, typer.Argument(help="A data set to compare on: folder or zip; drawn people when not given.")
+        Path | None,
+        typer.Argument(metavar="DATA", help="A data set to compare on: folder or zip (default: synthetic people)."),
     ] = None,
     output: Annotated[
-        Path, typer.Option("--output", "-o", help="The file to write; its card stands beside it.")
+        Path, typer.Option("--output", "-o", metavar="FILE", help="The file to write; its card goes beside it.")
     ] = Path("shipped.safetensors"),
     notes: Annotated[
-        Path | None, typer.Option(help="YAML with about, licences and metrics for the card, see docs/models.md.")
+        Path | None,
+        typer.Option(metavar="YAML", help="Description, licences and metrics for the card, see docs/models.md."),
     ] = None,
     decision: Annotated[
-        str | None, typer.Option(help="A calibrated model of the same recipe whose decision is taken over.")
+        str | None, typer.Option(metavar="MODEL", help="Copy the calibrated decision of this model of the same recipe.")
     ] = None,
-    name: Annotated[str, typer.Option("--as", help="Which data set it is; found out when not given.")] = "",
-    options: Annotated[
-        list[str] | None, typer.Option("--set", metavar="KEY=VALUE", help="An option of the data set: fold=validation")
-    ] = None,
-    limit: Annotated[float, typer.Option(min=0, help="Points of mAP (0..100) that may be lost.")] = 0.1,
+    name: DataName = "",
+    options: DataOptions = None,
+    limit: Annotated[
+        float, typer.Option(metavar="POINTS", min=0, help="Largest accepted mAP drop, in percentage points.")
+    ] = 0.1,
     json: Annotated[bool, Json] = False,
 ) -> None:
-    """Write a model to be passed on: half precision, a whole card, and compared with the original before."""
-    from resight import datasets
+    """Prepare a model for publishing: half precision, a complete card, verified against the original."""
     from resight.models.load import load
-    from resight.training.recipe import assign
     from resight.training.ship import read_notes
     from resight.training.ship import ship as write
 
-    chosen: dict[str, Any] = {}
-    for option in options or ():
-        assign(chosen, option)
     said = None if notes is None else read_notes(notes)
     source, by = load(model), None if decision is None else load(decision)
-    compared = None if data is None else datasets.load(name or datasets.detect(data), data, **chosen)
+    compared = None if data is None else load_data(data, name, options)
     with bar("comparing", json) as progress:
         done = write(source, output, notes=said, decided_by=by, data=compared, limit=limit, progress=progress)
     if json:
@@ -129,12 +140,16 @@ def ship(
 
 @models.command()
 def show(
-    name: Annotated[str, typer.Argument(help="An architecture, or what any command takes as a trained model.")],
-    height: Annotated[int | None, typer.Option(min=16, help="Input height, if not what it was made for.")] = None,
-    width: Annotated[int | None, typer.Option(min=16, help="Input width, if not what it was made for.")] = None,
+    name: Annotated[str, typer.Argument(metavar="MODEL", help=MODEL)],
+    height: Annotated[
+        int | None, typer.Option(metavar="PIXELS", min=16, help="Input height (default: the usual one).")
+    ] = None,
+    width: Annotated[
+        int | None, typer.Option(metavar="PIXELS", min=16, help="Input width (default: the usual one).")
+    ] = None,
     json: Annotated[bool, Json] = False,
 ) -> None:
-    """Show an architecture step by step: kernels, output shapes, parameters, multiply-adds; or a model's card."""
+    """Show an architecture's layers, output shapes, parameters and multiply-adds, and the model's card."""
     from resight.models import list as names
     from resight.models import load
     from resight.models.card import is_exported

@@ -8,6 +8,7 @@ from typing import Annotated
 import typer
 
 from resight.cli.console import Json, bar, err, out, print_json
+from resight.cli.options import Pictures
 
 
 def add(app: typer.Typer) -> None:
@@ -16,17 +17,19 @@ def add(app: typer.Typer) -> None:
 
 
 def report(
-    run: Annotated[Path, typer.Argument(help="A run folder of `resight train`.")],
+    run: Annotated[Path, typer.Argument(metavar="RUN", help="A run folder of `resight train`.")],
     output: Annotated[
-        Path | None, typer.Option("--output", "-o", help="The HTML file; RUN/report.html when not given.")
+        Path | None,
+        typer.Option("--output", "-o", metavar="HTML", help="The file to write (default: RUN/report.html)."),
     ] = None,
-    data: Annotated[Path | None, typer.Option(help="The data set, if it is elsewhere now.")] = None,
-    pictures: Annotated[bool, typer.Option("--pictures/--no-pictures", help="Put pictures into the file.")] = True,
+    data: Annotated[Path | None, typer.Option(metavar="PATH", help="The data set, if it has moved.")] = None,
+    pictures: Pictures = True,
     json: Annotated[bool, Json] = False,
 ) -> None:
-    """Write one self-contained HTML file: numbers, CMC curve, distances, camera pairs, ranked lists, worst queries.
+    """Write a self-contained HTML report of a training run.
 
-    The file holds pictures of the people in the data: pass it on only to whom you may show those.
+    It shows the metrics, the CMC curve, distances, camera pairs, ranked lists and the worst queries. It contains
+    pictures of the people in the data: share it accordingly.
     """
     from resight.report.run import report_run
 

@@ -17,21 +17,26 @@ def add(app: typer.Typer) -> None:
 
 
 def train(
-    recipe: Annotated[Path, typer.Argument(help="A recipe, such as recipes/osnet_x0_25_market1501_cpu.yaml.")],
+    recipe: Annotated[
+        Path, typer.Argument(metavar="RECIPE", help="A recipe file, such as recipes/osnet_x0_25_market1501_cpu.yaml.")
+    ],
     overrides: Annotated[
-        list[str] | None, typer.Option("--set", metavar="KEY=VALUE", help="Change the recipe: --set phases.0.lr=0.01")
+        list[str] | None,
+        typer.Option("--set", metavar="KEY=VALUE", help="Override a recipe value, such as phases.0.lr=0.01."),
     ] = None,
-    output: Annotated[Path | None, typer.Option("--output", "-o", help="Run folder; runs/NAME when not given.")] = None,
-    resume: Annotated[bool, typer.Option("--resume", help="Go on with an interrupted run in the folder.")] = False,
-    cpu: Annotated[bool, typer.Option("--cpu", help="Do not use a GPU even if there is one.")] = False,
+    output: Annotated[
+        Path | None, typer.Option("--output", "-o", metavar="FOLDER", help="Run folder (default: runs/NAME).")
+    ] = None,
+    resume: Annotated[bool, typer.Option("--resume", help="Continue an interrupted run in the folder.")] = False,
+    cpu: Annotated[bool, typer.Option("--cpu", help="Train on the CPU even if there is a GPU.")] = False,
     json: Annotated[bool, Json] = False,
 ) -> None:
-    """Train what a recipe describes.
+    """Train the model that a recipe describes.
 
-    The run folder gets the resolved recipe, versions, metrics, TensorBoard events, a checkpoint per epoch (so that
-    `--resume` goes on after any interruption) and at last the model with its card.
+    The run folder gets the resolved recipe, package versions, metrics, TensorBoard events, a checkpoint per epoch and
+    finally the model with its card. `--resume` continues after any interruption.
 
-    Several processes: `torchrun --nproc-per-node 2 -m resight train RECIPE`.
+    To use several processes, run `torchrun --nproc-per-node 2 -m resight train RECIPE`.
     """
     from resight.training.loop import train as run
     from resight.training.recipe import read

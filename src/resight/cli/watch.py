@@ -36,53 +36,64 @@ def add(app: typer.Typer) -> None:
 def watch(
     videos: Annotated[
         list[str],
-        typer.Argument(metavar="VIDEO...", help="Videos, or live cameras: a number, or an address (rtsp://...)."),
+        typer.Argument(metavar="VIDEO...", help="Video files or live cameras (a device number, rtsp://...)."),
     ],
     gallery: Annotated[
-        str, typer.Option("--gallery", "-g", help="Where records go; made if it is not there.")
+        str, typer.Option("--gallery", "-g", metavar="GALLERY", help="Where to keep the records; created if missing.")
     ] = "seen",
     model: Annotated[
         str | None,
-        typer.Option("--model", "-m", help="What embeds, for a new gallery; the model of --what if not given."),
+        typer.Option("--model", "-m", metavar="MODEL", help="Model of a new gallery (default: chosen by --what)."),
     ] = None,
     camera: Annotated[
         list[str] | None,
-        typer.Option("--camera", metavar="NAME", help="The camera of each video, in order; else the file's name."),
+        typer.Option("--camera", metavar="NAME", help="Camera of each video, in order (default: the file's name)."),
     ] = None,
     start: Annotated[
         list[str] | None,
         typer.Option(
             metavar="TIME",
-            help="When each video begins, or all do: 2026-11-21T13:30:05 (UTC), or with +01:00; `file`: when its file "
-            "was last written, less its length. Else times count from the beginning of the video.",
+            help="Start of each video, or one for all: 2026-11-21T13:30:05 (UTC, or with +01:00), or `file` for the "
+            "file's modification time minus the duration (default: times count from the start of the video).",
         ),
     ] = None,
     detector: Annotated[
         Path | None,
         typer.Option(
-            help="An OpenVINO SSD (.xml), a YOLOX (.onnx), or boxes: a CSV file of frame,x,y,width,height, or a folder "
-            "with one for each video. Else what stands in ../shared."
+            metavar="FILE",
+            help="Detector: OpenVINO SSD (.xml) or YOLOX (.onnx); or boxes: a CSV file (frame, x, y, width, height), "
+            "or a folder with one CSV per video.",
         ),
     ] = None,
-    what: Annotated[What, typer.Option(help="What to look for; object is whatever the detector finds.")] = What.person,
+    what: Annotated[What, typer.Option(help="What to detect; object means every class of the detector.")] = What.person,
     threshold: Annotated[
-        float | None, typer.Option(min=0, help="Up to which distance two tracks are the same; the gallery's otherwise.")
+        float | None,
+        typer.Option(
+            metavar="DISTANCE",
+            min=0,
+            help="Maximum distance for linking two tracks (default: the gallery's threshold).",
+        ),
     ] = None,
     overlap: Annotated[
         list[str] | None,
-        typer.Option(metavar="CAMERA,CAMERA", help="Two cameras that may see somebody at once; repeat for more."),
+        typer.Option(metavar="CAMERA,CAMERA", help="Two cameras with overlapping views; repeatable."),
     ] = None,
     travel: Annotated[
-        float, typer.Option(min=0, metavar="SECONDS", help="The least time from one camera to another.")
+        float, typer.Option(min=0, metavar="SECONDS", help="Shortest time to travel between two cameras.")
     ] = 0.0,
-    every: Annotated[int, typer.Option(min=1, help="Look at every so many-th frame.")] = 1,
-    basis: Annotated[str, typer.Option(help="Why they may be kept: consent, contract, ...")] = "",
-    expires: Annotated[str, typer.Option(metavar="TIME", help="When they expire, if not as the gallery says.")] = "",
+    every: Annotated[int, typer.Option(metavar="N", min=1, help="Process every Nth frame.")] = 1,
+    basis: Annotated[
+        str, typer.Option(metavar="TEXT", help="Legal basis for keeping the records: consent, contract, ...")
+    ] = "",
+    expires: Annotated[
+        str, typer.Option(metavar="TIME", help="When the records expire (default: the gallery's policy).")
+    ] = "",
     json: Annotated[bool, Json] = False,
 ) -> None:
-    """Watch videos: find whoever is in them, keep one record for each track, and say who is who over all cameras.
+    """Detect, track and re-identify people or vehicles in videos, across cameras.
 
-    Watching the same video again adds nothing. Ctrl-C ends it early and loses no track that was seen.
+    Every track becomes one record of the gallery. Processing the same video again adds nothing. Ctrl-C stops early and
+    keeps all tracks found so far.
     """
     from resight.gallery.times import moment
     from resight.watch.detectors import find_detector, open_detector

@@ -10,7 +10,7 @@ from resight.cli.gallery.search import search
 gallery = typer.Typer(
     no_args_is_help=True,
     help=(
-        "Keep what was seen, search it, name who is on it, erase on request.\n\n"
+        "Store embeddings of images, search them, name identities, erase on request.\n\n"
         "Start with `resight gallery create seen`, `resight gallery add seen PICTURES --camera door` and "
         "`resight search seen PICTURE.jpg`. A gallery is a file (seen.db), or a collection of a Milvus cluster."
     ),

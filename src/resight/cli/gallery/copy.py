@@ -24,9 +24,10 @@ def copy(
     ],
     json: Annotated[bool, Json] = False,
 ) -> None:
-    """Copy a gallery to another place or engine, and compare every record, vector and thumbnail.
+    """Copy a gallery to another location or storage engine, and verify the copy.
 
-    A stopped copy goes on with the same command. The log stays with the old gallery; the new one begins its own.
+    Every record, vector and thumbnail is compared. An interrupted copy continues when the command is repeated. The log
+    is not copied; the new gallery starts its own.
     """
     from resight.gallery.copying import copy, open_target
 

@@ -9,8 +9,8 @@ from typing import Annotated
 import typer
 
 from resight.cli.console import Json, bar, err, out, print_json
-from resight.cli.embed import OnError
 from resight.cli.gallery.options import ModelOption, Where, open_gallery
+from resight.cli.options import MODEL, DataName, OnError, SkipOrFail, Split
 from resight.errors import DataError, RecipeError
 
 
@@ -23,20 +23,16 @@ def add(app: typer.Typer) -> None:
 
 def create(
     where: Where,
-    model: Annotated[
-        str,
-        typer.Option(
-            "--model", "-m", help="What embeds its pictures: a run folder, a weight file with its card, or a name."
-        ),
-    ] = "person",
+    model: Annotated[str, typer.Option("--model", "-m", metavar="MODEL", help=MODEL)] = "person",
     keep_days: Annotated[
-        float | None, typer.Option(min=0, help="Records expire so many days after they were seen; never if not given.")
+        float | None,
+        typer.Option(metavar="DAYS", min=0, help="Records expire this long after they were seen (default: never)."),
     ] = None,
-    thumbnail_side: Annotated[int, typer.Option(min=16, help="The longest side of a thumbnail in pixels.")] = 256,
-    no_thumbnails: Annotated[bool, typer.Option("--no-thumbnails", help="Keep no pictures, embeddings only.")] = False,
+    thumbnail_side: Annotated[int, typer.Option(metavar="PIXELS", min=16, help="Longest side of a thumbnail.")] = 256,
+    no_thumbnails: Annotated[bool, typer.Option("--no-thumbnails", help="Store embeddings only, no pictures.")] = False,
     json: Annotated[bool, Json] = False,
 ) -> None:
-    """Make an empty gallery, which is bound to one model from then on."""
+    """Create an empty gallery for one model."""
     from resight.gallery.gallery import Gallery
     from resight.gallery.record import Policy
 
@@ -66,41 +62,46 @@ def add_to(
     source: Annotated[
         Path,
         typer.Argument(
-            help="A folder, zip archive or image; a data set; a CSV list (path, and camera, time, identity); or "
-            "embeddings (.parquet, .npz)."
+            metavar="SOURCE",
+            help="A folder, zip archive, image or data set; a CSV list (path, camera, time, identity); or embeddings "
+            "(.parquet, .npz).",
         ),
     ],
-    name: Annotated[
-        str, typer.Option("--as", help="Which data set it is; found out when not given ('folder' is never guessed).")
-    ] = "",
-    split: Annotated[str, typer.Option(help="Of a data set only train, query or gallery.")] = "",
+    name: DataName = "",
+    split: Split = "",
     pattern: Annotated[
         str,
         typer.Option(
-            help="A regular expression that reads file names, with groups called camera, identity, time or frame: "
-            "`(?P<camera>[^/]+)/[^/]+$` takes the folder's name. Names like Market-1501's are read without."
+            metavar="REGEX",
+            help="Regular expression for file names, with groups named camera, identity, time or frame: "
+            "`(?P<camera>[^/]+)/[^/]+$` takes the folder's name (default: Market-1501's names).",
         ),
     ] = "",
-    camera: Annotated[str, typer.Option(metavar="NAME", help="The camera of all.")] = "",
+    camera: Annotated[str, typer.Option(metavar="NAME", help="Camera of all images.")] = "",
     time: Annotated[
-        str, typer.Option(metavar="TIME", help="When all were seen: 2026-11-21T13:30:05 (UTC), or with +01:00.")
+        str, typer.Option(metavar="TIME", help="Time of all images: 2026-11-21T13:30:05 (UTC, or with +01:00).")
     ] = "",
     frame_rate: Annotated[
         float | None,
-        typer.Option(help="Frames per second, where names or columns have frame numbers: they count from --time."),
+        typer.Option(metavar="FPS", help="Frames per second, to convert frame numbers to times after --time."),
     ] = None,
     identities: Annotated[
-        bool, typer.Option("--identities", help="Also take who is on them, where names, data set or file tell.")
+        bool, typer.Option("--identities", help="Also store the identities that the source gives.")
     ] = False,
-    basis: Annotated[str, typer.Option(help="Why they may be kept: consent, contract, ...")] = "",
-    expires: Annotated[str, typer.Option(metavar="TIME", help="When they expire, if not as the gallery says.")] = "",
-    on_error: Annotated[
-        OnError, typer.Option(help="At an image that cannot be read: stop, or leave it out and say so.")
-    ] = OnError.fail,
+    basis: Annotated[
+        str, typer.Option(metavar="TEXT", help="Legal basis for keeping the records: consent, contract, ...")
+    ] = "",
+    expires: Annotated[
+        str, typer.Option(metavar="TIME", help="When the records expire (default: the gallery's policy).")
+    ] = "",
+    on_error: SkipOrFail = OnError.fail,
     model: ModelOption = None,
     json: Annotated[bool, Json] = False,
 ) -> None:
-    """Add pictures or embeddings; adding the same twice is adding it once, so a stopped command can be repeated."""
+    """Add images or embeddings.
+
+    Images that are already in the gallery are not added again, so an interrupted command can be repeated.
+    """
     from resight.gallery.incoming import incoming
     from resight.gallery.times import moment
 
@@ -136,13 +137,13 @@ def add_to(
 
 def reembed(
     where: Where,
-    to: Annotated[str, typer.Argument(metavar="NEW", help="Where the new gallery is to be.")],
-    model: Annotated[str, typer.Option("--model", "-m", help="The new model.")],
+    to: Annotated[str, typer.Argument(metavar="NEW", help="Location of the new gallery.")],
+    model: Annotated[str, typer.Option("--model", "-m", metavar="MODEL", help="The new model.")],
     json: Annotated[bool, Json] = False,
 ) -> None:
-    """Move to another model: a new gallery with the same records, embedded again from their pictures.
+    """Change the model: create a new gallery with the same records, embedded again.
 
-    A record whose source is gone is embedded from its thumbnail, which is said; the old gallery stays as it is.
+    If a record's source image is missing, its thumbnail is used and this is reported. The old gallery is kept.
     """
     with open_gallery(where) as of, bar("embedding", json) as progress:
         found = of.reembed(model, to, progress=progress)

@@ -37,11 +37,11 @@ def records(
     before: Before = "",
     identities: Identities = None,
     unknown: Unknown = None,
-    limit: Annotated[int, typer.Option(min=1, help="How many to list.")] = 100,
-    after_id: Annotated[str, typer.Option(metavar="ID", help="Go on after this one.")] = "",
+    limit: Annotated[int, typer.Option(metavar="N", min=1, help="Number of records to list.")] = 100,
+    after_id: Annotated[str, typer.Option(metavar="ID", help="Continue after this record.")] = "",
     json: Annotated[bool, Json] = False,
 ) -> None:
-    """List records, in the order of their ids."""
+    """List records, ordered by id."""
     from resight.gallery.short_ids import whole_ids
 
     chosen_ones = chosen(cameras, not_cameras, after, before, identities, unknown)
@@ -57,7 +57,7 @@ def records(
 
 
 def stats(where: Where, json: Annotated[bool, Json] = False) -> None:
-    """Count records, identities and cameras, and say how large the gallery is."""
+    """Show the number of records, identities and cameras, and the size on disk."""
     from resight.gallery.times import iso
 
     with open_gallery(where, read_only=True) as of:
@@ -83,14 +83,12 @@ def stats(where: Where, json: Annotated[bool, Json] = False) -> None:
 
 def log(
     where: Where,
-    after: Annotated[int, typer.Option(min=0, help="Only events after this number.")] = 0,
-    limit: Annotated[int, typer.Option(min=1, help="How many to show.")] = 1000,
-    verify: Annotated[
-        bool, typer.Option("--verify", help="Also prove that no event was changed or taken out.")
-    ] = False,
+    after: Annotated[int, typer.Option(metavar="NUMBER", min=0, help="Only events after this number.")] = 0,
+    limit: Annotated[int, typer.Option(metavar="N", min=1, help="Number of events to show.")] = 1000,
+    verify: Annotated[bool, typer.Option("--verify", help="Also verify that no event was changed or removed.")] = False,
     json: Annotated[bool, Json] = False,
 ) -> None:
-    """Who did what and when; it is only ever appended to, and holds no names and no pictures of anybody found."""
+    """Show the append-only audit log: who did what, and when."""
     from resight.gallery.times import iso
 
     with open_gallery(where, read_only=True) as of:
@@ -110,7 +108,7 @@ def log(
 
 
 def check(where: Where, json: Annotated[bool, Json] = False) -> None:
-    """Compare the gallery's files with each other; exit code 1 where something is wrong."""
+    """Check that the gallery's files are consistent; exits with code 1 if not."""
     with open_gallery(where) as of:
         found = of.check()
     if json:
@@ -124,7 +122,7 @@ def check(where: Where, json: Annotated[bool, Json] = False) -> None:
 
 
 def index(where: Where, json: Annotated[bool, Json] = False) -> None:
-    """Build the index of `search --approximate`, and measure which share of the nearest it finds."""
+    """Build the index of `search --approximate` and measure its recall."""
     with open_gallery(where) as of:
         found = of.index(None if json else lambda step: err.print(f"{step} ...", markup=False))
     if json:

@@ -17,25 +17,23 @@ if TYPE_CHECKING:
     from resight.gallery.gallery import Gallery
     from resight.gallery.record import Filter, Hit, Record
 
-_WHICH = "Which records count"
+_WHICH = "Filters"
 Where = Annotated[
     str,
     typer.Argument(metavar="GALLERY", help="A name or file (seen, seen.db), or milvus://HOST:PORT/NAME?objects=URI."),
 ]
 Ids = Annotated[
     list[str],
-    typer.Argument(
-        metavar="ID...", help="Records, by the first digits of their ids; - reads them from standard input."
-    ),
+    typer.Argument(metavar="ID...", help="Record ids, or their first digits; - reads ids from standard input."),
 ]
 Cameras = Annotated[
     list[str] | None,
-    typer.Option("--camera", metavar="NAME", rich_help_panel=_WHICH, help="Only this camera; repeat for more."),
+    typer.Option("--camera", metavar="NAME", rich_help_panel=_WHICH, help="Only this camera; repeatable."),
 ]
 NotCameras = Annotated[
     list[str] | None,
     typer.Option(
-        "--not-camera", metavar="NAME", rich_help_panel=_WHICH, help="All cameras but this one; repeat for more."
+        "--not-camera", metavar="NAME", rich_help_panel=_WHICH, help="All cameras except this one; repeatable."
     ),
 ]
 After = Annotated[
@@ -43,28 +41,22 @@ After = Annotated[
     typer.Option(
         metavar="TIME",
         rich_help_panel=_WHICH,
-        help="Only what was seen at this time or later: 2026-11-21, 2026-11-21T13:30 (UTC), or with +01:00.",
+        help="Only records at or after this time: 2026-11-21, 2026-11-21T13:30 (UTC, or with +01:00).",
     ),
 ]
-Before = Annotated[
-    str, typer.Option(metavar="TIME", rich_help_panel=_WHICH, help="Only what was seen before this time.")
-]
+Before = Annotated[str, typer.Option(metavar="TIME", rich_help_panel=_WHICH, help="Only records before this time.")]
 Identities = Annotated[
     list[str] | None,
-    typer.Option("--identity", metavar="NAME", rich_help_panel=_WHICH, help="Only this identity; repeat for more."),
+    typer.Option("--identity", metavar="NAME", rich_help_panel=_WHICH, help="Only this identity; repeatable."),
 ]
 Unknown = Annotated[
     bool | None,
-    typer.Option(
-        "--unknown/--known", rich_help_panel=_WHICH, help="Only records without an identity, or only those with one."
-    ),
+    typer.Option("--unknown/--known", rich_help_panel=_WHICH, help="Only records without (or with) an identity."),
 ]
-Yes = Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.")]
+Yes = Annotated[bool, typer.Option("--yes", "-y", help="Do not ask for confirmation.")]
 ModelOption = Annotated[
     str | None,
-    typer.Option(
-        "--model", "-m", help="The gallery's model, where it is no longer where it was when the gallery was made."
-    ),
+    typer.Option("--model", "-m", metavar="MODEL", help="The gallery's model, if it has moved."),
 ]
 
 

@@ -34,7 +34,7 @@ def add(app: typer.Typer) -> None:
 
 
 def identities(where: Where, json: Annotated[bool, Json] = False) -> None:
-    """Who is in the gallery: how often, where, from when to when."""
+    """List the identities, with their records, cameras and times."""
     from resight.gallery.times import iso
 
     with open_gallery(where, read_only=True) as of:
@@ -53,7 +53,7 @@ def identities(where: Where, json: Annotated[bool, Json] = False) -> None:
 
 
 def timeline(where: Where, name: Name, json: Annotated[bool, Json] = False) -> None:
-    """Where and when one identity was seen, in the order of time."""
+    """Show where and when one identity was seen."""
     with open_gallery(where, read_only=True) as of:
         found = of.timeline(name)
     if json:
@@ -63,7 +63,7 @@ def timeline(where: Where, name: Name, json: Annotated[bool, Json] = False) -> N
 
 
 def enrol(where: Where, name: Name, ids: Ids, json: Annotated[bool, Json] = False) -> None:
-    """Say who is on records: they get a name, and the identity is made if it is new."""
+    """Assign a name to records; a new name creates an identity."""
     with open_gallery(where) as of:
         named = given_ids(of, ids)
         of.enrol(name, named)
@@ -72,12 +72,12 @@ def enrol(where: Where, name: Name, ids: Ids, json: Annotated[bool, Json] = Fals
 
 def merge(
     where: Where,
-    into: Annotated[str, typer.Argument(metavar="INTO", help="The name that stays.")],
-    others: Annotated[list[str], typer.Argument(metavar="OTHER...", help="The names that go into it.")],
+    into: Annotated[str, typer.Argument(metavar="INTO", help="The name to keep.")],
+    others: Annotated[list[str], typer.Argument(metavar="OTHER...", help="The names to merge into it.")],
     yes: Yes = False,
     json: Annotated[bool, Json] = False,
 ) -> None:
-    """Make one identity of several that are the same one."""
+    """Merge duplicate identities."""
     from resight.gallery.record import person_name
 
     with open_gallery(where) as of:
@@ -96,11 +96,11 @@ def split(
     name: Name,
     ids: Ids,
     new_name: Annotated[
-        str | None, typer.Option("--to", metavar="NAME", help="Who they are; unknown if not given.")
+        str | None, typer.Option("--to", metavar="NAME", help="Assign them this name (default: none).")
     ] = None,
     json: Annotated[bool, Json] = False,
 ) -> None:
-    """Take records out of an identity to which they do not belong."""
+    """Remove wrong records from an identity."""
     with open_gallery(where) as of:
         chosen = given_ids(of, ids)
         of.split(name, chosen, new_name)
@@ -111,10 +111,10 @@ def split(
 def rename(
     where: Where,
     name: Name,
-    new_name: Annotated[str, typer.Argument(metavar="NEW", help="The new name, which nobody has yet.")],
+    new_name: Annotated[str, typer.Argument(metavar="NEW", help="The new name; it must not be in use.")],
     json: Annotated[bool, Json] = False,
 ) -> None:
-    """Give an identity another name."""
+    """Rename an identity."""
     with open_gallery(where) as of:
         of.rename(name, new_name)
     _tell(json, {"identity": new_name, "was": name}, f"{name} is {new_name} now.")
@@ -124,18 +124,19 @@ def erase(
     where: Where,
     ids: Annotated[
         list[str] | None,
-        typer.Argument(
-            metavar="ID...", help="Records, by the first digits of their ids; - reads them from standard input."
-        ),
+        typer.Argument(metavar="ID...", help="Record ids, or their first digits; - reads ids from standard input."),
     ] = None,
-    identity: Annotated[str | None, typer.Option(metavar="NAME", help="All of one identity, and its name.")] = None,
-    before: Annotated[str, typer.Option(metavar="TIME", help="All that was seen before this time.")] = "",
+    identity: Annotated[
+        str | None, typer.Option(metavar="NAME", help="All records of this identity, and its name.")
+    ] = None,
+    before: Annotated[str, typer.Option(metavar="TIME", help="All records before this time.")] = "",
     yes: Yes = False,
     json: Annotated[bool, Json] = False,
 ) -> None:
-    """Forget: embedding, thumbnail and all that is known, gone from every file; the log keeps how many.
+    """Erase records for good: embeddings, thumbnails and metadata, from every file.
 
-    Shows what would go and asks. Without a terminal nothing goes unless --yes is given.
+    Shows the records and asks for confirmation; without a terminal, --yes is required. The log keeps only the number
+    of erased records.
     """
     from resight.gallery.record import Filter
     from resight.gallery.times import moment
@@ -163,7 +164,7 @@ def erase(
 
 
 def expire(where: Where, json: Annotated[bool, Json] = False) -> None:
-    """Erase what is past its expiry; run it every day."""
+    """Erase expired records; run it daily."""
     with open_gallery(where) as of:
         erased = of.expire()
     _tell(json, {"erased": erased}, f"{erased:,} records had expired and are erased.")
@@ -172,10 +173,12 @@ def expire(where: Where, json: Annotated[bool, Json] = False) -> None:
 def export(
     where: Where,
     name: Name,
-    folder: Annotated[Path, typer.Argument(help="The new folder: records.json, vectors.npz and thumbnails.")],
+    folder: Annotated[
+        Path, typer.Argument(metavar="FOLDER", help="The folder to create: records.json, vectors.npz, thumbnails.")
+    ],
     json: Annotated[bool, Json] = False,
 ) -> None:
-    """Write all that is kept about one identity, to hand it to that person."""
+    """Export everything stored about one identity (for a subject access request)."""
     with open_gallery(where) as of:
         written = of.export(name, folder)
     _tell(json, {"identity": name, "folder": written}, f"written: {written}")

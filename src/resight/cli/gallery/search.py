@@ -40,34 +40,32 @@ def search(
     gallery: Where,
     images: Annotated[
         list[str] | None,
-        typer.Argument(metavar="IMAGE...", help="Pictures, or folders and zip archives of pictures."),
+        typer.Argument(metavar="IMAGE...", help="Images, folders or zip archives of images."),
     ] = None,
     record: Annotated[
-        list[str] | None, typer.Option(metavar="ID", help="Find more like this record; repeat for more.")
+        list[str] | None, typer.Option(metavar="ID", help="Search by the embedding of this record; repeatable.")
     ] = None,
-    k: Annotated[int, typer.Option("-k", min=1, help="How many to find for each.")] = 10,
+    k: Annotated[int, typer.Option("-k", metavar="N", min=1, help="Results per query.")] = 10,
     cameras: Cameras = None,
     not_cameras: NotCameras = None,
     after: After = "",
     before: Before = "",
     identities: Identities = None,
     unknown: Unknown = None,
-    rerank: Annotated[
-        bool, typer.Option("--rerank", help="Re-rank by shared neighbours (k-reciprocal), which is slower.")
-    ] = False,
+    rerank: Annotated[bool, typer.Option("--rerank", help="Re-rank by k-reciprocal neighbours (slower).")] = False,
     approximate: Annotated[
-        bool, typer.Option("--approximate", help="Use the approximate index: faster, and may miss some.")
+        bool, typer.Option("--approximate", help="Use the approximate index: faster, but may miss some results.")
     ] = False,
     html: Annotated[
-        Path | None, typer.Option(help="Also write a contact sheet: one HTML file with pictures, which opens anywhere.")
+        Path | None, typer.Option(metavar="FILE", help="Also write a contact sheet: one HTML file with the pictures.")
     ] = None,
     model: ModelOption = None,
     json: Annotated[bool, Json] = False,
 ) -> None:
-    """Have we seen this one before? Search a gallery by picture.
+    """Search a gallery by image: have we seen this one before?
 
-    What is found stands nearest first; where the model is calibrated, with the probability that both show the same one
-    (as likely as not before anybody looked) and a decision: match, unsure or no match.
+    Results are sorted by distance. With a calibrated model each has a decision (match, unsure or no match) and the
+    probability that both show the same identity, assuming even prior odds.
     """
     from resight.embedding.source import source_of
     from resight.retrieval.reranking.rerank import KReciprocal

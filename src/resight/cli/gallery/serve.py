@@ -8,7 +8,8 @@ from typing import Annotated
 
 import typer
 
-from resight.cli.console import EngineName, err, out
+from resight.cli.console import err, out
+from resight.cli.options import Engine, EngineName
 from resight.errors import RecipeError
 
 
@@ -18,35 +19,37 @@ def add(app: typer.Typer) -> None:
 
 
 def serve(
-    gallery: Annotated[str | None, typer.Argument(help="A gallery, as for resight gallery.")] = None,
+    gallery: Annotated[str | None, typer.Argument(metavar="GALLERY", help="The gallery to serve.")] = None,
     model: Annotated[
-        str | None, typer.Option("--model", "-m", help="Its model, where it is not found at its old place.")
+        str | None, typer.Option("--model", "-m", metavar="MODEL", help="The gallery's model, if it has moved.")
     ] = None,
-    host: Annotated[str, typer.Option(help="The address to listen on; any but this machine's own needs --keys.")] = (
+    host: Annotated[str, typer.Option(help="Address to listen on; other than this machine it needs --keys.")] = (
         "127.0.0.1"
     ),
-    port: Annotated[int, typer.Option(min=0, max=65535, help="0 takes a free one.")] = 8000,
+    port: Annotated[int, typer.Option(min=0, max=65535, help="Port; 0 chooses a free one.")] = 8000,
     keys: Annotated[
-        Path | None, typer.Option(envvar="RESIGHT_KEYS", help="A file of API keys; without, nobody needs one.")
+        Path | None,
+        typer.Option(metavar="FILE", envvar="RESIGHT_KEYS", help="API keys; without the file, no key is required."),
     ] = None,
     new_key: Annotated[
-        str | None, typer.Option("--new-key", metavar="NAME", help="Add a key to --keys, print it once, and stop.")
+        str | None, typer.Option("--new-key", metavar="NAME", help="Add a key to --keys, print it once, and exit.")
     ] = None,
-    scopes: Annotated[str, typer.Option(help="What the new key may do, with commas: read,write,erase.")] = "read",
-    upload: Annotated[float, typer.Option(min=0.001, help="The largest request, in megabytes.")] = 20,
-    pixels: Annotated[float, typer.Option(min=0.001, help="The largest picture, in millions of pixels.")] = 40,
+    scopes: Annotated[str, typer.Option(help="Scopes of the new key: read, write, erase (comma-separated).")] = "read",
+    upload: Annotated[float, typer.Option(metavar="MB", min=0.001, help="Largest request, in megabytes.")] = 20,
+    pixels: Annotated[float, typer.Option(metavar="MP", min=0.001, help="Largest image, in megapixels.")] = 40,
     rate: Annotated[
-        float, typer.Option(min=0, help="Requests a second of each key, or address without keys; 0: any number.")
+        float,
+        typer.Option(metavar="N", min=0, help="Requests per second and key (without keys: address); 0: no limit."),
     ] = 50,
-    queue: Annotated[int, typer.Option(min=1, help="How many requests may be under way at once.")] = 64,
+    queue: Annotated[int, typer.Option(metavar="N", min=1, help="Largest number of concurrent requests.")] = 64,
     expire_every: Annotated[
-        float, typer.Option(min=0, metavar="HOURS", help="How often what is past its expiry is erased; 0: never.")
+        float, typer.Option(min=0, metavar="HOURS", help="Hours between erasures of expired records; 0: never.")
     ] = 1,
-    engine: Annotated[EngineName, typer.Option(help="What computes.")] = EngineName.auto,
+    engine: Engine = EngineName.auto,
 ) -> None:
-    """Serve a gallery over HTTP, with a page to search in: http://127.0.0.1:8000.
+    """Serve a gallery over HTTP, with a search page at http://127.0.0.1:8000.
 
-    Its addresses are described at /openapi.json. What was accepted is finished when it is stopped.
+    /openapi.json describes the API. On shutdown, accepted requests are finished first.
     """
     from resight.server.keys import NO_KEYS, read_keys
     from resight.server.keys import new_key as make_key

@@ -1,0 +1,80 @@
+"""The options that several commands share, each written once: the model, its engine, the data set."""
+
+from __future__ import annotations
+
+from enum import Enum
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+if TYPE_CHECKING:
+    from resight.datasets.catalog import Dataset
+
+
+class EngineName(str, Enum):
+    """The engines of :mod:`resight.embedding.engines`, named here so that nothing heavy is imported for ``--help``."""
+
+    auto = "auto"
+    torch = "torch"
+    onnx = "onnx"
+    openvino = "openvino"
+
+
+class OnError(str, Enum):
+    """What to do about an image that cannot be read."""
+
+    fail = "fail"
+    skip = "skip"
+
+
+MODEL = "A bundled model (person), a run folder, a weight file, hf:ORG/NAME, or an architecture."
+
+Model = Annotated[str, typer.Argument(metavar="MODEL", help=MODEL)]
+ModelOption = Annotated[str, typer.Option("--model", "-m", metavar="MODEL", help=MODEL)]
+Weights = Annotated[Path | None, typer.Option(metavar="FILE", help="Weights, if MODEL is an architecture.")]
+Height = Annotated[int | None, typer.Option(metavar="PIXELS", min=16, help="Input height, for a model without a card.")]
+Width = Annotated[int | None, typer.Option(metavar="PIXELS", min=16, help="Input width, for a model without a card.")]
+BatchSize = Annotated[int, typer.Option(metavar="N", min=1, help="Images per batch.")]
+Flip = Annotated[bool, typer.Option("--flip", help="Average the embeddings of each image and its mirror image.")]
+Half = Annotated[
+    bool, typer.Option("--half", help="Compute in 16 bits: less exact, and faster if the processor supports it.")
+]
+Engine = Annotated[EngineName, typer.Option(help="Inference engine.")]
+
+Data = Annotated[Path, typer.Argument(metavar="DATA", help="A data set: folder or zip archive.")]
+DataName = Annotated[
+    str,
+    typer.Option("--as", metavar="NAME", help="Format of the data set: market1501, folder, ... (default: detected)."),
+]
+DataOptions = Annotated[
+    list[str] | None,
+    typer.Option("--set", metavar="KEY=VALUE", help="Option of the data set, such as fold=validation; repeatable."),
+]
+Split = Annotated[str, typer.Option(metavar="SPLIT", help="Only this split of the data set: train, query or gallery.")]
+Pictures = Annotated[bool, typer.Option("--pictures/--no-pictures", help="Include pictures in the HTML file.")]
+SkipOrFail = Annotated[
+    OnError, typer.Option(help="If an image cannot be read: stop (fail), or leave it out and report it (skip).")
+]
+
+
+def load_data(data: Path, name: str = "", options: list[str] | None = None, **more: Any) -> Dataset:
+    """The data set that ``DATA``, ``--as`` and ``--set`` describe.
+
+    Args:
+        data: a folder or a zip archive.
+        name: the format; detected if empty.
+        options: ``KEY=VALUE`` texts for the data set's loader.
+        more: further options, which take precedence.
+
+    Raises:
+        RecipeError: an option that is not of the form KEY=VALUE, or that the data set does not have.
+        DataError: no data set there.
+    """
+    from resight import datasets
+    from resight.training.recipe import assign
+
+    chosen: dict[str, Any] = {}
+    for option in options or ():
+        assign(chosen, option)
+    return datasets.load(name or datasets.detect(data), data, **(chosen | more))
