@@ -80,7 +80,7 @@ def load(
             size |= fastreid.colours(tensors)
         card = Card(
             architecture=str(name),
-            arguments=arguments,
+            arguments=registry.size_arguments(str(name), size["height"], size["width"]) | arguments,
             preprocessing=Preprocessing(**made_for.model_dump() | size),
             trained_on=IMAGENET_ONLY if file == IMAGENET else "unknown" if file else UNTRAINED,
         )

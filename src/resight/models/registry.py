@@ -21,21 +21,27 @@ ELSEWHERE = ("resight.course.network",)  # and these, which stand in other rooms
 Builder = TypeVar("Builder", bound=Callable[..., nn.Module])
 _BUILDERS: dict[str, Callable[..., nn.Module]] = {}
 _INPUTS: dict[str, Preprocessing] = {}
+_SIZED: set[str] = set()
 
 
 @overload
 def register(builder: Builder) -> Builder: ...
 @overload
-def register(**preprocessing: Any) -> Callable[[Builder], Builder]: ...
-def register(builder: Builder | None = None, **preprocessing: Any) -> Builder | Callable[[Builder], Builder]:
+def register(*, sized: bool = False, **preprocessing: Any) -> Callable[[Builder], Builder]: ...
+def register(
+    builder: Builder | None = None, *, sized: bool = False, **preprocessing: Any
+) -> Builder | Callable[[Builder], Builder]:
     """Make ``builder`` known under its own name: ``builder(num_identities=0, **arguments)``.
 
     ``@register`` is for 256x128 images; ``@register(height=256, width=256)`` says what else the network was made for,
-    in the words of :class:`~resight.models.card.Preprocessing`.
+    in the words of :class:`~resight.models.card.Preprocessing`. ``sized``: the network is built for one image size and
+    takes it as the arguments ``height`` and ``width``.
     """
 
     def add(builder: Builder) -> Builder:
         _BUILDERS[builder.__name__] = builder
+        if sized:
+            _SIZED.add(builder.__name__)
         _INPUTS[builder.__name__] = Preprocessing(**preprocessing)
         return builder
 
@@ -50,6 +56,16 @@ def preprocessing(name: str) -> Preprocessing:
     """
     builder(name)
     return _INPUTS[name]
+
+
+def size_arguments(name: str, height: int, width: int) -> dict[str, int]:
+    """The arguments ``height`` and ``width`` of a network that is built for one image size; none for others.
+
+    Raises:
+        ModelError: an unknown name; the nearest one is suggested.
+    """
+    builder(name)
+    return {"height": height, "width": width} if name in _SIZED else {}
 
 
 def list_models(pattern: str = "*") -> list[str]:
