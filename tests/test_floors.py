@@ -19,7 +19,7 @@ FLOORS = (
     {"gallery", "course"},
     {"watch", "report"},
     {"server"},
-    {"demo", "reproduce"},
+    {"demo"},
     {"cli"},
     {"__main__"},
 )

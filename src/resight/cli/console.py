@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
@@ -10,6 +11,8 @@ from typing import Any
 import typer
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+
+from resight.errors import ResightError
 
 out = Console(soft_wrap=True, highlight=False)
 err = Console(stderr=True, soft_wrap=True, highlight=False)
@@ -26,6 +29,18 @@ def complain(message: str) -> None:
     """One sentence on standard error."""
     err.print("Error:", style="bold red", end=" ")
     err.print(message, markup=False)
+
+
+def run_app(app: typer.Typer) -> None:
+    """Run a command line and exit; an error that resight raises is printed as one sentence, with exit code 2."""
+    try:
+        app()
+    except ResightError as error:
+        complain(str(error))
+        sys.exit(2)
+    except KeyboardInterrupt:
+        complain("stopped; what was finished is kept.")
+        sys.exit(130)
 
 
 @contextmanager

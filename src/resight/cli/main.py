@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import sys
 from importlib import import_module
 
 import typer
 
 from resight import __version__
-from resight.cli.console import complain
-from resight.errors import ResightError
+from resight.cli.console import run_app
 
 app = typer.Typer(
     name="resight",
@@ -58,18 +56,10 @@ for _command in (
     "gallery.search",
     "watch",
     "gallery.serve",
-    "reproduce",
 ):
     import_module(f"resight.cli.{_command}").add(app)
 
 
 def main() -> None:
-    """Run the command line; anything that resight refuses becomes one sentence on standard error."""
-    try:
-        app()
-    except ResightError as error:
-        complain(str(error))
-        sys.exit(2)
-    except KeyboardInterrupt:
-        complain("stopped; what was finished is kept.")
-        sys.exit(130)
+    """Run the command line."""
+    run_app(app)

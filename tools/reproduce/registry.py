@@ -1,10 +1,10 @@
-"""Every number of the documentation that a command gives, as data: ``numbers.yaml``."""
+"""Every number of the documentation that a command measures, as data: ``numbers.yaml``."""
 
 from __future__ import annotations
 
 from difflib import get_close_matches
 from functools import lru_cache
-from importlib.resources import files
+from pathlib import Path
 from string import Formatter
 
 import yaml
@@ -12,14 +12,15 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from resight.errors import RecipeError
 
+NUMBERS = Path(__file__).with_name("numbers.yaml")
 DATA = {
     "market1501": "../shared/data/Market-1501-v15.09.15.zip",
     "vehicles": "../shared/data/two_camera_vehicles.zip",
     "course": "course",
     "weights": "../shared/weights",
 }
-"""Where the data stands that commands name in braces, unless ``--data NAME=PATH`` says otherwise; ``course`` is what
-``resight course build`` makes of Market-1501."""
+"""Default locations of the data that commands name in braces; ``--data NAME=PATH`` gives another. ``course`` is the
+folder that ``resight course build`` makes from Market-1501."""
 
 
 class _Part(BaseModel):
@@ -27,10 +28,13 @@ class _Part(BaseModel):
 
 
 class Number(_Part):
-    """One number: where it stands in a command's JSON (``0.cmc.1``), its value, and where it is shown.
+    """One number.
 
-    ``within`` is how far a new evaluation may lie from it, where that differs from the entry's; ``shown`` holds the
-    page and the words in it that end with the number.
+    Attributes:
+        what: its place in the command's JSON, such as ``0.cmc.1``.
+        value: as documented.
+        within: accepted difference of a new evaluation, if not the entry's.
+        shown: the pages that show it, each with the words that end with the number.
     """
 
     what: str
@@ -40,17 +44,17 @@ class Number(_Part):
 
 
 class Entry(_Part):
-    """Some numbers that one command gives, and how to get there.
+    """Numbers that one command measures, and the commands that train what it measures.
 
     Attributes:
-        about: what they are.
+        about: a description.
         after: entries whose runs the training starts from.
-        train: commands that make the run ``{run}`` with the seed ``{seed}``; empty where nothing is trained.
+        train: commands that make the run ``{run}`` with the seed ``{seed}``; empty if nothing is trained.
         evaluate: the command that prints the numbers as JSON.
         run: the folder of the run that was measured.
-        minutes: what training and evaluation took on two cores.
-        within: how far a new evaluation of the same weights may lie off: rounding, and the engines' last digits.
-        spread: how far the mean over new trainings may lie off.
+        minutes: duration of training and evaluation on two cores.
+        within: accepted difference of a new evaluation of the same weights (rounding, differences between engines).
+        spread: accepted difference of the mean over new trainings.
     """
 
     about: str
@@ -73,7 +77,7 @@ class Entry(_Part):
 @lru_cache(maxsize=1)
 def entries() -> dict[str, Entry]:
     """All entries by name."""
-    content = yaml.safe_load(files("resight.reproduce").joinpath("numbers.yaml").read_text(encoding="utf-8"))
+    content = yaml.safe_load(NUMBERS.read_text(encoding="utf-8"))
     return {name: Entry.model_validate(entry) for name, entry in content.items()}
 
 
@@ -86,6 +90,6 @@ def entry(name: str) -> Entry:
     known = entries()
     if name not in known:
         near = get_close_matches(name, known, n=1)
-        hint = f"did you mean {near[0]!r}?" if near else "resight reproduce --list shows all."
-        raise RecipeError(f"There is no number {name!r} to reproduce: {hint}")
+        hint = f"did you mean {near[0]!r}?" if near else "--list shows all."
+        raise RecipeError(f"numbers.yaml has no entry {name!r}: {hint}")
     return known[name]

@@ -1,4 +1,4 @@
-"""``resight reproduce``: the registry agrees with the pages, and what holds is told from what does not."""
+"""``tools/reproduce``: the registry agrees with the pages, and a number that no longer holds is noticed."""
 
 import json
 import re
@@ -11,11 +11,11 @@ from typing import Any
 import pytest
 import yaml
 
-from resight.cli.main import main
 from resight.errors import RecipeError, ResightError
-from resight.reproduce import check, registry
-from resight.reproduce.registry import DATA, Entry, entries
 from resight.training import recipe as recipes
+from tools.reproduce import check, registry
+from tools.reproduce.__main__ import main
+from tools.reproduce.registry import DATA, Entry, entries
 
 ROOT = Path(__file__).parents[2]
 SCRIPT = """
@@ -58,7 +58,7 @@ def toy(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 def run(*arguments: str) -> int:
-    sys.argv = ["resight", "reproduce", *arguments]
+    sys.argv = ["tools.reproduce", *arguments]
     with pytest.raises(SystemExit) as stop:
         main()
     return int(stop.value.code or 0)
@@ -130,13 +130,13 @@ def test_what_is_measured_again_holds(toy: Path) -> None:
 
 
 def test_what_is_trained_again_with_three_seeds(toy: Path) -> None:
-    told: list[str] = []
-    done = check.reproduce("toy", train=True, seeds=3, output="new", tell=told.append)
+    announced: list[str] = []
+    done = check.reproduce("toy", train=True, seeds=3, output="new", announce=announced.append)
     assert [p.name for p in sorted(Path("new").iterdir())] == ["toy-seed1", "toy-seed2", "toy-seed3"]
     first = done.numbers[0]
     assert first.found == (0.51, 0.52, 0.53) and first.spread == stdev([0.51, 0.52, 0.53])
     assert first.mean == pytest.approx(0.52) and done.holds and first.allowed == 0.011
-    assert len(told) == 6 and told[0] == "python 'a script.py' train new/toy-seed1 1 data.zip"
+    assert len(announced) == 6 and announced[0] == "python 'a script.py' train new/toy-seed1 1 data.zip"
     assert (toy / "mAP").read_text() == "0.5201"  # the run that was there is left alone
 
 
@@ -174,19 +174,19 @@ def test_what_a_training_starts_from_is_trained_once(toy: Path, monkeypatch: pyt
         "toy": last.model_copy(update={"after": ("middle",)}),
     }
     monkeypatch.setattr(check, "entry", chain.__getitem__)
-    told: list[str] = []
-    check.reproduce("toy", output="new", tell=told.append)
-    assert len(told) == 1  # measuring needs nothing of before
-    told.clear()
-    check.reproduce("toy", train=True, seeds=2, output="new", tell=told.append)
-    assert [line.split()[3:6] for line in told[:3]] == [
+    announced: list[str] = []
+    check.reproduce("toy", output="new", announce=announced.append)
+    assert len(announced) == 1  # measuring needs nothing of before
+    announced.clear()
+    check.reproduce("toy", train=True, seeds=2, output="new", announce=announced.append)
+    assert [line.split()[3:6] for line in announced[:3]] == [
         ["train", "runs/start", "1"], ["train", "runs/middle", "1"], ["train", "new/toy-seed1", "1"],
     ]  # fmt: skip
-    assert len(told) == 6
+    assert len(announced) == 6
     Path("runs/middle/model.safetensors").write_text("")
-    told.clear()
-    check.reproduce("toy", train=True, output="newer", tell=told.append)
-    assert len(told) == 2
+    announced.clear()
+    check.reproduce("toy", train=True, output="newer", announce=announced.append)
+    assert len(announced) == 2
 
 
 def test_a_training_that_comes_out_elsewhere_does_not_hold(toy: Path) -> None:
@@ -220,7 +220,7 @@ def test_what_cannot_be_reproduced(toy: Path, monkeypatch: pytest.MonkeyPatch) -
     with pytest.raises(RecipeError, match="runs/toy does not exist, so there is nothing to measure: add --train"):
         check.reproduce("toy")
     Path("a script.py").write_text("print('{}')")
-    with pytest.raises(ResightError, match=r"printed no 0\.mAP: it has changed"):
+    with pytest.raises(ResightError, match=r"printed no 0\.mAP: correct numbers\.yaml"):
         check.reproduce("toy", train=True)
 
 

@@ -1,4 +1,4 @@
-"""Run the commands of an entry and compare what comes out with what the documentation says."""
+"""Run the commands of an entry and compare their numbers with the documentation's."""
 
 from __future__ import annotations
 
@@ -16,19 +16,20 @@ from typing import Any
 import yaml
 
 from resight.errors import RecipeError, ResightError
-from resight.reproduce.registry import DATA, Entry, Number, entry
+from tools.reproduce.registry import DATA, Entry, Number, entry
 
-Tell = Callable[[str], None]
+Announce = Callable[[str], None]
 
 
 @dataclass(frozen=True)
 class Comparison:
-    """One number again.
+    """One number, measured again.
 
     Attributes:
-        what: where it stands in the command's JSON.
-        expected: the documentation's; ``found``: this time's, one for each seed.
-        allowed: how far the mean of ``found`` may lie off.
+        what: its place in the command's JSON.
+        expected: the documented value.
+        found: the new values, one for each seed.
+        allowed: largest accepted difference between ``expected`` and the mean of ``found``.
     """
 
     what: str
@@ -38,7 +39,7 @@ class Comparison:
 
     @property
     def mean(self) -> float:
-        """Of all seeds."""
+        """The mean over the seeds."""
         return mean(self.found)
 
     @property
@@ -48,13 +49,13 @@ class Comparison:
 
     @property
     def holds(self) -> bool:
-        """Whether the mean is as near to the documentation's number as it must be."""
+        """Whether the mean is close enough to the documented value."""
         return abs(self.mean - self.expected) <= self.allowed
 
 
 @dataclass(frozen=True)
 class Outcome:
-    """What came of an entry; it holds where each of its numbers does."""
+    """The result for an entry; it holds if each of its numbers does."""
 
     name: str
     trained: bool
@@ -82,39 +83,39 @@ def reproduce(
     seeds: int = 1,
     data: Mapping[str, str] | None = None,
     output: str | Path = "reproduced",
-    tell: Tell = lambda _: None,
+    announce: Announce = lambda _: None,
 ) -> Outcome:
-    """Get a number of the documentation again.
+    """Measure the numbers of an entry again.
 
     Args:
-        name: an entry of :func:`resight.reproduce.registry.entries`.
-        train: train again and measure the new weights, after the runs it starts from where these are not there; else
-            the run that is there is only measured again.
-        seeds: how many trainings, with the seeds 1, 2, ...; the first is the recipe's own.
-        data: where data stands that is not in its usual place, by name.
-        output: the folder for new runs; an interrupted training in it goes on.
-        tell: called with each command before it runs.
+        name: an entry of :func:`tools.reproduce.registry.entries`.
+        train: train again and measure the new weights, after training missing runs that it starts from; otherwise the
+            existing run is measured.
+        seeds: number of trainings, with the seeds 1, 2, ...; the first is the recipe's own.
+        data: locations of data that is not at its default location, by name.
+        output: the folder for new runs; an interrupted training in it continues.
+        announce: called with each command before it runs.
 
     Raises:
-        RecipeError: no such entry or data, data or run that is not there, or nothing to train.
-        ResightError: a command that fails, or does not print the number.
+        RecipeError: unknown entry or data, missing data or run, or nothing to train.
+        ResightError: a command fails, or does not print the number.
     """
     wanted, began = entry(name), time.perf_counter()
     places = _places(name, wanted, data or {})
     if seeds < 1 or (seeds > 1 and not train):
         raise RecipeError(f"--seeds {seeds} is a number of trainings: give 1 or more, together with --train.")
     if train and not wanted.train:
-        raise RecipeError(f"Nothing is trained for {name}: leave out --train.")
+        raise RecipeError(f"{name} has nothing to train: leave out --train.")
     if train:
-        _train_what_comes_before(wanted, data or {}, tell)
+        _train_predecessors(wanted, data or {}, announce)
     found: dict[str, list[float]] = {number.what: [] for number in wanted.numbers}
     for seed in range(1, seeds + 1):
         run = str(Path(output, f"{name}-seed{seed}")) if train else wanted.run or str(Path(output, name))
         for command in wanted.train if train else ():
-            _run(_filled(command, places, run, seed), tell)
+            _run(_filled(command, places, run, seed), announce)
         if wanted.run and not train and not Path(run).exists():
             raise RecipeError(f"{run} does not exist, so there is nothing to measure: add --train, or train it first.")
-        printed = _run(_filled(wanted.evaluate, places, run, seed), tell)
+        printed = _run(_filled(wanted.evaluate, places, run, seed), announce)
         for number in wanted.numbers:
             found[number.what].append(_pick(printed, number, wanted.evaluate))
     rows = tuple(
@@ -124,16 +125,16 @@ def reproduce(
     return Outcome(name, train, rows, time.perf_counter() - began)
 
 
-def _train_what_comes_before(wanted: Entry, data: Mapping[str, str], tell: Tell) -> None:
-    """Make the runs that a training starts from, in their own places, where they are not there yet."""
+def _train_predecessors(wanted: Entry, data: Mapping[str, str], announce: Announce) -> None:
+    """Make the missing runs that a training starts from, in their own folders."""
     for name in wanted.after:
         before = entry(name)
         if Path(before.run, "model.safetensors").exists():
             continue
         places = _places(name, before, data)
-        _train_what_comes_before(before, data, tell)
+        _train_predecessors(before, data, announce)
         for command in before.train:
-            _run(_filled(command, places, before.run, 1), tell)
+            _run(_filled(command, places, before.run, 1), announce)
 
 
 def _allowed(wanted: Entry, number: Number, trained: bool) -> float:
@@ -152,7 +153,7 @@ def _places(name: str, wanted: Entry, given: Mapping[str, str]) -> dict[str, str
 
 
 def _filled(command: str, places: Mapping[str, str], run: str, seed: int) -> list[str]:
-    """The words of a command, each filled in by itself, so that a path may hold spaces, or what YAML knows."""
+    """The words of a command, each filled in separately, so that a path may contain spaces or YAML syntax."""
     filled = {**places, "run": run, "seed": str(seed)}
     before, words = "", []
     for word in shlex.split(command):
@@ -171,9 +172,9 @@ def _text(value: str) -> str:
         return json.dumps(value)
 
 
-def _run(command: list[str], tell: Tell) -> str:
+def _run(command: list[str], announce: Announce) -> str:
     shown = shlex.join(["resight", *command[3:]] if command[1] == "-m" else ["python", *command[1:]])
-    tell(shown)
+    announce(shown)
     done = subprocess.run(command, stdout=subprocess.PIPE, text=True, encoding="utf-8")
     if done.returncode:
         raise ResightError(f"{shown} ended with exit code {done.returncode}: see above.")
@@ -188,4 +189,4 @@ def _pick(printed: str, number: Number, command: str) -> float:
             at = at[int(step)] if isinstance(at, list) else at[step]
         return float(at)
     except (ValueError, KeyError, IndexError, TypeError):
-        raise ResightError(f"{command} printed no {number.what}: it has changed, so mend numbers.yaml.") from None
+        raise ResightError(f"{command} printed no {number.what}: correct numbers.yaml.") from None
