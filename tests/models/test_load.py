@@ -224,7 +224,7 @@ def test_a_round_trip_keeps_every_bit(saved: Path, tmp_path: Path) -> None:
     network = model.network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
     model.save(tmp_path / "again" / "b.safetensors")
     again = resight.load(tmp_path / "again" / "b.safetensors")
-    assert again.card == model.card and len(again.card.fingerprint) == 16
+    assert again.card == model.card and len(again.card.fingerprint) == 24
     x = torch.rand(3, 3, 64, 32)
     with torch.inference_mode():
         assert torch.equal(again.network(x).embedding, resight.load("osnet_x0_25", weights=saved).network(x).embedding)
@@ -234,14 +234,14 @@ def test_a_round_trip_keeps_every_bit(saved: Path, tmp_path: Path) -> None:
 
 
 def test_a_fingerprint_names_weights_and_preprocessing_but_not_the_classifier(saved: Path) -> None:
-    network = resight.load(saved).network
-    first = weights.fingerprint(network, "a")
-    assert weights.fingerprint(network, "b") != first
+    network, card = resight.load(saved).network, resight.load(saved).card
+    first, other = weights.fingerprint(network, card), Preprocessing(colour="BGR")
+    assert weights.fingerprint(network, card.model_copy(update={"preprocessing": other})) != first == card.fingerprint
     with_classifier = resight.models.create("osnet_x0_25", num_identities=4, head="bnneck")
     with_classifier.load_state_dict(network.state_dict(), strict=False)
-    assert weights.fingerprint(with_classifier, "a") == first
+    assert weights.fingerprint(with_classifier, card) == first
     network.bottleneck.running_mean[5] += 1e-3  # type: ignore[index, union-attr, operator]
-    assert weights.fingerprint(network, "a") != first
+    assert weights.fingerprint(network, card) != first
 
 
 def test_a_card_of_other_weights_is_refused(saved: Path, tmp_path: Path) -> None:

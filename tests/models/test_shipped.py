@@ -39,7 +39,7 @@ def scrambled(head: str = "plain") -> Model:
     for value in loaded.network.state_dict().values():
         if value.is_floating_point():
             value.add_(0.1 * torch.rand(value.shape))
-    found = fingerprint(loaded.network, loaded.card.preprocessing.model_dump_json())
+    found = fingerprint(loaded.network, loaded.card)
     return Model(loaded.network, loaded.card.model_copy(update={"fingerprint": found, "trained_on": "noise"}))
 
 
@@ -82,7 +82,8 @@ def test_the_fingerprint_is_that_of_the_weights_in_float32(model: Model) -> None
     digest = hashlib.sha256(model.card.preprocessing.model_dump_json().encode())
     for key, tensor in sorted(load_file(shipped.file_of(name)).items()):
         digest.update(key.encode() + tensor.numpy().astype("<f4").tobytes())
-    assert digest.hexdigest()[:16] == model.card.fingerprint
+    built = json.dumps([model.card.architecture, model.card.arguments], sort_keys=True)
+    assert hashlib.sha256(f"{digest.hexdigest()[:16]} {built}".encode()).hexdigest()[:24] == model.card.fingerprint
     assert {value.dtype for value in model.network.parameters()} == {torch.float32}
 
 

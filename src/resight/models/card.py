@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import hashlib
+import json
+import re
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -96,8 +100,8 @@ class Card(BaseModel):
         metrics: one entry per measurement: data, numbers in [0, 1], and the command that measured them.
         threshold: distance up to which two images count as the same, once calibrated.
         decision: what distances mean, once calibrated: :meth:`resight.decisions.decide.Decision.plain`.
-        fingerprint: which weights and preprocessing; embeddings with different ones are never compared. A float
-            export keeps that of its model, whose embeddings it gives.
+        fingerprint: which function from image to embedding (:func:`named`); embeddings with different ones are never
+            compared. A float export keeps that of its model, whose embeddings it gives.
         digest: of an exported file: its bytes and preprocessing.
     """
 
@@ -154,16 +158,39 @@ def read_card(weights: str | Path) -> Card | None:
     return parse_card(text, str(path))
 
 
+def named(weights: str, architecture: str, arguments: Mapping[str, Any]) -> str:
+    """The fingerprint of a model, 24 hex digits: of its weights and preprocessing, and how its network is built.
+
+    Args:
+        weights: 16 hex digits that name weights and preprocessing, or an exported file's digest.
+        architecture, arguments: as on the card; the size of the classifier does not count.
+    """
+    counting = {name: value for name, value in arguments.items() if name != "num_identities"}
+    built = json.dumps([architecture, counting], sort_keys=True, default=str)
+    return hashlib.sha256(f"{weights} {built}".encode()).hexdigest()[:24]
+
+
 def parse_card(text: str, source: str) -> Card:
     """A card from JSON; ``source`` is for the message.
+
+    On cards of version 0.1.0 the fingerprint named weights and preprocessing alone, in 16 digits. Such a card comes
+    back with the fingerprint of today, and so does the decision on it.
 
     Raises:
         ModelError: the card is not valid.
     """
     try:
-        return Card.model_validate_json(text)
+        card = Card.model_validate_json(text)
     except ValidationError as error:
         raise ModelError(f"{source} is not a valid model card ({first_wrong(error)}): mend or delete it.") from None
+    old = card.fingerprint
+    if not re.fullmatch("[0-9a-f]{16}", old):
+        return card
+    new = named(old, card.architecture, card.arguments)
+    decision = card.decision
+    if decision is not None and decision.get("fingerprint") == old:
+        decision = decision | {"fingerprint": new}
+    return card.model_copy(update={"fingerprint": new, "decision": decision})
 
 
 def first_wrong(error: ValidationError) -> str:

@@ -33,7 +33,7 @@ def save(model: Model, folder: str | Path) -> Path:
     if isinstance(model.network, Exported):
         raise ModelError(f"{model.network.file} is no network of torch: save what it was exported from.")
     folder = Path(folder)
-    found = fingerprint(model.network, model.card.preprocessing.model_dump_json())
+    found = fingerprint(model.network, model.card)
     if model.card.fingerprint not in ("", found):
         raise ModelError(
             f"The weights have changed since they were {model.card.fingerprint}, so what its card says does not hold: "

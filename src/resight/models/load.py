@@ -12,7 +12,7 @@ from torch import nn
 
 from resight.errors import ModelError
 from resight.models import folder, hub, registry, shipped, weights
-from resight.models.card import IMAGENET_ONLY, UNTRAINED, Card, Preprocessing, is_exported, read_card
+from resight.models.card import IMAGENET_ONLY, UNTRAINED, Card, Preprocessing, is_exported, named, read_card
 from resight.models.exported import Exported, describe, own_card
 from resight.models.foreign import fastreid, imagenet, mobilenet
 from resight.models.foreign.imagenet import IMAGENET
@@ -133,7 +133,7 @@ def from_card(card: Card, file: str | Path | None, *, partial: bool = False) -> 
     """Build the network that a card describes and fill it from ``file`` (random weights if None)."""
     network = registry.create(card.architecture, **card.arguments).eval()
     report = weights.LoadReport() if file is None else _put(network, file, partial=partial)
-    found = weights.fingerprint(network, card.preprocessing.model_dump_json())
+    found = weights.fingerprint(network, card)
     if card.fingerprint and card.fingerprint != found:
         raise ModelError(
             f"{file} does not belong to the card beside it (fingerprint {found}, card {card.fingerprint}): "
@@ -153,8 +153,8 @@ def _measured(model: Model) -> Model:
 def from_exported(file: str | Path) -> Model:
     """The model in an ONNX, OpenVINO or TorchScript file.
 
-    Its fingerprint is the digest of the file's bytes and preprocessing; for a float export with the card written
-    beside it, that of the model it was made from.
+    Its fingerprint names the file's bytes and preprocessing; for a float export with the card written beside it, it is
+    that of the model it was made from.
 
     Raises:
         ModelError: a file that cannot be used, no card, or a card that does not fit the file.
@@ -163,10 +163,11 @@ def from_exported(file: str | Path) -> Model:
     beside = read_card(file)
     card = beside or own_card(network)
     found = network.digest(card.preprocessing.model_dump_json())
-    expected = card.digest or card.fingerprint
-    if beside and expected and expected != found:
+    own = named(found, card.architecture, card.arguments)
+    expected, is_its = (card.digest, found) if card.digest else (card.fingerprint, own)
+    if beside and expected and expected != is_its:
         raise ModelError(
-            f"{file} does not belong to the card beside it (digest {found}, card {expected}): put the right pair "
+            f"{file} does not belong to the card beside it (digest {is_its}, card {expected}): put the right pair "
             "together."
         )
     dim = describe(network, card.preprocessing).dim
@@ -175,4 +176,4 @@ def from_exported(file: str | Path) -> Model:
             f"{file} gives {dim} numbers per image, but its card says {card.dim}: write dim = {dim} there."
         )
     same_as_its_model = beside is not None and card.digest == found and card.fingerprint
-    return Model(network, card.model_copy(update={} if same_as_its_model else {"fingerprint": found}))
+    return Model(network, card.model_copy(update={} if same_as_its_model else {"fingerprint": own}))

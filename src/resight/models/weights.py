@@ -19,6 +19,7 @@ from torch import Tensor, nn
 
 from resight.errors import ModelError
 from resight.files import atomic_path
+from resight.models.card import Card, named
 
 WRAPPERS = ("state_dict", "model", "net", "network", "model_state_dict")
 
@@ -137,11 +138,14 @@ def save(tensors: Mapping[str, Tensor], path: str | Path) -> None:
             raise OSError(str(error)) from None
 
 
-def fingerprint(network: nn.Module, preprocessing: str) -> str:
-    """16 hex digits that name the function from image to embedding: weights (classifier apart) and preprocessing."""
-    digest = hashlib.sha256(preprocessing.encode())
+def fingerprint(network: nn.Module, card: Card) -> str:
+    """24 hex digits that name the function from image to embedding, as it is now.
+
+    They cover the weights (the classifier apart), and of the card preprocessing, architecture and arguments.
+    """
+    digest = hashlib.sha256(card.preprocessing.model_dump_json().encode())
     for key, value in sorted(network.state_dict().items()):
         if not key.startswith("classifier.") and not key.endswith("num_batches_tracked"):
             digest.update(key.encode())
-            digest.update(value.detach().cpu().contiguous().numpy().tobytes())
-    return digest.hexdigest()[:16]
+            digest.update(value.detach().cpu().contiguous().reshape(-1).view(torch.uint8).numpy().tobytes())
+    return named(digest.hexdigest()[:16], card.architecture, card.arguments)

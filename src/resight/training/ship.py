@@ -88,7 +88,7 @@ def ship(
     network = registry.create(card.architecture, **card.arguments).eval()
     tensors = halved(model.network.state_dict())
     loading = weights.fit(network, tensors, source=card.architecture)
-    found = weights.fingerprint(network, card.preprocessing.model_dump_json())
+    found = weights.fingerprint(network, card)
     card = card.model_copy(update={"fingerprint": found} | _said(notes) | _decided(model, decided_by, found))
     half = Model(network, card, loading)
     if data is None:

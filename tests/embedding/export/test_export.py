@@ -36,7 +36,7 @@ def model() -> Model:
     torch.manual_seed(0)
     made = resight.load("bot_resnet18", height=HEIGHT, width=WIDTH)
     scramble(made.network)
-    fingerprint = resight.models.weights.fingerprint(made.network, made.card.preprocessing.model_dump_json())  # type: ignore[attr-defined]
+    fingerprint = resight.models.weights.fingerprint(made.network, made.card)  # type: ignore[attr-defined]
     return Model(made.network, made.card.model_copy(update={"fingerprint": fingerprint, "threshold": 0.3}))
 
 

@@ -234,7 +234,7 @@ def test_a_file_is_named_by_its_bytes_and_its_preprocessing(tmp_path: Path) -> N
     pytest.importorskip("onnxruntime", reason="needs onnxruntime")
     file = put("osnet_x0_25_msmt17.onnx", tmp_path, preprocessing=Preprocessing())
     first = resight.load(file)
-    assert isinstance(first, Model) and len(first.card.fingerprint) == 16
+    assert isinstance(first, Model) and len(first.card.fingerprint) == 24
     Card(architecture="exported", preprocessing=Preprocessing(colour="BGR")).save(file)
     assert resight.load(file).card.fingerprint != first.card.fingerprint
     with pytest.raises(ModelError, match="is no network of torch: copy the file and its card"):

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import copy
 import hashlib
-import json
 import warnings
 from pathlib import Path
 
@@ -78,10 +77,8 @@ def to_onnx(model: Model, path: Path) -> None:
 
 
 def identity(model: Model) -> str:
-    """32 hex digits that name what a network computes: its weights as they are now, and how it is built from them."""
-    built = json.dumps([model.card.architecture, model.card.arguments], sort_keys=True, default=str)
-    now = weights.fingerprint(model.network, model.card.preprocessing.model_dump_json())
-    parts = f"{FORMAT} {OPSET} {torch.__version__} {built} {now}"
+    """32 hex digits that name an ONNX file of the model with its weights as they are now."""
+    parts = f"{FORMAT} {OPSET} {torch.__version__} {weights.fingerprint(model.network, model.card)}"
     return hashlib.sha256(parts.encode()).hexdigest()[:32]
 
 

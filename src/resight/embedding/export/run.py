@@ -23,7 +23,7 @@ from resight.errors import ModelError, RecipeError
 from resight.files import atomic_path
 from resight.images.cache import Images
 from resight.images.transforms import prepare
-from resight.models.card import Card, card_path
+from resight.models.card import Card, card_path, named
 from resight.models.exported import Exported, describe
 from resight.models.load import from_exported
 from resight.models.model import Model
@@ -206,7 +206,8 @@ def _write(model: Model, card: Card, to: Format, source: Path, path: Path, int8:
     network = Exported(path)
     update: dict[str, Any] = {"digest": network.digest(card.preprocessing.model_dump_json())}
     if int8:  # other embeddings, so what was measured and calibrated does not hold
-        update |= {"fingerprint": update["digest"], "threshold": None, "decision": None, "metrics": ()}
+        own = named(update["digest"], card.architecture, card.arguments)
+        update |= {"fingerprint": own, "threshold": None, "decision": None, "metrics": ()}
     card.model_copy(update=update | {"dim": describe(network, card.preprocessing).dim}).save(path)
     return path
 
