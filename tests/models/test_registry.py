@@ -20,6 +20,9 @@ SIZES = {  # parameters without classifier, multiply-adds of one 256x128 image i
     "osnet_x0_25": (201_864, 82.31),
     "osnet_ibn_x1_0": (2_170_532, 978.88),
     "osnet_ain_x1_0": (2_169_508, 978.88),
+    "osnet_ain_x0_75": (1_285_754, 571.75),
+    "osnet_ain_x0_5": (630_034, 272.90),
+    "osnet_ain_x0_25": (201_864, 82.31),
 }
 
 

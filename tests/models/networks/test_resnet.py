@@ -35,6 +35,19 @@ def test_keys_and_numbers_equal_the_peer(name: str, last_stride: int) -> None:
         torch.testing.assert_close(ours(x).logits[0], theirs(x), rtol=1e-3, atol=1e-3)
 
 
+def test_ibn_a_equals_the_peer() -> None:
+    peer = load_file("torchreid", "reid/models/resnet_ibn_a.py")
+    torch.manual_seed(0)
+    theirs = peer.resnet50_ibn_a(num_classes=11)
+    scramble(theirs)
+    ours = resight.models.create("resnet50_ibn_a", num_identities=11).eval()
+    assert set(ours.state_dict()) == set(theirs.state_dict())
+    ours.load_state_dict(theirs.state_dict())
+    x = torch.randn(2, 3, 64, 32)
+    with torch.inference_mode():
+        torch.testing.assert_close(ours(x).embedding, theirs.eval()(x), rtol=1e-4, atol=1e-4)
+
+
 @pytest.mark.parametrize(
     ("name", "parameters"),  # torchvision's published counts without the 1000-way classifier
     [("resnet18", 11_176_512), ("resnet34", 21_284_672), ("resnet50", 23_508_032), ("resnet101", 42_500_160)],

@@ -13,7 +13,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from resight.errors import ModelError
-from resight.models.layers import heads
+from resight.models.layers import heads, style
 from resight.models.layers.initial import he_normal
 from resight.models.registry import register
 
@@ -71,10 +71,12 @@ class EfficientNetLite0(heads.Pooled):
         num_identities, head, pool, reduce: the end, as of :class:`~resight.models.layers.heads.Pooled`.
         last_stride: of the last stage that halves the map; 1 doubles the map's height and width (the total stride is
             16, not 32).
+        mixstyle: probability of MixStyle after each of the stages with a stride of 4 and 8, in training.
     """
 
-    def __init__(self, *, last_stride: int = 2, **end: Any) -> None:
+    def __init__(self, *, last_stride: int = 2, mixstyle: float = 0.0, **end: Any) -> None:
         super().__init__()
+        self.mixstyle = style.checked(mixstyle)
         if last_stride not in (1, 2):
             raise ModelError(f"last_stride is {last_stride}: choose 1 or 2.")
         self._conv_stem = convolution(3, 32, 3, 2)
@@ -96,8 +98,10 @@ class EfficientNetLite0(heads.Pooled):
     def maps(self, x: Tensor) -> Tensor:
         """(B, 3, H, W) images to the last feature map (B, 1280, H / stride, W / stride)."""
         x = F.relu6(self._bn0(self._conv_stem(x)), inplace=True)
-        for block in self._blocks:
+        for at, block in enumerate(self._blocks):
             x = block(x)
+            if self.training and at in (2, 4):
+                x = style.mix_style(x, self.mixstyle)
         return F.relu6(self._bn1(self._conv_head(x)), inplace=True)
 
 

@@ -7,7 +7,7 @@ from typing import Any
 from torch import Tensor, nn
 
 from resight.errors import ModelError
-from resight.models.layers import heads
+from resight.models.layers import heads, style
 from resight.models.layers.initial import he_normal
 from resight.models.registry import register
 
@@ -50,10 +50,12 @@ class MobileNetV2(heads.Pooled):
         num_identities, head, pool, reduce: the end, as of :class:`~resight.models.layers.heads.Pooled`.
         last_stride: of the last stage that halves the map; 1 doubles the map's height and width (the total stride is
             16, not 32).
+        mixstyle: probability of MixStyle after each of the stages with a stride of 4 and 8, in training.
     """
 
-    def __init__(self, *, last_stride: int = 2, **end: Any) -> None:
+    def __init__(self, *, last_stride: int = 2, mixstyle: float = 0.0, **end: Any) -> None:
         super().__init__()
+        self.mixstyle = style.checked(mixstyle)
         if last_stride not in (1, 2):
             raise ModelError(f"last_stride is {last_stride}: choose 1 or 2.")
         self.features = nn.Sequential(convolution(3, 32, 3, 2))
@@ -70,8 +72,11 @@ class MobileNetV2(heads.Pooled):
 
     def maps(self, x: Tensor) -> Tensor:
         """(B, 3, H, W) images to the last feature map (B, 1280, H / stride, W / stride)."""
-        out: Tensor = self.features(x)
-        return out
+        for at, block in enumerate(self.features):
+            x = block(x)
+            if self.training and at in (3, 6):
+                x = style.mix_style(x, self.mixstyle)
+        return x
 
 
 @register

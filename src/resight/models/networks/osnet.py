@@ -13,7 +13,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from resight.errors import ModelError
-from resight.models.layers import heads
+from resight.models.layers import heads, style
 from resight.models.layers.attention import Attention
 from resight.models.layers.attention import build as attend
 from resight.models.output import Output
@@ -150,10 +150,16 @@ def initialise(network: nn.Module) -> None:
 
 
 class OSNetMaps(nn.Module):
-    """OSNet without its end: ``maps`` gives (B, ``channels``, H/16, W/16), the carrier of other systems."""
+    """OSNet without its end: ``maps`` gives (B, ``channels``, H/16, W/16), the carrier of other systems.
 
-    def __init__(self, widths: tuple[int, ...], *, instance_norm: bool = False, **block: Any) -> None:
+    ``mixstyle``: probability of MixStyle after each of the first two stages, in training.
+    """
+
+    def __init__(
+        self, widths: tuple[int, ...], *, instance_norm: bool = False, mixstyle: float = 0.0, **block: Any
+    ) -> None:
         super().__init__()
+        self.mixstyle = style.checked(mixstyle)
         self.conv1 = ConvNorm(3, widths[0], 7, 2, instance=instance_norm)
         self.conv2, self.conv3, self.conv4 = (
             nn.Sequential(
@@ -170,7 +176,11 @@ class OSNetMaps(nn.Module):
     def maps(self, x: Tensor) -> Tensor:
         """(B, 3, H, W) images to the last feature map."""
         x = F.max_pool2d(self.conv1(x), 3, 2, 1)
-        out: Tensor = self.conv5(self.conv4(self.conv3(self.conv2(x))))
+        for stage in (self.conv2, self.conv3):
+            x = stage(x)
+            if self.training:
+                x = style.mix_style(x, self.mixstyle)
+        out: Tensor = self.conv5(self.conv4(x))
         return out
 
 

@@ -5,10 +5,12 @@ State-dict keys equal torchreid's ``osnet_ain``, which differ from plain OSNet's
 
 from __future__ import annotations
 
+from typing import Any
+
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from resight.models.layers import heads
+from resight.models.layers import heads, style
 from resight.models.networks.osnet import WIDTHS, ChannelGate, ConvNorm, LightConv3x3, initialise
 from resight.models.output import Output
 from resight.models.registry import register
@@ -53,10 +55,14 @@ class AINBlock(nn.Module):
 
 
 class OSNetAINMaps(nn.Module):
-    """The searched network without its end: ``maps`` gives (B, ``channels``, H/16, W/16)."""
+    """The searched network without its end: ``maps`` gives (B, ``channels``, H/16, W/16).
 
-    def __init__(self, widths: tuple[int, ...]) -> None:
+    ``mixstyle``: probability of MixStyle after each of the first two stages, in training.
+    """
+
+    def __init__(self, widths: tuple[int, ...], *, mixstyle: float = 0.0) -> None:
         super().__init__()
+        self.mixstyle = style.checked(mixstyle)
         self.conv1 = ConvNorm(3, widths[0], 7, 2, instance=True)
         self.conv2, self.conv3, self.conv4 = (
             nn.Sequential(
@@ -74,16 +80,22 @@ class OSNetAINMaps(nn.Module):
 
     def maps(self, x: Tensor) -> Tensor:
         """(B, 3, H, W) images to the last feature map."""
-        x = self.pool2(self.conv2(F.max_pool2d(self.conv1(x), 3, 2, 1)))
-        out: Tensor = self.conv5(self.conv4(self.pool3(self.conv3(x))))
+        x = F.max_pool2d(self.conv1(x), 3, 2, 1)
+        for stage, pool in ((self.conv2, self.pool2), (self.conv3, self.pool3)):
+            x = pool(stage(x))
+            if self.training:
+                x = style.mix_style(x, self.mixstyle)
+        out: Tensor = self.conv5(self.conv4(x))
         return out
 
 
 class OSNetAIN(OSNetAINMaps):
     """The searched network; widths and shapes as in :class:`~resight.models.networks.osnet.OSNet`."""
 
-    def __init__(self, widths: tuple[int, ...], num_identities: int = 0, head: heads.Head = "plain") -> None:
-        super().__init__(widths)
+    def __init__(
+        self, widths: tuple[int, ...], num_identities: int = 0, head: heads.Head = "plain", **arguments: Any
+    ) -> None:
+        super().__init__(widths, **arguments)
         self.fc = heads.reduction(self.channels)
         self.bottleneck, self.classifier = heads.build(head, 512, num_identities)
 
@@ -91,7 +103,31 @@ class OSNetAIN(OSNetAINMaps):
         return heads.output(self.fc(self.maps(x).mean((2, 3))), self.bottleneck, self.classifier)
 
 
+def _build(width: str, head: heads.Head | None = "plain", num_identities: int = 0, **arguments: Any) -> OSNetAINMaps:
+    if head is None:
+        return OSNetAINMaps(WIDTHS[width], **arguments)
+    return OSNetAIN(WIDTHS[width], num_identities, head, **arguments)
+
+
 @register
-def osnet_ain_x1_0(head: heads.Head | None = "plain", num_identities: int = 0) -> OSNetAINMaps:
+def osnet_ain_x1_0(**arguments: Any) -> OSNetAINMaps:
     """OSNet-AIN, full width, for domains other than the one trained on; compare its embeddings by cosine."""
-    return OSNetAINMaps(WIDTHS["1_0"]) if head is None else OSNetAIN(WIDTHS["1_0"], num_identities, head)
+    return _build("1_0", **arguments)
+
+
+@register
+def osnet_ain_x0_75(**arguments: Any) -> OSNetAINMaps:
+    """OSNet-AIN, 0.75 width."""
+    return _build("0_75", **arguments)
+
+
+@register
+def osnet_ain_x0_5(**arguments: Any) -> OSNetAINMaps:
+    """OSNet-AIN, half width."""
+    return _build("0_5", **arguments)
+
+
+@register
+def osnet_ain_x0_25(**arguments: Any) -> OSNetAINMaps:
+    """OSNet-AIN, quarter width."""
+    return _build("0_25", **arguments)

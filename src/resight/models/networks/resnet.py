@@ -1,6 +1,6 @@
 """ResNet (He et al., CVPR 2016) with the ends re-ID gives it; keys and arithmetic are torchvision's.
 
-On top of it: Bag of Tricks (Luo et al., CVPRW 2019) and AGW (Ye et al., TPAMI 2021).
+On top of it: IBN-Net (Pan et al., ECCV 2018), Bag of Tricks (Luo et al., CVPRW 2019) and AGW (Ye et al., TPAMI 2021).
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from resight.errors import ModelError
-from resight.models.layers import heads, pooling
+from resight.models.layers import heads, pooling, style
 from resight.models.layers.attention import Attention, NonLocal
 from resight.models.layers.attention import build as attend
 from resight.models.output import Output
@@ -106,6 +106,7 @@ class ResNetMaps(nn.Module):
         ibn: IBN-a in the first three stages.
         attention: CBAM on every residual branch: ``none``, ``channel``, ``spatial`` or ``both``.
         non_local: how many of the last blocks of each stage are followed by a non-local block.
+        mixstyle: probability of MixStyle after each of the first two stages, in training.
     """
 
     def __init__(
@@ -116,8 +117,10 @@ class ResNetMaps(nn.Module):
         ibn: bool = False,
         attention: Attention = "none",
         non_local: tuple[int, int, int, int] = (0, 0, 0, 0),
+        mixstyle: float = 0.0,
     ) -> None:
         super().__init__()
+        self.mixstyle = style.checked(mixstyle)
         if last_stride not in (1, 2):
             raise ModelError(f"last_stride is {last_stride}: choose 1 or 2.")
         block: type[BasicBlock | Bottleneck] = BasicBlock if depth < 50 else Bottleneck
@@ -148,6 +151,8 @@ class ResNetMaps(nn.Module):
         x = self.maxpool(F.relu(self.bn1(self.conv1(x)), inplace=True))
         for stage in (1, 2, 3, 4):
             x = getattr(self, f"layer{stage}")(x)
+            if self.training and stage <= 2:
+                x = style.mix_style(x, self.mixstyle)
         return x
 
 
@@ -195,6 +200,12 @@ def resnet34(**arguments: Any) -> ResNetMaps:
 def resnet50(**arguments: Any) -> ResNetMaps:
     """ResNet-50, 2048-d embeddings; loads torchvision's weights."""
     return _build(50, **arguments)
+
+
+@register
+def resnet50_ibn_a(**arguments: Any) -> ResNetMaps:
+    """ResNet-50 with IBN-a, for other domains (Pan et al., ECCV 2018); loads the authors' weights."""
+    return _build(50, **{"ibn": True} | arguments)
 
 
 @register
