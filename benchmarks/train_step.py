@@ -88,7 +88,7 @@ def train_peer(turns: Turns, job: Job) -> None:
 
 
 def train_resight(turns: Turns, job: Job, off: set[str]) -> None:
-    from resight.training import loop, optim, progress, recipe, state
+    from resight.training import loop, optim, progress, recipe, session, state
 
     class Live(progress.Live):
         def step(self, images: int, share: float, losses: dict[str, float]) -> None:
@@ -124,7 +124,7 @@ def train_resight(turns: Turns, job: Job, off: set[str]) -> None:
             patches.enter_context(patch.object(state, "optimizer", not_fused))
         if "channels last" in off:
             patches.enter_context(patch.object(state.State, "create", default_format))
-            patches.enter_context(patch.object(loop, "resize", lambda x, *_: x.contiguous()))
+            patches.enter_context(patch.object(session, "resize", lambda x, *_: x.contiguous()))
         output = tempfile.mkdtemp(dir=job.folder)
         loop.train(recipe.parse(content), output, cpu=True, progress=False, data=job.data())
 

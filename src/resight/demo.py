@@ -36,7 +36,8 @@ def run(output: Path, *, seed: int = 0, epochs: int = 24, say: Callable[[str], N
     content["data"]["root"] = str((output / "people").resolve())
     content["data"]["options"]["seed"] = seed
     recipe = recipes.parse(content | {"seed": seed + 1}, "demo.yaml")
-    data = datasets.load(recipe.data.name, recipe.data.root, **recipe.data.options)
+    (source,) = recipe.sources
+    data = datasets.load(source.name, source.root, **source.options)
     facts = data.facts()
     say(
         f"1. Drew {sum(f['images'] for f in facts.values()):,} pictures of {facts['train']['identities']} people to "

@@ -76,7 +76,7 @@ def test_descriptors_are_averaged_and_half_precision_is_widened() -> None:
 
 
 def test_it_needs_teachers(tiny_recipe: TinyRecipe, tmp_path: Path) -> None:
-    facts = Facts(np.array([0, 1]), None, (4,), taught=True)
+    facts = Facts(np.array([0, 1]), None, (4,), teachers=(3,))
     assert Distillation().state(facts) == {}
     with pytest.raises(RecipeError, match="the loss 'distillation' needs teachers: name their files"):
         run(tiny_recipe(**DISTIL), tmp_path / "run")

@@ -8,6 +8,7 @@ from pathlib import Path
 from resight import datasets
 from resight.attributes.run import Recognition, attribute_count, attribute_outputs, recognise
 from resight.embedding.measure import measure
+from resight.errors import DataError
 from resight.images.cache import cache_folder
 from resight.models.load import load
 from resight.models.model import Model
@@ -15,6 +16,7 @@ from resight.records import Embeddings, Report
 from resight.report import html
 from resight.report.inside import look_inside
 from resight.training import recipe as recipes
+from resight.training.recipe import Recipe
 from resight.training.run import Run
 
 
@@ -44,7 +46,7 @@ def report_run(
     run = Run(folder)
     model = load(run.folder)
     recipe = recipes.read(run.recipe)
-    data = datasets.load(recipe.data.name, root or recipe.data.root or None, **recipe.data.options)
+    data = _measured_on(recipe, root)
     query, gallery, report = measured or measure(model, data, cache=cache_folder(), progress=progress)
     path = html.write(
         Path(output) if output else run.folder / "report.html",
@@ -63,6 +65,19 @@ def report_run(
         pictures=pictures,
     )
     return path, report
+
+
+def _measured_on(recipe: Recipe, root: str | Path | None) -> datasets.Dataset:
+    """The data of a recipe; of several sources the first that has queries."""
+    if root is not None and len(recipe.sources) > 1:
+        raise DataError(
+            f"The run has {len(recipe.sources)} sources, not one that {root} could stand for: leave it out."
+        )
+    loaded = (datasets.load(one.name, root or one.root or None, **one.options) for one in recipe.sources)
+    found = [data for data in loaded if len(data.query) or len(recipe.sources) == 1]
+    if not found:
+        raise DataError("None of the run's sources has queries: nothing can be measured on them.")
+    return found[0]
 
 
 def _attributes(model: Model, data: datasets.Dataset) -> Recognition | None:

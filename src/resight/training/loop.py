@@ -1,42 +1,34 @@
-"""The training loop: read it from top to bottom. Devices, precision and processes are Accelerate's business."""
+"""A training run from recipe to model, on one page. Devices, precision and processes are Accelerate's business."""
 
 from __future__ import annotations
 
-import hashlib
-import time
+from collections.abc import Mapping, Sequence
 from functools import partial
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import torch
-from accelerate.utils import broadcast_object_list, set_seed
+from accelerate.utils import broadcast_object_list
 from torch import nn
 
 from resight import datasets
 from resight.datasets import Dataset
+from resight.datasets.sources import source_names
 from resight.embedding.measure import measure
-from resight.errors import DataError, TrainingError
-from resight.images.augmentation import Augmentation, draw
-from resight.images.batches import prefetch
-from resight.images.cache import Images, cache_folder
-from resight.images.transforms import augment, resize
+from resight.images.cache import cache_folder
 from resight.models import weights
 from resight.models.card import Card, Preprocessing
 from resight.models.model import Model
+from resight.records import Report
 from resight.training import checkpoint
 from resight.training import recipe as recipes
 from resight.training.devices import accelerator as prepare_devices
-from resight.training.devices import mean_over_processes
-from resight.training.losses import Target
+from resight.training.examples import Examples, stamp
 from resight.training.memory import keep_freed_memory
-from resight.training.objective import objective
-from resight.training.optim import learning_rate
 from resight.training.progress import Live
 from resight.training.recipe import Recipe
 from resight.training.run import Run, tensorboard
-from resight.training.sampler import epoch_batches, share
-from resight.training.state import State, place
+from resight.training.session import Session
 from resight.training.teachers import Teachers
 
 
@@ -47,7 +39,7 @@ def train(
     resume: bool = False,
     cpu: bool = False,
     progress: bool = True,
-    data: Dataset | None = None,
+    data: Dataset | Sequence[Dataset] | None = None,
 ) -> dict[str, Any]:
     """Train what a recipe describes and leave model, card, metrics and the resolved recipe in ``output``.
 
@@ -61,116 +53,54 @@ def train(
         resume: go on with the run in ``output`` if there is one, else begin; nothing is done where it is finished.
         cpu: do not use a GPU even if there is one.
         progress: show progress on standard error.
-        data: the data set, if it is at hand already; else the recipe's.
+        data: the data set, or one for each source, if at hand already; else the recipe's.
 
     Returns:
         what ``metrics.json`` in the run folder holds: ``history`` (one entry per epoch), ``seconds`` and, where the
-        data has queries, ``report``.
+        data has queries, ``report``; with several sources ``reports``, one for each that has queries, by its name.
 
     Raises:
         ResightError: anything that is wrong with recipe, data, weights, disk or the course of training.
     """
     recipe = recipe if isinstance(recipe, Recipe) else recipes.read(recipe)
-    data = data or datasets.load(recipe.data.name, recipe.data.root or None, **recipe.data.options)
-    fingerprint, resolved = data.fingerprint(), recipe.essence().yaml()
-    teachers = Teachers.read(recipe.teachers)
-    stamp = " ".join((fingerprint, *_answers(data), *teachers.names))
+    sources = _sources(recipe, data)
+    teachers, resolved = Teachers.read(recipe.teachers), recipe.essence().yaml()
+    made_of = " ".join((stamp(sources), *teachers.names))
     run, previous = Run(output), None
     if resume and run.checkpoint.exists():
-        previous = checkpoint.read(run.checkpoint, resolved, stamp)
+        previous = checkpoint.read(run.checkpoint, resolved, made_of)
         done = run.results()
         if previous.epoch == recipe.epochs and run.model.exists() and done is not None:
             return done
-    known = data.train.identities > 0
-    people, triplets = data.train.take(known), data.triplets
-    if triplets is not None:  # they count among all of train's images, here only those of known identities remain
-        triplets = np.cumsum(known)[triplets[known[triplets].all(1)]] - 1
-    if not len(people):
-        raise DataError(
-            f"{data.name} has no images of known identities to train on: check its folder of training images."
-        )
-    labels = np.unique(people.identities, return_inverse=True)[1].astype(np.int64)
-    attributes = people.columns.get("attributes")
+    examples = Examples.from_sources(sources)
 
     accelerator = prepare_devices(recipe.precision, cpu=cpu, unused=recipe.leaves_some_unused)
     device, main = accelerator.device, accelerator.is_main_process
-    for sampler in {recipe.sampler_of(phase) for phase in recipe.phases}:  # raises now what would stop a later phase
-        first = epoch_batches(labels, sampler, recipe.seed, 0, triplets)
-        share(first, sampler, accelerator.process_index, accelerator.num_processes)
     if device.type == "cpu":
         keep_freed_memory()
-    set_seed(recipe.seed)
-    state = State.create(recipe, labels, attributes, accelerator, filled=previous is None)
-    if previous is not None:
-        state.restore(previous, accelerator)
+    session = Session(recipe, examples, teachers, accelerator, previous)
+    state = session.state
     if main:
-        run.begin(recipe, {"name": data.name, "fingerprint": fingerprint, **data.facts()}, resume=resume)
-
-    trained_on = ", taught by ".join((f"{data.name} ({fingerprint})", *teachers.names))
-    spec, card = recipe.images, _card(state.network, recipe, trained_on)
-    to, folder = card.preprocessing, cache_folder() if spec.cache else None
-    how = Augmentation(**recipe.augmentation.model_dump())
+        run.begin(recipe, _facts(sources), resume=resume)
+    trained_on = [f"{source.name} ({source.fingerprint()})" for source in sources]
+    card = _card(state.network, recipe, ", taught by ".join((" and ".join(trained_on), *teachers.names)))
+    folder = cache_folder() if recipe.images.cache else None
     with accelerator.main_process_first(), Live(recipe.epochs, state.epoch, show=progress and main) as live:
         start = f"{recipe.model.name} from {f'epoch {state.epoch}' if state.epoch else 'random weights'}"
-        live.note(state.loaded or f"{start}, {len(people):,} images, on {device}")
+        live.note(state.loaded or f"{start}, {len(examples):,} images, on {device}")
         decoding, asking = partial(live.preparing, "decoding"), partial(live.preparing, "asking teachers")
-        images = Images(people, to.height, to.width, how=to.resize, folder=folder, progress=decoding)
-        kept = folder and folder.with_name("teachers")
-        lessons = teachers.embed(people, device=str(device), folder=kept, progress=asking)
+        session.read(card.preprocessing, folder, decoding=decoding, asking=asking)
+    measured = partial(_measure, sources, device=str(device), cache=folder)
     with Live(recipe.epochs, state.epoch, show=progress and main) as live, tensorboard(run.folder, main) as record:
         for epoch in range(state.epoch, recipe.epochs):
-            began = time.perf_counter()
-            index, into = place(recipe.phases, epoch)
-            phase = recipe.phases[index]
-            if index != state.phase:
-                state.enter(phase, index, accelerator, previous if into else None)
-            state.train_mode(phase)
-            set_seed((recipe.seed * 1_000_003 + epoch * 1_009 + accelerator.process_index) % 2**32)
-            sizes = ((stage.height, stage.width) for stage in spec.progressive if epoch < stage.until)
-            height, width = next(sizes, (spec.height, spec.width))
-            sampler, losses = recipe.sampler_of(phase), recipe.losses_of(phase)
-            batches = epoch_batches(labels, sampler, recipe.seed, epoch, triplets)
-            mine = share(batches, sampler, accelerator.process_index, accelerator.num_processes)
-
             live.epoch_begins(epoch)
-            sums: dict[str, float] = {}
-            for step, pixels in enumerate(prefetch(images.read(batch[mine]) for batch in batches)):
-                table = draw(batches.shape[1], (recipe.seed, epoch, step))[mine]
-                x = augment(torch.from_numpy(pixels).to(device, non_blocking=True), table, how, to)
-                x = resize(x, height, width)
-                output_, batch = state.wrapped(x), batches[step, mine]
-                answers = None if attributes is None else torch.from_numpy(attributes[batch]).to(device)
-                lesson = None if lessons is None else lessons[batch].to(device)
-                target = Target(torch.from_numpy(labels[batch]).to(device), x, answers, lesson)
-                loss, parts = objective(output_, target, losses, state.memories[index])
-                values = {"loss": float(loss.detach())} | {name: float(value) for name, value in parts.items()}
-                rate = learning_rate(phase, into + step / len(batches))
-                if not np.isfinite(values["loss"]):
-                    raise TrainingError(_diverged(values, rate, epoch, step))
-                state.step(rate, loss, accelerator)
-                for name, value in values.items():
-                    sums[name] = sums.get(name, 0.0) + value
-                means = {name: value / (step + 1) for name, value in sums.items()}
-                live.step(len(pixels) * accelerator.num_processes, (step + 1) / len(batches), means)
-
-            took = time.perf_counter() - began
-            state.epoch, state.seconds = epoch + 1, state.seconds + took
-            entry: dict[str, Any] = {
-                "epoch": epoch + 1,
-                **mean_over_processes(means, accelerator),
-                "lr": rate,
-                "size": f"{height}x{width}",
-            }
-            entry |= {"images_per_second": batches.size / took, "seconds": state.seconds}
+            entry = session.epoch(examples.labels, live.step)
             if main:
                 every = recipe.evaluation.every
-                if every and (epoch + 1) % every == 0 and epoch + 1 < recipe.epochs and len(data.query):
-                    _, _, found = measure(
-                        Model(state.kept, card), data, engine="torch", device=str(device), cache=folder
-                    )
-                    entry |= {"mAP": found.mAP, "R1": found.cmc[1]}
+                if every and (epoch + 1) % every == 0 and epoch + 1 < recipe.epochs:
+                    entry |= _means(measured(Model(state.kept, card)))
                 state.history.append(entry)
-                state.checkpoint(resolved, stamp, accelerator).save(run.checkpoint)
+                state.checkpoint(resolved, made_of, accelerator).save(run.checkpoint)
                 run.write_metrics({"history": state.history, "seconds": state.seconds})
                 record(entry)
                 live.epoch_ends(entry)
@@ -178,33 +108,57 @@ def train(
 
         result: dict[str, Any] = {"history": state.history, "seconds": state.seconds}
         if main:
-            if len(data.query):
-                _, _, report = measure(Model(state.kept, card), data, engine="torch", device=str(device), cache=folder)
-                result["report"] = report.numbers()
-                live.note(f"{data.name}: {report}")
-                command = f"resight train {Path(*run.recipe.parts[-2:])}"  # cards go where other folders concern nobody
-                card = card.model_copy(
-                    update={"metrics": ({"data": data.name, "command": command, **result["report"]},)}
-                )
+            reports = measured(Model(state.kept, card))
+            for name, report in reports.items():
+                live.note(f"{name}: {report}")
+            result |= _as_json(reports, len(sources))
+            command = f"resight train {Path(*run.recipe.parts[-2:])}"  # a card does not show the rest of the path
+            rows = ({"data": name, "command": command, **report.numbers()} for name, report in reports.items())
             run.write_metrics(result)
-            _keep(Model(state.kept, card), run)
+            _keep(Model(state.kept, card.model_copy(update={"metrics": tuple(rows)})), run)
         everybody: list[dict[str, Any]] = [result]
         broadcast_object_list(everybody)
     return everybody[0]
 
 
-def _answers(data: Dataset) -> tuple[str, ...]:
-    """A digest of what data may say besides who is where, of attributes and triplets; nothing where there are none."""
-    said = [data.train.columns.get("attributes"), data.triplets]
-    return tuple(hashlib.sha256(one.tobytes()).hexdigest()[:16] for one in said if one is not None)
+def _sources(recipe: Recipe, data: Dataset | Sequence[Dataset] | None) -> tuple[Dataset, ...]:
+    """The data sets to train on: those at hand, else the recipe's."""
+    if isinstance(data, Dataset):
+        return (data,)
+    return tuple(data or (datasets.load(one.name, one.root or None, **one.options) for one in recipe.sources))
 
 
-def _diverged(values: dict[str, float], rate: float, epoch: int, step: int) -> str:
-    parts = ", ".join(f"{name} {value:.4g}" for name, value in values.items())
-    return (
-        f"training stopped at the first loss that is not finite ({parts}) in step {step + 1} of epoch {epoch + 1}: "
-        f"lower the learning rate (it was {rate:.3g}) or set precision: 'no'; the {epoch} epochs before are kept."
-    )
+def _facts(sources: Sequence[Dataset]) -> dict[str, Any] | list[dict[str, Any]]:
+    """What the run's record says of its data: of one set, or of each source."""
+    names = source_names(sources)
+    facts = [
+        {"name": name, "fingerprint": source.fingerprint(), **source.facts()}
+        for name, source in zip(names, sources, strict=True)
+    ]
+    return facts if len(facts) > 1 else facts[0]
+
+
+def _measure(sources: Sequence[Dataset], model: Model, *, device: str, cache: Path | None) -> dict[str, Report]:
+    """What a model comes to on each source that has queries, by the source's name."""
+    return {
+        name: measure(model, source, engine="torch", device=device, cache=cache)[2]
+        for name, source in zip(source_names(sources), sources, strict=True)
+        if len(source.query)
+    }
+
+
+def _means(reports: Mapping[str, Report]) -> dict[str, float]:
+    """mAP and Rank-1, averaged over sources; nothing where none has queries."""
+    if not reports:
+        return {}
+    mAP, R1 = ([report.mAP for report in reports.values()], [report.cmc[1] for report in reports.values()])
+    return {"mAP": sum(mAP) / len(mAP), "R1": sum(R1) / len(R1)}
+
+
+def _as_json(reports: Mapping[str, Report], sources: int) -> dict[str, Any]:
+    """The reports for ``metrics.json``."""
+    numbers = {name: report.numbers() for name, report in reports.items()}
+    return {"reports": numbers} if sources > 1 else dict(zip(("report",), numbers.values(), strict=False))
 
 
 def _card(network: nn.Module, recipe: Recipe, trained_on: str) -> Card:

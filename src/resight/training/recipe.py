@@ -7,10 +7,19 @@ from collections.abc import Sequence
 from difflib import get_close_matches
 from itertools import pairwise
 from pathlib import Path
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
 import yaml
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Discriminator,
+    Field,
+    Tag,
+    ValidationError,
+    field_validator,
+    model_validator,
+)
 
 from resight.errors import RecipeError
 from resight.models.card import Resize
@@ -79,6 +88,11 @@ class ImageSpec(_Part):
             raise ValueError(f"progressive sizes end after epochs {ends}, which must rise")
         return self
 
+    def size_at(self, epoch: int) -> tuple[int, int]:
+        """Height and width that the network is trained at in ``epoch`` (from 0)."""
+        sizes = ((stage.height, stage.width) for stage in self.progressive if epoch < stage.until)
+        return next(sizes, (self.height, self.width))
+
 
 class AugmentationSpec(_Part):
     """Random changes of training images: see :class:`resight.images.augmentation.Augmentation`."""
@@ -112,11 +126,16 @@ class AugmentationSpec(_Part):
 
 class Sampler(_Part):
     """``identities``: batches of batch_size / images_per_identity identities; ``random``: shuffled images;
-    ``triplets``: the data's own triplets, batch_size / 3 of them."""
+    ``triplets``: the data's own triplets, batch_size / 3 of them.
+
+    With several sources of data, ``sources`` says how they share batches: ``pooled`` draws from all images alike,
+    ``balanced`` fills each batch with equal parts of every source, ``separate`` fills it from one source alone.
+    """
 
     kind: Literal["identities", "random", "triplets"] = "identities"
     batch_size: int = Field(64, gt=0)
     images_per_identity: int = Field(4, gt=0)
+    sources: Literal["pooled", "balanced", "separate"] = "pooled"
 
     @model_validator(mode="after")
     def _whole(self) -> Sampler:
@@ -126,12 +145,28 @@ class Sampler(_Part):
             )
         if self.kind == "triplets" and self.batch_size % 3:
             raise ValueError(f"batch_size {self.batch_size} is not a multiple of 3, as triplets need")
+        if self.kind == "triplets" and self.sources != "pooled":
+            raise ValueError(f"sources {self.sources!r} does not apply to the data's own triplets: use 'pooled'")
         return self
 
     @property
     def unit(self) -> int:
         """How many images of a batch belong together."""
         return {"identities": self.images_per_identity, "triplets": 3, "random": 1}[self.kind]
+
+
+class Views(_Part):
+    """What student and teachers see: exactly the same view of each training image.
+
+    Every image has ``count`` fixed views, the plain image and ``count - 1`` augmented ones, and shows one after the
+    other from epoch to epoch; the teachers' embeddings of all views are computed once and kept in the cache folder.
+    ``count: 0`` draws a new view at every step instead, which the teachers embed during training; ``plain`` is the
+    share of images that are then left as they are. ``half`` lets teachers compute in 16 bits.
+    """
+
+    count: int = Field(3, ge=0)
+    plain: float = Field(0.25, ge=0, le=1)
+    half: bool = False
 
 
 class Phase(_Part):
@@ -178,8 +213,9 @@ class Recipe(_Part):
     """Everything that makes a run: with the same seed and machine it gives the same result.
 
     ``about`` and ``source`` say what it is and where it comes from; ``published`` and ``measured`` hold numbers for
-    people, in words, and change nothing. ``teachers`` are files of trained models that the loss ``distillation`` learns
-    from.
+    people, in words, and change nothing. ``data`` is one source or a list of them. ``teachers`` are files of trained
+    models that the losses ``distillation`` and ``direction`` learn from; without ``views`` they see each image plain
+    and mirrored, whatever the student sees.
     """
 
     name: str
@@ -187,13 +223,17 @@ class Recipe(_Part):
     source: str = ""
     published: str = ""
     measured: str = ""
-    data: Data
+    data: Annotated[
+        Annotated[Data, Tag("one")] | Annotated[tuple[Data, ...], Field(min_length=1), Tag("list")],
+        Discriminator(lambda value: "list" if isinstance(value, (list, tuple)) else "one"),
+    ]
     model: ModelSpec
     images: ImageSpec = ImageSpec()
     augmentation: AugmentationSpec = AugmentationSpec()
     sampler: Sampler = Sampler()
     losses: tuple[AnyLoss, ...] = Field((CrossEntropy(smoothing=0.1),), min_length=1)
     teachers: tuple[str, ...] = ()
+    views: Views | None = None
     phases: tuple[Phase, ...] = Field(min_length=1)
     averaging: Averaging | None = None
     evaluation: Evaluation = Evaluation()
@@ -214,6 +254,20 @@ class Recipe(_Part):
                 if loss.sampler not in ("", kind):
                     raise ValueError(f"the loss {loss.name!r} needs sampler.kind {loss.sampler!r}, not {kind!r}")
         return self
+
+    @model_validator(mode="after")
+    def _seen_by_teachers(self) -> Recipe:
+        if self.views is not None and not self.teachers:
+            raise ValueError("views are what teachers see: name teachers, or leave views out")
+        plain = [loss.name for phase in self.phases for loss in self.losses_of(phase) if loss.plain_views]
+        if plain and self.views is None:
+            raise ValueError(f"plain_views of the loss {plain[0]!r} needs views: add them, or leave plain_views out")
+        return self
+
+    @property
+    def sources(self) -> tuple[Data, ...]:
+        """The data sets to train on."""
+        return self.data if isinstance(self.data, tuple) else (self.data,)
 
     @property
     def epochs(self) -> int:
@@ -245,7 +299,8 @@ class Recipe(_Part):
         Two recipes equal in this give the same run on the same data.
         """
         prose = dict.fromkeys(("name", "about", "source", "published", "measured"), "")
-        return self.model_copy(update=prose | {"data": self.data.model_copy(update={"root": ""})})
+        nowhere = tuple(one.model_copy(update={"root": ""}) for one in self.sources)
+        return self.model_copy(update=prose | {"data": nowhere if isinstance(self.data, tuple) else nowhere[0]})
 
     def yaml(self) -> str:
         """The resolved recipe, with every default written out."""
@@ -309,13 +364,15 @@ def assign(content: dict[str, Any], override: str) -> None:
 
 def _explain(error: ValidationError, source: str) -> str:
     first = error.errors()[0]
-    path = first["loc"]  # among the losses it names the kind after the index
-    where = ".".join(str(part) for at, part in enumerate(path) if not (part in LOSSES and "losses" in path[:at]))
+    path = [step for at, step in enumerate(first["loc"]) if not _is_kind(first["loc"], at)]
+    where = ".".join(map(str, path))
     if first["type"] == "extra_forbidden":
         part: Any = Recipe
-        for step in first["loc"][:-1]:
-            if isinstance(step, str):
-                part = LOSSES[step] if step in LOSSES else _inner(part.model_fields[step].annotation)
+        for at, step in enumerate(first["loc"][:-1]):
+            if step in LOSSES and _is_kind(first["loc"], at):
+                part = LOSSES[str(step)]
+            elif isinstance(step, str) and not _is_kind(first["loc"], at):
+                part = _inner(part.model_fields[step].annotation)
         near = get_close_matches(str(first["loc"][-1]), part.model_fields, n=1, cutoff=0.5)
         hint = f"did you mean {near[0]!r}?" if near else f"known: {', '.join(part.model_fields)}."
         return f"{source}: unknown key {where!r}: {hint}"
@@ -327,9 +384,15 @@ def _explain(error: ValidationError, source: str) -> str:
     )
 
 
+def _is_kind(path: tuple[str | int, ...], at: int) -> bool:
+    """Whether this step of a path in an error names which kind of loss or data is meant, and no key."""
+    if path[0] == "data":
+        return at == 1
+    return path[at] in LOSSES and "losses" in path[:at]
+
+
 def _inner(annotation: Any) -> Any:
-    """The model class inside ``X``, ``X | None`` or ``tuple[X, ...]``."""
-    for argument in getattr(annotation, "__args__", ()):
-        if isinstance(argument, type) and issubclass(argument, BaseModel):
-            return argument
-    return annotation
+    """The model class inside ``X``, ``X | None``, ``tuple[X, ...]`` or unions of these."""
+    if isinstance(annotation, type) and issubclass(annotation, BaseModel):
+        return annotation
+    return next((found for argument in getattr(annotation, "__args__", ()) if (found := _inner(argument))), None)

@@ -31,7 +31,7 @@ class Run:
         self.metrics = self.folder / "metrics.json"
         self.model = self.folder / "model.safetensors"
 
-    def begin(self, recipe: Recipe, data: dict[str, Any], *, resume: bool) -> None:
+    def begin(self, recipe: Recipe, data: Any, *, resume: bool) -> None:
         """Claim the folder for this run; one that failed before its first epoch ended leaves nothing to protect.
 
         Raises:

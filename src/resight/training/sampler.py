@@ -6,24 +6,37 @@ import numpy as np
 from numpy.typing import NDArray
 
 from resight.errors import DataError, RecipeError
+from resight.training.examples import UNLABELLED
 from resight.training.recipe import Sampler
 
 Batches = NDArray[np.int64]
 
 
 def epoch_batches(
-    labels: NDArray[np.int64], how: Sampler, seed: int, epoch: int, triplets: NDArray[np.int64] | None = None
+    labels: NDArray[np.int64],
+    how: Sampler,
+    seed: int,
+    epoch: int,
+    triplets: NDArray[np.int64] | None = None,
+    sources: NDArray[np.int64] | None = None,
 ) -> Batches:
     """(steps, batch size) indices of one epoch; they depend on nothing but the arguments.
 
     ``identities`` (PxK; Luo et al. 2019): each identity's images are shuffled and cut into groups of K, an identity
     with fewer than K images drawing with replacement and a remainder of fewer than K left out of this epoch; every
     batch then takes one group each of P identities, drawn without replacement, until fewer than P have groups left.
-    The K images of an identity stand next to each other. ``random``: all images shuffled, the remainder left out.
-    ``triplets``: the rows of ``triplets`` (T, 3) shuffled, the three images of each next to each other.
+    The K images of an identity stand next to each other; K images without a label (-1) take the place of an identity.
+    ``random``: all images shuffled, the remainder left out. ``triplets``: the rows of ``triplets`` (T, 3) shuffled,
+    the three images of each next to each other.
+
+    ``how.sources`` says how the images of several ``sources`` (N,) share batches: ``pooled`` ignores where they are
+    from; in ``separate`` every batch is of one source, in random order; in ``balanced`` every batch holds equal parts
+    of all sources, in their order, and smaller sources are drawn again until the epoch has as many steps as ``pooled``
+    would have of all images.
 
     Raises:
         DataError: fewer identities, images or triplets than one batch needs.
+        RecipeError: a batch that cannot be divided among the sources.
     """
     rng = np.random.default_rng((seed, epoch))
     B = how.batch_size
@@ -34,6 +47,31 @@ def epoch_batches(
                 "use another sampler.kind, or data with triplets, such as the course's."
             )
         return rng.permutation(triplets)[: len(triplets) // (B // 3) * (B // 3)].reshape(-1, B)
+    several = [] if sources is None else [np.flatnonzero(sources == source) for source in np.unique(sources)]
+    if how.sources == "pooled" or len(several) < 2:
+        return _batches(labels, how, B, rng)
+    if how.sources == "separate":
+        return rng.permutation(np.concatenate([images[_batches(labels[images], how, B, rng)] for images in several]))
+    part = B // len(several)
+    if part * len(several) != B or part % how.unit:
+        unit = len(several) * how.unit
+        raise RecipeError(
+            f"sampler.batch_size {B} cannot be divided among {len(several)} sources: use a multiple of {unit}."
+        )
+    steps = max(1, len(labels) // B)
+    return np.concatenate([images[_steps(labels[images], how, part, rng, steps)] for images in several], axis=1)
+
+
+def _steps(labels: NDArray[np.int64], how: Sampler, B: int, rng: np.random.Generator, steps: int) -> Batches:
+    """(steps, B): as many epochs of the images as that takes."""
+    batches = _batches(labels, how, B, rng)
+    while len(batches) < steps:
+        batches = np.concatenate([batches, _batches(labels, how, B, rng)])
+    return batches[:steps]
+
+
+def _batches(labels: NDArray[np.int64], how: Sampler, B: int, rng: np.random.Generator) -> Batches:
+    """(steps, B) indices into ``labels``, whatever their source."""
     if how.kind == "random" or not len(labels):
         if len(labels) < B:
             raise DataError(f"a batch needs {B} images but there are {len(labels)}: lower sampler.batch_size.")
@@ -47,7 +85,8 @@ def epoch_batches(
         if len(images) < K:
             groups.append(rng.choice(images, (1, K)))
         else:
-            groups.append(rng.permutation(images)[: len(images) // K * K].reshape(-1, K))
+            drawn = rng.permutation(images)[: len(images) // K * K].reshape(-1, K)
+            groups += np.split(drawn, len(drawn)) if labels[images[0]] == UNLABELLED else [drawn]
     if len(groups) < P:
         raise DataError(f"a batch needs {P} identities but there are {len(groups)}: lower sampler.batch_size.")
     left = np.array([len(group) for group in groups])

@@ -9,7 +9,6 @@ from typing import Any
 import numpy as np
 import torch
 from accelerate import Accelerator
-from numpy.typing import NDArray
 from torch import Tensor, nn
 from torch.optim.swa_utils import AveragedModel
 
@@ -18,6 +17,7 @@ from resight.models.load import fill
 from resight.models.output import Output
 from resight.training.averaging import moving_average
 from resight.training.checkpoint import Checkpoint
+from resight.training.examples import Examples
 from resight.training.losses import Facts
 from resight.training.losses import State as Memory
 from resight.training.optim import by_rate, optimizer, trained
@@ -65,19 +65,19 @@ class State:
     def create(
         cls,
         recipe: Recipe,
-        labels: NDArray[np.int64],
-        attributes: NDArray[np.uint8] | None,
+        examples: Examples,
+        teachers: tuple[int, ...],
         accelerator: Accelerator,
         *,
         filled: bool = True,
     ) -> State:
-        """The state before the first step, for training images of these labels (N,) and attributes (N, A).
+        """The state before the first step, for these training images and the lengths of the teachers' embeddings.
 
-        What is wrong with any phase is said now rather than after the epochs before it. The recipe's weights are not
-        read where ``filled`` is off, since a checkpoint follows.
+        What is wrong with any phase is refused now rather than after the epochs before it. The recipe's weights are
+        not read where ``filled`` is off, since a checkpoint follows.
         """
         spec = recipe.model
-        network = registry.create(spec.name, int(labels.max()) + 1 if recipe.classifies else 0, **spec.builds_with)
+        network = registry.create(spec.name, examples.identities if recipe.classifies else 0, **spec.builds_with)
         loaded = fill(network, spec.weights, partial=spec.partial) if spec.weights and filled else ""
         trainable = frozenset(name for name, p in network.named_parameters() if p.requires_grad)
         for phase in recipe.phases:
@@ -95,10 +95,11 @@ class State:
         for phase in recipe.phases:
             for loss in recipe.losses_of(phase):
                 loss.check(output)
-        facts = Facts(labels, attributes, tuple(x.shape[1] for x in output.features), bool(recipe.teachers))
+        features = tuple(x.shape[1] for x in output.features)
+        facts = Facts(examples.labels, examples.attributes, features, teachers, output.embedding.shape[1])
         memories = [
             [
-                {key: t.to(accelerator.device) for key, t in loss.state(facts).items()}
+                {key: _on(accelerator.device, tensor) for key, tensor in loss.state(facts).items()}
                 for loss in recipe.losses_of(phase)
             ]
             for phase in recipe.phases
@@ -113,6 +114,9 @@ class State:
     def enter(self, phase: Phase, index: int, accelerator: Accelerator, previous: Checkpoint | None) -> None:
         """Begin a phase with an optimiser of its own, or go on with the one of an interrupted run."""
         fresh = optimizer(self.network, phase, self.trainable)
+        learnt = [tensor for memory in self.memories[index] for tensor in memory.values() if tensor.requires_grad]
+        if learnt:
+            fresh.add_param_group({"params": learnt, "factor": 1.0})
         if previous is not None:
             fresh.load_state_dict(previous.optimizer)
         accelerator.free_memory()  # the wrapper and the optimiser of the phase before
@@ -160,11 +164,17 @@ class State:
             self.averaged.load_state_dict(saved.averaged)
         if accelerator.scaler is not None and saved.scaler is not None:
             accelerator.scaler.load_state_dict(saved.scaler)
-        for own, kept in zip(self.memories, saved.memories, strict=True):
-            for memory, old in zip(own, kept, strict=True):
-                for key, tensor in old.items():
-                    memory[key].copy_(tensor)
+        with torch.no_grad():
+            for own, kept in zip(self.memories, saved.memories, strict=True):
+                for memory, old in zip(own, kept, strict=True):
+                    for key, tensor in old.items():
+                        memory[key].copy_(tensor)
         self.epoch, self.seconds, self.history = saved.epoch, saved.seconds, list(saved.history)
+
+
+def _on(device: torch.device, tensor: Tensor) -> Tensor:
+    """A loss's tensor on a device, trained with the network where it was to be."""
+    return tensor.detach().to(device).requires_grad_(tensor.requires_grad)
 
 
 def _rest(module: nn.Module) -> None:

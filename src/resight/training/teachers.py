@@ -1,9 +1,11 @@
-"""What teachers make of the training images: computed once, kept on disk, then as quick to look up as a label."""
+"""What teachers make of the training images: computed once and kept on disk, or at every step for new views."""
 
 from __future__ import annotations
 
+import hashlib
+import json
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 
 import numpy as np
@@ -12,13 +14,21 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from resight.embedding.embedder import Embedder
+from resight.embedding.engines.make import build
 from resight.embedding.source import source_of
 from resight.errors import RecipeError
 from resight.files import atomic_path
-from resight.models.card import UNTRAINED
+from resight.images.batches import prefetch
+from resight.images.transforms import letterbox, normalise, resize, restore
+from resight.models.card import UNTRAINED, Preprocessing
 from resight.models.load import load
 from resight.models.model import Model
 from resight.records import Split
+from resight.training.views import Views
+
+Progress = Callable[[int, int], None]
+Look = Callable[[Tensor, Preprocessing], NDArray[np.float32]]
+_BATCH = 64
 
 
 @dataclass(frozen=True)
@@ -42,13 +52,13 @@ class Teachers:
                 raise RecipeError(f"the teacher {file} has random weights: name the file of a trained model.")
         return cls(models, tuple(f"{Path(f).name} ({m.card.fingerprint})" for f, m in zip(files, models, strict=True)))
 
+    @property
+    def lengths(self) -> tuple[int, ...]:
+        """The length of each teacher's embeddings."""
+        return tuple(model.card.dim for model in self.models)
+
     def embed(
-        self,
-        images: Split,
-        *,
-        device: str,
-        folder: Path | None,
-        progress: Callable[[int, int], None] | None = None,
+        self, images: Split, *, device: str, folder: Path | None, progress: Progress | None = None
     ) -> Tensor | None:
         """(N, T) float32 of unit length, in which a dot product is the mean of the teachers' cosines; None without any.
 
@@ -63,17 +73,93 @@ class Teachers:
         """
         if not self.models:
             return None
-        parts, stamp = [], source_of(images).fingerprint()[:32]  # type: ignore[union-attr] # a split is no iterator
+        parts, digest = [], source_of(images).fingerprint()[:32]  # type: ignore[union-attr] # a split is no iterator
         for model in self.models:
-            kept = None if folder is None else folder / f"{model.card.fingerprint}-{stamp}.npy"
+            kept = None if folder is None else folder / f"{model.card.fingerprint}-{digest}.npy"
             vectors = None if kept is None else _whole(kept, len(images))
             if vectors is None:
                 vectors = Embedder(model, flip=True, device=device)(images, progress=progress).vectors
-                if kept is not None:
-                    with atomic_path(kept) as temporary, temporary.open("wb") as file:
-                        np.save(file, vectors)
-            parts.append(vectors / np.linalg.norm(vectors, axis=1, keepdims=True).clip(1e-12))
-        return torch.from_numpy(np.concatenate(parts, 1) / np.float32(len(parts) ** 0.5))
+                _keep(vectors, kept)
+            parts.append(vectors)
+        return _unit(parts)
+
+    def embed_views(
+        self, images: Split, views: Views, *, device: torch.device, folder: Path | None, progress: Progress | None
+    ) -> Tensor:
+        """(views, N, T) as :meth:`embed`, of every fixed view of ``images``."""
+        N, found, looks = len(images), [], self._looks(device, half=views.half)
+        digest = source_of(images).fingerprint()  # type: ignore[union-attr] # a split is no iterator
+        for view in range(views.count):
+            parts = []
+            for model, look in zip(self.models, looks, strict=True):
+                name = _view_name(model, views, view, digest)
+                kept = None if folder is None else folder / f"{name}.npy"
+                vectors = None if kept is None else _whole(kept, N)
+                if vectors is None:
+                    rows = [np.arange(at, min(at + _BATCH, N)) for at in range(0, N, _BATCH)]
+                    vectors, done = np.empty((N, model.card.dim), np.float32), 0
+                    for seen in prefetch(views.fixed(some, np.full(len(some), view)) for some in rows):
+                        vectors[done : done + len(seen.pixels)] = look(views.show(seen, device), views.to)
+                        done += len(seen.pixels)
+                        if progress:
+                            progress(view * N + done, views.count * N)
+                    _keep(vectors, kept)
+                parts.append(vectors)
+            found.append(_unit(parts))
+        return torch.stack(found)
+
+    def live(self, device: torch.device, *, half: bool) -> Callable[[Tensor, Preprocessing], Tensor]:
+        """A function of the student's input (B, 3, H, W) and preprocessing that gives (B, T) as :meth:`embed`."""
+        looks = self._looks(device, half=half)
+        return lambda x, to: _unit([look(x, to) for look in looks])
+
+    def _looks(self, device: torch.device, *, half: bool) -> list[Look]:
+        return [_look(model, device, half=half) for model in self.models]
+
+
+def _look(model: Model, device: torch.device, *, half: bool) -> Look:
+    """A function from the student's input and preprocessing to the model's embeddings (B, D) of what the student sees.
+
+    The image is enlarged to the model's input as its card says.
+    """
+    network = build(model, getattr(model.network, "runtime", "torch"), device, half=half).eval()
+    place = next((one.device for one in network.parameters()), torch.device("cpu"))
+    own = model.card.preprocessing
+
+    def look(x: Tensor, to: Preprocessing) -> NDArray[np.float32]:
+        with torch.no_grad():
+            pixels = restore(x, to).to(place)
+            if own.resize == "letterbox":  # its border is black
+                prepared = normalise(letterbox(pixels, own.height, own.width), own)
+            elif own.resize == "letterbox_corner":  # its border is the mean colour, which normalisation makes zero
+                prepared = letterbox(normalise(pixels, own), own.height, own.width, anchor="corner")
+            else:
+                prepared = normalise(resize(pixels, own.height, own.width), own)
+            vectors: NDArray[np.float32] = network(prepared).embedding.float().cpu().numpy()
+            return vectors
+
+    return look
+
+
+def _view_name(model: Model, views: Views, view: int, images: str) -> str:
+    """A file name for the embeddings of one fixed view, by everything that they depend on."""
+    size = {"height": views.to.height, "width": views.to.width, "resize": views.to.resize}
+    drawn = {"seed": views.seed, "view": view, "how": asdict(views.how)} if view else {}
+    facts = {"images": images, "half": views.half, **size, **drawn}
+    digest = hashlib.sha256(json.dumps(facts, sort_keys=True).encode()).hexdigest()[:32]
+    return f"{model.card.fingerprint}-view-{digest}"
+
+
+def _unit(parts: Sequence[NDArray[np.float32]]) -> Tensor:
+    """(B, D) embeddings of each teacher as one (B, T) of unit length."""
+    alike = [one / np.linalg.norm(one, axis=1, keepdims=True).clip(1e-12) for one in parts]
+    return torch.from_numpy(np.concatenate(alike, 1) / np.float32(len(parts) ** 0.5))
+
+
+def _keep(vectors: NDArray[np.float32], path: Path | None) -> None:
+    if path is not None:
+        with atomic_path(path) as temporary, temporary.open("wb") as file:
+            np.save(file, vectors)
 
 
 def _whole(path: Path, count: int) -> NDArray[np.float32] | None:

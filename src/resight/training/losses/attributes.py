@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import ClassVar, Literal
 
 import numpy as np
 import torch
@@ -55,6 +55,7 @@ class Attributes(Loss):
     mode: Literal["acpr", "pos_neg", "none"] = "acpr"
     sigma: float = Field(1.0, gt=0)
     per: Literal["identity", "image"] = "identity"
+    needs_labels: ClassVar[bool] = False  # an attribute may be known where the identity is not
 
     def state(self, facts: Facts) -> State:
         if facts.attributes is None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import ClassVar, Literal
 
 import torch
 from pydantic import Field
@@ -44,9 +44,10 @@ class Distillation(Loss):
 
     name: Literal["distillation"] = "distillation"
     temperature: float = Field(0.1, gt=0)
+    needs_labels: ClassVar[bool] = False
 
     def state(self, facts: Facts) -> State:
-        if not facts.taught:
+        if not facts.teachers:
             raise RecipeError(NEEDED)
         return {}
 

@@ -21,32 +21,36 @@ class Target(NamedTuple):
     """What the batch really is.
 
     Attributes:
-        labels: (B,) int64 identities from 0 on.
+        labels: (B,) int64 identities from 0 on; -1 where unknown.
         images: (B, 3, H, W) the network's input.
         attributes: (B, A) uint8 of 0 and 1, 255 where unknown; None where the data has none.
         teacher: (B, T) what the recipe's teachers see in the images, of unit length; None where it has none.
+        plain: (B,) bool, which images are shown without any random change; None where nobody counts.
     """
 
     labels: Tensor
     images: Tensor
     attributes: Tensor | None = None
     teacher: Tensor | None = None
+    plain: Tensor | None = None
 
 
 class Facts(NamedTuple):
     """What a loss may know of the training data and the model before the first step.
 
     Attributes:
-        labels: (N,) identities of the training images, from 0 on.
+        labels: (N,) identities of the training images, from 0 on; -1 where unknown.
         attributes: (N, A) uint8 as in :class:`Target`, or None.
         features: lengths of the model's feature vectors, in order.
-        taught: whether the recipe has teachers.
+        teachers: lengths of the embeddings of the recipe's teachers, in order.
+        embedding: length of the model's embedding.
     """
 
     labels: NDArray[np.int64]
     attributes: NDArray[np.uint8] | None
     features: tuple[int, ...]
-    taught: bool = False
+    teachers: tuple[int, ...] = ()
+    embedding: int = 0
 
 
 class Loss(BaseModel):
@@ -54,13 +58,17 @@ class Loss(BaseModel):
 
     A loss is one file with one subclass that has a ``name``, its numbers as fields, and ``__call__``; it becomes known
     by its line in ``losses/__init__.py``. What it must remember between steps it returns from ``state`` and changes in
-    place; it is kept in checkpoints. ``sampler`` names the only kind of batches it can be used with, if any.
+    place; it is kept in checkpoints. Tensors of ``state`` that require a gradient are trained with the network.
+    ``sampler`` names the only kind of batches it can be used with, if any. A loss that ``needs_labels`` is only given
+    the images of known identities. ``plain_views`` leaves out augmented views of images, if the recipe has views.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
     name: str
     weight: float = 1.0
+    plain_views: bool = False
     classifies: ClassVar[bool] = False  # whether the model needs a classifier for it
+    needs_labels: ClassVar[bool] = True  # of the identities
     sampler: ClassVar[str] = ""
 
     def state(self, facts: Facts) -> State:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import ClassVar, Literal
 
 from torch import Tensor
 from torch.nn import functional as F
@@ -27,6 +27,7 @@ class VAE(Loss):
 
     name: Literal["vae"] = "vae"
     kl: float = 1e-3
+    needs_labels: ClassVar[bool] = False
 
     def check(self, output: Output) -> None:
         if output.reconstruction is None or output.latent is None:

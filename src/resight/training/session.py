@@ -1,0 +1,188 @@
+"""A training run in memory, one epoch at a time."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from accelerate import Accelerator
+from accelerate.utils import set_seed
+from numpy.typing import NDArray
+from torch import Tensor
+
+from resight.errors import RecipeError, TrainingError
+from resight.images.augmentation import Augmentation
+from resight.images.batches import prefetch
+from resight.images.cache import Images, Progress
+from resight.images.transforms import resize
+from resight.models.card import Preprocessing
+from resight.training.checkpoint import Checkpoint
+from resight.training.devices import mean_over_processes
+from resight.training.examples import UNLABELLED, Examples
+from resight.training.losses import Target
+from resight.training.objective import objective
+from resight.training.optim import learning_rate
+from resight.training.recipe import Phase, Recipe
+from resight.training.sampler import epoch_batches, share
+from resight.training.state import State, place
+from resight.training.teachers import Teachers
+from resight.training.views import Seen, Views
+
+Step = Callable[[int, float, dict[str, float]], None]  # images of all processes, share of the epoch, mean losses
+
+
+class Session:
+    """A run's network, optimiser, averages and memories (``state``), and the images that it trains on.
+
+    Args:
+        recipe: the run.
+        examples: its training images.
+        teachers: those of the recipe.
+        accelerator: device, precision and processes.
+        previous: the checkpoint to go on from; None begins the run.
+
+    Raises:
+        ResightError: what would stop any of the recipe's phases.
+    """
+
+    def __init__(
+        self,
+        recipe: Recipe,
+        examples: Examples,
+        teachers: Teachers,
+        accelerator: Accelerator,
+        previous: Checkpoint | None = None,
+    ) -> None:
+        self.recipe, self.examples, self.teachers, self.accelerator = recipe, examples, teachers, accelerator
+        self._previous = previous
+        uneven = any(loss.plain_views for phase in recipe.phases for loss in recipe.losses_of(phase))
+        if accelerator.num_processes > 1 and (uneven or (examples.labels == UNLABELLED).any()):
+            raise RecipeError(
+                "Unlabelled images and plain_views cannot be trained on in several processes: run one process."
+            )
+        for phase in recipe.phases:
+            self._batches(examples.labels, phase, 0)
+        set_seed(recipe.seed)
+        self.state = State.create(recipe, examples, teachers.lengths, accelerator, filled=previous is None)
+        if previous is not None:
+            self.state.restore(previous, accelerator)
+
+    def read(
+        self,
+        to: Preprocessing,
+        folder: Path | None,
+        *,
+        decoding: Progress | None = None,
+        asking: Progress | None = None,
+    ) -> None:
+        """Decode the images and ask the teachers, before the first epoch.
+
+        Args:
+            to: the student's preprocessing.
+            folder: where pixels are kept, and in a folder beside it what teachers see; None keeps nothing.
+            decoding, asking: called with (images done, images in all).
+
+        Raises:
+            DataError: an image that cannot be read.
+        """
+        recipe, device = self.recipe, self.accelerator.device
+        how = Augmentation(**recipe.augmentation.model_dump())
+        pixels = self.examples.images
+        images = Images(pixels, to.height, to.width, how=to.resize, folder=folder, progress=decoding)
+        self.views = Views(images, how, to, recipe.views, recipe.seed)
+        kept = folder and folder.with_name("teachers")
+        self._lessons: Tensor | None = None  # (N, T), or (views, N, T)
+        self._live = None
+        if recipe.views is None:
+            self._lessons = self.teachers.embed(pixels, device=str(device), folder=kept, progress=asking)
+        elif self.views.count:
+            self._lessons = self.teachers.embed_views(pixels, self.views, device=device, folder=kept, progress=asking)
+        else:
+            self._live = self.teachers.live(device, half=recipe.views.half)
+
+    def epoch(self, labels: NDArray[np.int64], step: Step | None = None) -> dict[str, Any]:
+        """Train one epoch and say what it came to: the mean of each loss, the learning rate, the size, the speed.
+
+        Args:
+            labels: (N,) the identities of the images in this epoch, -1 where unknown.
+            step: called after every step.
+
+        Raises:
+            TrainingError: a loss that is not finite.
+            DataError: an image that cannot be read.
+        """
+        recipe, state, processes = self.recipe, self.state, self.accelerator.num_processes
+        began, epoch = time.perf_counter(), state.epoch
+        index, into = place(recipe.phases, epoch)
+        phase = recipe.phases[index]
+        if index != state.phase:
+            state.enter(phase, index, self.accelerator, self._previous if into else None)
+        state.train_mode(phase)
+        set_seed((recipe.seed * 1_000_003 + epoch * 1_009 + self.accelerator.process_index) % 2**32)
+        height, width = recipe.images.size_at(epoch)
+        batches, mine = self._batches(labels, phase, epoch)
+        views = (self.views.at_step(batch, mine, epoch, at) for at, batch in enumerate(batches))
+        sums: dict[str, tuple[float, int]] = {}  # of a loss, and of the steps in which it counted
+        means: dict[str, float] = {}
+        for at, seen in enumerate(prefetch(views)):
+            x = self.views.show(seen, self.accelerator.device)
+            target = self._target(labels, batches[at, mine], seen, x)
+            x = resize(x, height, width)
+            output = state.wrapped(x)
+            target = target._replace(images=x)
+            loss, parts = objective(output, target, recipe.losses_of(phase), state.memories[index])
+            values = {"loss": float(loss.detach())} | {name: float(value) for name, value in parts.items()}
+            rate = learning_rate(phase, into + at / len(batches))
+            if not np.isfinite(values["loss"]):
+                raise TrainingError(_diverged(values, rate, epoch, at))
+            state.step(rate, loss, self.accelerator)
+            for name, value in values.items():
+                total, count = sums.get(name, (0.0, 0))
+                sums[name] = total + value, count + 1
+            means = {name: total / count for name, (total, count) in sums.items()}
+            if step:
+                step(len(x) * processes, (at + 1) / len(batches), means)
+        took = time.perf_counter() - began
+        state.epoch, state.seconds = epoch + 1, state.seconds + took
+        return {
+            "epoch": epoch + 1,
+            **mean_over_processes(means, self.accelerator),
+            "lr": rate,
+            "size": f"{height}x{width}",
+            "images_per_second": batches.size / took,
+            "seconds": state.seconds,
+        }
+
+    def _batches(self, labels: NDArray[np.int64], phase: Phase, epoch: int) -> tuple[NDArray[np.int64], slice]:
+        """The batches of an epoch, and which part of each is this process' own."""
+        sampler, examples = self.recipe.sampler_of(phase), self.examples
+        batches = epoch_batches(labels, sampler, self.recipe.seed, epoch, examples.triplets, examples.sources)
+        return batches, share(batches, sampler, self.accelerator.process_index, self.accelerator.num_processes)
+
+    def _target(self, labels: NDArray[np.int64], batch: NDArray[np.int64], seen: Seen, x: Tensor) -> Target:
+        """What the images of a batch really are; the teachers see ``x``, the view at its full size."""
+        device, attributes = self.accelerator.device, self.examples.attributes
+        lesson = None
+        if self._live is not None:
+            lesson = self._live(x, self.views.to)
+        elif self._lessons is not None:
+            lesson = self._lessons[batch] if seen.view is None else self._lessons[seen.view, batch]
+        return Target(
+            torch.from_numpy(labels[batch]).to(device),
+            x,
+            None if attributes is None else torch.from_numpy(attributes[batch]).to(device),
+            None if lesson is None else lesson.to(device),
+            None if seen.plain is None else torch.from_numpy(seen.plain).to(device),
+        )
+
+
+def _diverged(values: dict[str, float], rate: float, epoch: int, step: int) -> str:
+    parts = ", ".join(f"{name} {value:.4g}" for name, value in values.items())
+    return (
+        f"training stopped at the first loss that is not finite ({parts}) in step {step + 1} of epoch {epoch + 1}: "
+        f"lower the learning rate (it was {rate:.3g}) or set precision: 'no'; the {epoch} epochs before are kept."
+    )
