@@ -73,7 +73,7 @@ def measure_peer(network: nn.Module, query: Split, gallery: Split, height: int, 
     found = []
     for split in (query, gallery):
         batches = peer.loader(peer.Crops(split, split.identities, height, width, flip=False), 100, train=False)
-        found.append(Embeddings.of(split, torch.cat([network(batch["img"]) for batch in batches]).numpy()))
+        found.append(Embeddings.from_split(split, torch.cat([network(batch["img"]) for batch in batches]).numpy()))
     return max(evaluate(*found, protocol=protocol, metric=metric).mAP for metric in ("euclidean", "cosine"))
 
 

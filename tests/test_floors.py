@@ -10,7 +10,7 @@ import resight
 
 HOUSE = Path(resight.__file__).parent
 FLOORS = (
-    {"records", "errors", "files", "pools", "secrets"},
+    {"records", "labels", "errors", "files", "pools", "secrets"},
     {"datasets", "models", "retrieval"},
     {"images"},
     {"embedding"},
@@ -23,7 +23,14 @@ FLOORS = (
     {"cli"},
     {"__main__"},
 )
-GROUND = {"errors": 0, "pools": 0, "secrets": 0, "files": 1, "records": 1}  # the ground floor has a step of its own
+GROUND = {
+    "errors": 0,
+    "pools": 0,
+    "secrets": 0,
+    "files": 1,
+    "labels": 1,
+    "records": 2,
+}  # the ground floor has a step of its own
 FLOOR = {room: number for number, rooms in enumerate(FLOORS) for room in rooms}
 
 

@@ -1,12 +1,16 @@
 """Carriers refuse what is wrong when they are built, and cannot be changed afterwards."""
 
+import pickle
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
 import pytest
 
 from resight.errors import DataError
+from resight.labels import number_of
 from resight.records import Embeddings, Ranking, Report, Split
+from resight.retrieval.evaluation.evaluate import evaluate
 
 
 def split(**changes: Any) -> Split:
@@ -35,7 +39,15 @@ def test_an_empty_split_is_a_split() -> None:
         ({"paths": [1, 2, 3]}, "Split.paths must hold text"),
         ({"identities": [1, 2]}, "Split.identities has 2 values for 3 images"),
         ({"identities": [1.0, 2.0, 3.0]}, "Split.identities must hold integers"),
-        ({"identities": ["1", "2", "3"]}, "Split.identities must hold integers"),
+        ({"identities": ["1", 2, "3"]}, "Split.identities must hold integers or text but holds int, str"),
+        ({"identities": [True, False, True]}, "Split.identities must hold integers"),
+        ({"identities": [1, 2, -2]}, "Split.identities has -2 in row 2: identities are 0 or more"),
+        ({"identities": ["a", None, "b"]}, "Split.identities has no label in 1 of 3 rows, first in row 1"),
+        ({"identities": ["a", "b", float("nan")]}, "first in row 2"),
+        ({"identities": [1, -1, 2], "junk": None}, "has -1 in row 1.*junk is not marked here"),
+        ({"identities": np.array([1, 2, 2**63], np.uint64)}, "more than 64 bits"),
+        ({"cameras": [[1], [2], [3]]}, r"Split.cameras must have shape \(N,\)"),
+        ({"columns": 3}, "Split.columns must be a dictionary"),
         ({"cameras": 4}, r"Split.cameras must have shape \(N,\)"),
         ({"columns": {"times": [1, 2]}}, "'times'.*has shape \\(2,\\) for 3 images"),
         ({"columns": {"times": 7}}, "'times'"),
@@ -61,6 +73,67 @@ def test_a_split_cannot_be_changed_and_does_not_share_memory_with_what_it_was_ma
         made.columns["new"] = times  # type: ignore[index]
 
 
+def test_text_labels_are_the_same_numbers_in_every_array() -> None:
+    one = split(identities=["Ann", "Bob", "junk"], cameras=["hall", "door", "hall"])
+    other = split(identities=np.array(["Zoe", "Bob", "distractor"], object), cameras=np.array(["door", "yard", "hall"]))
+    assert one.identities[1] == other.identities[1] and one.cameras[0] == other.cameras[2]
+    assert len({*one.identities.tolist(), *other.identities.tolist()}) == 5
+    assert one.identities[2] == -1 and other.identities[2] == 0
+    assert all(0 < number < 2**53 for number in (*one.identities[:2].tolist(), *other.identities[:2].tolist()))
+    assert one.columns["identity_names"].tolist() == ["Ann", "Bob", "junk"]
+    assert one.columns["camera_names"].tolist() == ["hall", "door", "hall"]
+    assert number_of("Ann") == one.identities[0] == 5_437_196_475_997_526  # a fixed number: files hold it
+    again = replace(one, name="again")
+    assert again.identities.tolist() == one.identities.tolist() and set(again.columns) == set(one.columns)
+
+
+def test_markets_own_names_as_text() -> None:
+    made = split(identities=["-1", "0000", "0002"])
+    assert made.identities.tolist() == [-1, 0, number_of("0002")]
+    assert split(identities=["0000", "0001", "0002"]).identities.min() > 0  # without junk beside it, 0000 is a person
+
+
+@pytest.mark.parametrize("labels", [["b", "a", "b", "c"], np.array([0, 1, 0, 2], np.uint8), [7, 0, 7, 9]])
+def test_an_explicit_argument_makes_every_label_an_identity(labels: Any) -> None:
+    made = Embeddings(np.ones((4, 2), np.float32), labels, distractors=None)
+    assert made.identities is not None and made.identities.min() > 0
+    assert len(set(made.identities.tolist())) == 3 and made.identities[0] == made.identities[2]
+    assert replace(made, fingerprint="x").identities.tolist() == made.identities.tolist()  # type: ignore[union-attr]
+    assert pickle.loads(pickle.dumps(made)).identities.tolist() == made.identities.tolist()
+
+
+def test_junk_and_distractors_by_any_label() -> None:
+    made = split(identities=[99, 5, 0], junk=99, distractors=5)
+    assert made.identities.tolist() == [-1, 0, 1]
+    named = split(identities=["blurred", "stranger", "Ann"], junk="blurred", distractors="stranger")
+    assert named.identities.tolist() == [-1, 0, number_of("Ann")]
+
+
+def test_labels_as_pandas_keeps_them() -> None:
+    pandas = pytest.importorskip("pandas")
+    names = pandas.Series(["Ann", "Bob", "Ann"])
+    plain = split(identities=["Ann", "Bob", "Ann"])
+    assert split(identities=names).identities.tolist() == plain.identities.tolist()
+    assert split(identities=names.astype("category")).identities.tolist() == plain.identities.tolist()
+    assert split(identities=pandas.array([3, 1, 2], "Int64")).identities.tolist() == [3, 1, 2]
+    for missing in (pandas.array([3, None, 2], "Int64"), pandas.Series(["Ann", None, "Bob"])):
+        with pytest.raises(DataError, match="has no label in 1 of 3 rows, first in row 1"):
+            split(identities=missing)
+
+
+def test_labels_from_zero_give_the_numbers_of_text_labels() -> None:
+    rng = np.random.default_rng(0)
+    names = np.array([f"person_{i % 10}" for i in range(40)])
+    cameras = np.arange(40) // 20
+    vectors = (rng.normal(size=(10, 16))[np.arange(40) % 10] + rng.normal(size=(40, 16))).astype(np.float32)
+    from_zero = np.unique(names, return_inverse=True)[1]
+    found = []
+    for labels, options in ((names, {}), (from_zero, {"distractors": None}), (from_zero + 1, {})):
+        made = Embeddings(vectors, labels, cameras, **options)
+        found.append(evaluate(made, made))
+    assert {report.evaluated for report in found} == {40} and len({report.mAP for report in found}) == 1
+
+
 def test_take_keeps_columns_in_step() -> None:
     made = split(columns={"times": [10, 20, 30]}, name="market")
     for which in ([2, 0], np.array([True, False, True])):
@@ -71,6 +144,24 @@ def test_take_keeps_columns_in_step() -> None:
         assert taken.columns["times"].tolist() == [made.columns["times"][i] for i in order]
         assert taken.name == "market"
     assert made.take([0], name="one").name == "one"
+    assert made[:2].paths.tolist() == made.take(slice(2)).paths.tolist() == ["a.jpg", "b.jpg"]
+    assert made[[-1]].paths.tolist() == ["c.jpg"]
+
+
+@pytest.mark.parametrize("which", [[True, False], [3], [-4], 1, [0.5], ["a"], [[0]]])
+def test_take_refuses_what_is_no_choice_of_its_images(which: Any) -> None:
+    with pytest.raises(DataError, match=r"Split\.take"):
+        split().take(which)
+    with pytest.raises(DataError, match=r"Embeddings\.take"):
+        _ = Embeddings(np.ones((3, 1), np.float32))[which]
+    with pytest.raises(TypeError, match="not iterable"):
+        list(split())  # type: ignore[call-overload]
+
+
+def test_a_tensor_that_requires_a_gradient_is_read() -> None:
+    torch = pytest.importorskip("torch")
+    made = Embeddings(torch.ones(2, 3, requires_grad=True), columns=None)  # type: ignore[arg-type]
+    assert made.vectors.tolist() == [[1, 1, 1]] * 2 and not made.columns
 
 
 def test_embeddings_become_float32_rows() -> None:
@@ -105,7 +196,7 @@ def test_embeddings_refuse_columns_of_another_length() -> None:
 
 def test_embeddings_of_a_split_keep_its_columns() -> None:
     source = split(columns={"times": [1, 2, 3]})
-    made = Embeddings.of(source, np.ones((3, 2), np.float32), "abc")
+    made = Embeddings.from_split(source, np.ones((3, 2), np.float32), "abc")
     assert made.identities is not None and made.cameras is not None and made.paths is not None
     assert (made.identities == source.identities).all() and (made.cameras == source.cameras).all()
     assert (made.paths == source.paths).all() and made.columns["times"].tolist() == [1, 2, 3]
@@ -114,7 +205,7 @@ def test_embeddings_of_a_split_keep_its_columns() -> None:
 
 def test_some_of_the_embeddings_keep_what_is_known_of_them() -> None:
     source = split(columns={"times": [1, 2, 3]})
-    every = Embeddings.of(source, np.arange(6, dtype=np.float32).reshape(3, 2), "abc")
+    every = Embeddings.from_split(source, np.arange(6, dtype=np.float32).reshape(3, 2), "abc")
     for which in ([2, 0], np.array([True, False, True])):
         some = every.take(which)
         rows = np.arange(3)[which]

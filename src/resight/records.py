@@ -4,47 +4,70 @@ Shape letters used everywhere: ``N`` images, ``D`` embedding, ``Q`` queries, ``G
 ``B`` batch, ``C, H, W`` image, ``P`` identities per batch.
 
 Identity -1 is *junk* (never counted), identity 0 a *distractor* (kept in the gallery, matches nobody),
-as in Market-1501; every dataset maps its own conventions onto these.
+as in Market-1501; every data set maps its own conventions onto these. Labels may be given as text: see
+:mod:`resight.labels`.
 """
 
 from __future__ import annotations
 
+import os
 from collections.abc import Mapping
-from dataclasses import dataclass, field, fields
+from dataclasses import InitVar, dataclass, field, fields
 from types import MappingProxyType
 from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from resight import labels
 from resight.errors import DataError
+from resight.labels import DISTRACTOR, JUNK, Label
 
-JUNK = -1
-DISTRACTOR = 0
+__all__ = ["DISTRACTOR", "JUNK", "Embeddings", "Ranking", "Report", "Split"]
 
 
-def _vector(owner: str, name: str, values: ArrayLike, length: int | None, kind: str) -> NDArray[Any]:
-    """A read-only 1-d array of integers (``kind="int"``) or text (``"str"``) with ``length`` entries, or an error."""
+def _paths(owner: str, values: ArrayLike) -> NDArray[np.str_]:
+    """Paths as a read-only (N,) array of text."""
     array = np.asarray(values)
     if array.ndim != 1:
-        raise DataError(f"{owner}.{name} must have shape (N,) but has shape {array.shape}: pass one value per image.")
-    if length is not None and len(array) != length:
-        raise DataError(
-            f"{owner}.{name} has {len(array)} values for {length} images: pass exactly one value per image."
+        raise DataError(f"{owner}.paths must have shape (N,) but has shape {array.shape}: pass one value per image.")
+    is_text = array.dtype.kind in "UT" or (array.dtype.kind == "O" and all(map(_is_path, array.tolist())))
+    if array.size and not is_text:
+        raise DataError(f"{owner}.paths must hold text but holds {array.dtype}: pass paths as str.")
+    text = array.astype(np.str_)
+    text.flags.writeable = False
+    return text
+
+
+def _is_path(value: object) -> bool:
+    return isinstance(value, (str, os.PathLike))
+
+
+def _label_columns(
+    carrier: Split | Embeddings, length: int, junk: Label, distractors: Label
+) -> Mapping[str, NDArray[Any]]:
+    """Put labels into ``carrier`` as integers; its columns, with the names of labels that are text."""
+    owner = type(carrier).__name__
+    try:
+        columns = dict(carrier.columns or {})
+    except (TypeError, ValueError):
+        raise DataError(f"{owner}.columns must be a dictionary of arrays, but is {carrier.columns!r}.") from None
+    for name in ("identities", "cameras"):
+        values = getattr(carrier, name)
+        if values is None:
+            continue
+        found, names = (
+            labels.cameras(owner, values) if name == "cameras" else labels.identities(owner, values, junk, distractors)
         )
-    if kind == "int":
-        if array.size and array.dtype.kind not in "iu":
+        if len(found) != length:
             raise DataError(
-                f"{owner}.{name} must hold integers (int64) but holds {array.dtype}: "
-                "map labels to integers first, for example with numpy.unique(labels, return_inverse=True)."
+                f"{owner}.{name} has {len(found)} values for {length} images: pass exactly one value per image."
             )
-        array = array.astype(np.int64)
-    else:
-        if array.size and array.dtype.kind not in "UO":
-            raise DataError(f"{owner}.{name} must hold text but holds {array.dtype}: pass paths as str.")
-        array = array.astype(np.str_)
-    array.flags.writeable = False
-    return array
+        found.flags.writeable = False
+        object.__setattr__(carrier, name, found)
+        if names is not None:
+            columns.setdefault("identity_names" if name == "identities" else "camera_names", names)
+    return _columns(owner, columns, length)
 
 
 def _columns(owner: str, columns: Mapping[str, ArrayLike], length: int) -> Mapping[str, NDArray[Any]]:
@@ -61,19 +84,40 @@ def _columns(owner: str, columns: Mapping[str, ArrayLike], length: int) -> Mappi
     return MappingProxyType(checked)
 
 
+def _index(owner: str, which: slice | ArrayLike, length: int) -> NDArray[Any]:
+    """``which`` of ``length`` images as an array of indices or a boolean mask."""
+    index = np.arange(length)[which] if isinstance(which, slice) else np.asarray(which)
+    if index.size == 0:
+        index = index.astype(np.int64)
+    if index.dtype == bool and index.shape != (length,):
+        raise DataError(
+            f"{owner}.take has a mask of shape {index.shape} for {length} images: pass one value per image."
+        )
+    if index.dtype.kind not in "biu" or index.ndim != 1:
+        raise DataError(f"{owner}.take needs a list of indices, a boolean mask or a slice, not {which!r}.")
+    if index.dtype != bool and index.size and not -length <= index.min() <= index.max() < length:
+        raise DataError(f"{owner}.take has an index outside the {length} images: pass 0 to {length - 1}.")
+    return index
+
+
 @dataclass(frozen=True, eq=False)
 class Split:
-    """Images and who is on them: parallel columns, one entry per image.
+    """Images and their labels: parallel columns, one entry per image.
 
     Attributes:
         paths: (N,) str. A path may lead through a zip archive as through a folder: ``"m.zip/query/1.jpg"``.
-        identities: (N,) int64. -1 is junk, 0 a distractor.
-        cameras: (N,) int64.
+        identities: (N,) int64. -1 is junk, 0 a distractor. Given as text, they become the numbers of
+            :func:`resight.labels.number_of`, the same in every split, and the column ``identity_names`` keeps the text.
+        cameras: (N,) int64; text as for identities, kept in ``camera_names``.
         columns: optional named columns, each with N entries first (``times``, ``tracks``, attributes).
         name: where the images come from, for messages and reports.
 
+    Args:
+        junk, distractors: which labels in ``identities`` are junk and distractors; None for none. With
+            ``distractors=None`` the label 0 is an identity like any other, and identities count one more.
+
     Raises:
-        DataError: a column of the wrong shape, length or type.
+        DataError: a column of the wrong shape, length or type, a missing label, or an identity below -1.
     """
 
     paths: NDArray[np.str_]
@@ -81,14 +125,13 @@ class Split:
     cameras: NDArray[np.int64]
     columns: Mapping[str, NDArray[Any]] = field(default_factory=dict)
     name: str = "images"
+    junk: InitVar[Label] = JUNK
+    distractors: InitVar[Label] = DISTRACTOR
 
-    def __post_init__(self) -> None:
-        put = object.__setattr__
-        put(self, "paths", _vector("Split", "paths", self.paths, None, "str"))
-        count = len(self.paths)
-        put(self, "identities", _vector("Split", "identities", self.identities, count, "int"))
-        put(self, "cameras", _vector("Split", "cameras", self.cameras, count, "int"))
-        put(self, "columns", _columns("Split", self.columns, count))
+    def __post_init__(self, junk: Label, distractors: Label) -> None:
+        object.__setattr__(self, "paths", _paths("Split", self.paths))
+        columns = _label_columns(self, len(self.paths), junk, distractors)
+        object.__setattr__(self, "columns", columns)
 
     def __len__(self) -> int:
         return len(self.paths)
@@ -96,11 +139,14 @@ class Split:
     def __reduce__(self) -> tuple[Any, ...]:
         return Split, (self.paths, self.identities, self.cameras, dict(self.columns), self.name)
 
-    def take(self, which: ArrayLike, name: str | None = None) -> Split:
-        """The images at ``which`` (indices or a boolean mask), in that order."""
-        index = np.asarray(which)
-        if index.size == 0:
-            index = index.astype(np.int64)
+    def __getitem__(self, which: slice | ArrayLike) -> Split:
+        return self.take(which)
+
+    __iter__ = None  # columns are parallel arrays: there is no object for each image
+
+    def take(self, which: slice | ArrayLike, name: str | None = None) -> Split:
+        """The images at ``which`` (indices, a boolean mask or a slice), in that order."""
+        index = _index("Split", which, len(self))
         return Split(
             self.paths[index],
             self.identities[index],
@@ -120,6 +166,10 @@ class Embeddings:
         paths: (N,) str, or None.
         columns: as in :class:`Split`.
         fingerprint: which weights and preprocessing made the vectors; "" where unknown.
+        metric: how the model's embeddings are compared, "cosine" or "euclidean"; "" where unknown.
+
+    Args:
+        junk, distractors: as for :class:`Split`.
 
     Raises:
         DataError: a wrong shape, length or type, or a NaN or infinity (naming the first such row).
@@ -131,9 +181,13 @@ class Embeddings:
     paths: NDArray[np.str_] | None = None
     columns: Mapping[str, NDArray[Any]] = field(default_factory=dict)
     fingerprint: str = ""
+    metric: str = ""
+    junk: InitVar[Label] = JUNK
+    distractors: InitVar[Label] = DISTRACTOR
 
-    def __post_init__(self) -> None:
-        vectors = np.asarray(self.vectors)
+    def __post_init__(self, junk: Label, distractors: Label) -> None:
+        given: Any = self.vectors
+        vectors = np.asarray(given.detach().cpu() if hasattr(given, "detach") else given)
         if vectors.ndim != 2 or vectors.shape[1] == 0:
             raise DataError(
                 f"Embeddings.vectors must have shape (N, D) with D >= 1 but has shape {vectors.shape}: "
@@ -155,24 +209,29 @@ class Embeddings:
             )
         put = object.__setattr__
         put(self, "vectors", vectors)
-        for name, kind in (("identities", "int"), ("cameras", "int"), ("paths", "str")):
-            values = getattr(self, name)
-            if values is not None:
-                put(self, name, _vector("Embeddings", name, values, len(vectors), kind))
-        put(self, "columns", _columns("Embeddings", self.columns, len(vectors)))
+        if self.paths is not None:
+            put(self, "paths", _paths("Embeddings", self.paths))
+            if len(self.paths) != len(vectors):
+                raise DataError(
+                    f"Embeddings.paths has {len(self.paths)} values for {len(vectors)} images: pass one path per image."
+                )
+        put(self, "columns", _label_columns(self, len(vectors), junk, distractors))
 
     def __len__(self) -> int:
         return len(self.vectors)
 
     def __reduce__(self) -> tuple[Any, ...]:
-        columns = dict(self.columns)
-        return Embeddings, (self.vectors, self.identities, self.cameras, self.paths, columns, self.fingerprint)
+        labelled = (self.vectors, self.identities, self.cameras, self.paths, dict(self.columns))
+        return Embeddings, (*labelled, self.fingerprint, self.metric)
 
-    def take(self, which: ArrayLike) -> Embeddings:
-        """The embeddings at ``which`` (indices or a boolean mask), in that order."""
-        index = np.asarray(which)
-        if index.size == 0:
-            index = index.astype(np.int64)
+    def __getitem__(self, which: slice | ArrayLike) -> Embeddings:
+        return self.take(which)
+
+    __iter__ = None
+
+    def take(self, which: slice | ArrayLike) -> Embeddings:
+        """The embeddings at ``which`` (indices, a boolean mask or a slice), in that order."""
+        index = _index("Embeddings", which, len(self))
         return Embeddings(
             self.vectors[index],
             None if self.identities is None else self.identities[index],
@@ -180,12 +239,15 @@ class Embeddings:
             None if self.paths is None else self.paths[index],
             {key: column[index] for key, column in self.columns.items()},
             self.fingerprint,
+            self.metric,
         )
 
     @classmethod
-    def of(cls, split: Split, vectors: NDArray[np.float32], fingerprint: str = "") -> Embeddings:
+    def from_split(
+        cls, split: Split, vectors: NDArray[np.float32], fingerprint: str = "", metric: str = ""
+    ) -> Embeddings:
         """The vectors of ``split``'s images, with its columns."""
-        return cls(vectors, split.identities, split.cameras, split.paths, split.columns, fingerprint)
+        return cls(vectors, split.identities, split.cameras, split.paths, split.columns, fingerprint, metric)
 
 
 @dataclass(frozen=True, eq=False)

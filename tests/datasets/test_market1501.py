@@ -2,14 +2,15 @@ from __future__ import annotations
 
 import time
 import zipfile
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
 import pytest
 
-from resight.datasets import detect, load
+from resight.datasets import Dataset, detect, load
 from resight.datasets.layouts import wrong_counts
-from resight.datasets.market1501 import OFFICIAL, market1501
+from resight.datasets.market1501 import FOLDERS, OFFICIAL, market1501, market_layout
 from resight.datasets.splitting import choose_identities, choose_queries, validation
 from resight.errors import DataError, RecipeError
 from resight.records import Split
@@ -226,3 +227,53 @@ def test_the_real_market_has_600_and_151_identities_in_validation(market_zip: Pa
     assert [facts[key]["identities"] for key in ("train", "query", "gallery")] == [600, 151, 151]
     assert sum(fact["images"] for fact in facts.values()) == 12936
     assert isinstance(data.train, Split) and data.train.identities.max() > 751
+
+
+def place(root: Path, names: Sequence[str]) -> Path:
+    for name in names:
+        (root / name).parent.mkdir(parents=True, exist_ok=True)
+        (root / name).write_bytes(b"x")
+    return root
+
+
+def test_names_that_only_begin_like_markets_are_read(tmp_path: Path) -> None:
+    names = ("0001_c2_f0046182.jpg", "0001_c5_f1.jpg", "0007_c1_0001.png")
+    root = place(tmp_path, [f"{folder}/{name}" for folder in FOLDERS.values() for name in names])
+    data = market_layout(root)
+    assert data.query.identities.tolist() == [1, 1, 7] and data.query.cameras.tolist() == [2, 5, 1]
+    assert not data.query.columns and data.protocol == "market1501"
+    with pytest.raises(DataError, match=r"load it as 'market_layout' with a pattern"):
+        market1501(root, strict=False)
+
+
+def test_any_names_are_read_by_a_pattern(tmp_path: Path) -> None:
+    names = ("Ann-hall-1.jpg", "Ann-door-2.jpg", "Bob-door-1.jpg")
+    root = place(tmp_path, [f"{folder}/{name}" for folder in FOLDERS.values() for name in names])
+    with pytest.raises(DataError, match=r"has no name of Market-1501's kind.*--set pattern="):
+        market_layout(root)
+    data = load("market_layout", root, pattern=r"(?P<identity>\w+)-(?P<camera>\w+)-")
+    for split in data.splits.values():
+        assert split.identities.tolist() == [1, 1, 2] and split.cameras.tolist() == [1, 2, 1]
+    single = market_layout(root, pattern=r"(?P<identity>\w+)-")
+    assert single.protocol == "single_camera" and set(single.query.cameras.tolist()) == {1}
+    with pytest.raises(DataError, match="finds no camera in some images, first Ann-hall"):
+        market_layout(root, pattern=r"(?P<identity>\w+)-(?P<camera>door)?")
+
+
+def test_identity_zero_of_train_or_query_is_a_person(tmp_path: Path) -> None:
+    in_gallery = [f"bounding_box_test/{name}_c{camera}_1.jpg" for name in ("-1", "0", "1") for camera in (1, 2)]
+    others = ["query/0_c1_2.jpg", "query/1_c1_2.jpg", "bounding_box_train/2_c1_1.jpg"]
+    data = market_layout(place(tmp_path, [*in_gallery, *others]))
+    assert data.query.identities.tolist() == [1, 2] and data.train.identities.tolist() == [3]
+    assert sorted(data.gallery.identities.tolist()) == [-1, -1, 1, 1, 2, 2]
+    assert "identities count one more here" in data.notes[-1]
+
+
+def test_a_data_set_refuses_distractors_to_train_on_or_to_ask_with() -> None:
+    paths, cameras = ["a.jpg", "b.jpg"], [1, 2]
+    good, zero = Split(paths, [1, 2], cameras), Split(paths, [0, 1], cameras)  # type: ignore[arg-type]
+    person = Split(paths, [0, 1], cameras, distractors=None)  # type: ignore[arg-type]
+    assert Dataset("mine", person, good, zero).facts()["train"]["identities"] == 2
+    for splits, key in (((zero, good, good), "train"), ((good, zero, good), "query")):
+        with pytest.raises(DataError, match=rf"1 image\(s\) in {key} of mine have the identity 0"):
+            Dataset("mine", *splits)

@@ -36,8 +36,8 @@ def test_gallery_images_know_their_track(root: Path) -> None:
     assert data.gallery.columns["times"].tolist() == [30600, 30605, 30610, 9]
     plain = load("veri776", root, strict=False)
     assert plain.protocol == "market1501" and set(plain.gallery.columns) == {"times"}
-    query = Embeddings.of(data.query, np.float32([[0]]))
-    gallery = Embeddings.of(data.gallery, np.float32([[0], [9], [1], [2]]))  # vehicle 8 between the images of a track
+    query = Embeddings.from_split(data.query, np.float32([[0]]))
+    gallery = Embeddings.from_split(data.gallery, np.float32([[0], [9], [1], [2]]))
     assert evaluate(query, gallery, protocol=data.protocol).mAP == 1
     assert evaluate(query, gallery).mAP == pytest.approx((1 / 1 + 2 / 3) / 2)
 

@@ -84,7 +84,7 @@ def attribute_outputs(
         images = Images(split, to.height, to.width, how=to.resize, folder=cache)
         told = shifted(progress, done, total)
         logits = embed(network, images, to, batch_size=batch_size, flip=flip, pick=pick, progress=told)
-        found.append(Embeddings.of(split, logits, model.card.fingerprint))
+        found.append(Embeddings.from_split(split, logits, model.card.fingerprint))
         done += len(split)
     return found
 

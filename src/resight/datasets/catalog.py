@@ -41,6 +41,9 @@ class Dataset:
         attributes: names of the binary attributes in ``split.columns["attributes"]``, (N, A) uint8 of 0 and 1.
         triplets: (T, 3) int64 indices into ``train``, each an anchor, a positive and a negative, where the data
             comes with triplets of its own.
+
+    Raises:
+        DataError: ``train`` or ``query`` has the identity 0, which marks distractors of the gallery.
     """
 
     name: str
@@ -51,6 +54,15 @@ class Dataset:
     notes: tuple[str, ...] = ()
     attributes: tuple[str, ...] = ()
     triplets: NDArray[np.int64] | None = None
+
+    def __post_init__(self) -> None:
+        for key in ("train", "query"):
+            count = int((self.splits[key].identities == DISTRACTOR).sum())
+            if count:
+                raise DataError(
+                    f"{count} image(s) in {key} of {self.name} have the identity 0, which marks distractors of the "
+                    "gallery: number identities from 1, pass them as text, or build the split with distractors=None."
+                )
 
     @property
     def splits(self) -> dict[str, Split]:

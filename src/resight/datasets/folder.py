@@ -59,7 +59,10 @@ def folder(
         others = f", only {len(strays)} other file(s) such as {strays[0]}" if strays else " nor any other file"
         raise DataError(f"{where} holds no images{others}: it needs files like <identity>/<camera>_1.jpg.")
     if any(f"/{FOLDERS['train']}/" in path for path in images):
-        raise DataError(f"{where} is laid out like Market-1501: load it as 'market1501' or 'market_layout'.")
+        raise DataError(
+            f"{where} is laid out like Market-1501: load it as 'market1501', or as 'market_layout', "
+            "which takes a pattern as well."
+        )
     notes = [left_out(strays)] if strays else []
     images, parts = _given_parts(where, images, notes)
     everything, readable = _read(where, images, pattern, given=parts is not None)

@@ -56,7 +56,12 @@ def find_base(root: str, paths: Iterable[str], wanted: Sequence[str], title: str
 
 
 def read_names(
-    prefix: str, paths: Iterable[str], name: re.Pattern[str], kind: str, strays: list[str]
+    prefix: str,
+    paths: Iterable[str],
+    name: re.Pattern[str],
+    kind: str,
+    strays: list[str],
+    cure: str = "rename it or take it out of the folder",
 ) -> tuple[list[str], list[tuple[str, ...]]]:
     """The images whose path begins with ``prefix``, and what the groups of ``name`` find in the rest of each.
 
@@ -64,6 +69,7 @@ def read_names(
 
     Args:
         kind: what a name should be, for the error: ``such as 0002_c002_00030600_0.jpg (identity, ...)``.
+        cure: what to do about another name.
 
     Raises:
         DataError: an image has another name.
@@ -78,7 +84,7 @@ def read_names(
             continue
         match = name.fullmatch(path[len(prefix) :])
         if match is None:
-            raise DataError(f"{path} has no name {kind}: rename it or take it out of the folder.")
+            raise DataError(f"{path} has no name {kind}: {cure}.")
         images.append(path)
         labels.append(match.groups())
     return images, labels

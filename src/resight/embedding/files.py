@@ -102,7 +102,8 @@ def read(path: str | Path) -> Embeddings:
         raise DataError(f"{path} has no column {_VECTORS!r}: pass a file that resight embed wrote.")
     vectors = found.pop(_VECTORS)
     known = {own: found.pop(name, None) for name, own in _FIELDS.items()}
-    return Embeddings(vectors, **known, columns=found, fingerprint=fingerprint)
+    labels = known["identities"], known["cameras"], known["paths"]
+    return Embeddings(vectors, *labels, columns=found, fingerprint=fingerprint)
 
 
 def _arrow() -> Any:

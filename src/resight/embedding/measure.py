@@ -70,7 +70,7 @@ def measure_repeats(
     reports = []
     for data in draws:
         parts = [
-            Embeddings.of(split, vectors[[row[path] for path in split.paths.tolist()]], model.card.fingerprint)
+            Embeddings.from_split(split, vectors[[row[path] for path in split.paths.tolist()]], model.card.fingerprint)
             for split in (data.query, data.gallery)
         ]
         reports.append(evaluate(*parts, protocol=data.protocol, metric=model.card.metric))
