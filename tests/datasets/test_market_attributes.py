@@ -171,8 +171,8 @@ def test_a_csv_is_read_by_its_header(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("people", "columns", "message"),
     [
-        ({1: {}}, FIELDS[1:], "has no column age"),
-        ({}, FIELDS, "annotates nobody"),
+        ({1: {}}, FIELDS[1:], "line 1: the header lacks 'age'"),
+        ({}, FIELDS, "has a header but no rows"),
         ({1: {"hat": 3}}, FIELDS, "hat 3 of identity 1, but it must be from 1 to 2"),
         ({1: {"age": 0}}, FIELDS, "age 0 of identity 1, but it must be from 1 to 4"),
     ],
@@ -187,10 +187,10 @@ def test_a_wrong_csv_is_refused(
 def test_other_wrong_files_are_refused(tmp_path: Path) -> None:
     path = write_csv(tmp_path / "a.csv", {1: {}})
     path.write_text(path.read_text().replace("0001", "one"))
-    with pytest.raises(DataError, match="no whole number"):
+    with pytest.raises(DataError, match=r"a\.csv line 2: id is 'one', which is no whole number"):
         read_annotation(path)
     path.write_text('id,age\n1,"2"3\n')
-    with pytest.raises(DataError, match=r"a\.csv is not CSV"):
+    with pytest.raises(DataError, match=r"a\.csv line 2: this is not CSV"):
         read_annotation(path)
     with pytest.raises(DataError, match="Identity 3 is annotated more than once"):
         Annotation(np.array([1, 3, 3]), np.zeros((3, 32), dtype=np.uint8))

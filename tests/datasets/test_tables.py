@@ -51,13 +51,38 @@ def test_idloss_gives_paths_and_ids_in_the_order_of_the_file(place: Place) -> No
 
 
 @pytest.mark.parametrize(
-    "text", ["id,filepath\r\n3,1.jpg\r\n", "\ufefffilepath, id\n1.jpg, 3", '"filepath","id"\n"1.jpg","3"\n']
+    "text",
+    [
+        "id,filepath\r\n3,1.jpg\r\n",
+        "\ufefffilepath, id\n1.jpg, 3",
+        '"filepath","id"\n"1.jpg","3"\n',
+        "filepath;id\n1.jpg;3\n",
+        '"filepath"\t"id"\r\n1.jpg\t3\r\n',
+        ",filepath,id\n0,1.jpg,3\n",
+        "Unnamed: 0,filepath,id\n0,.\\1.jpg,3\n",
+        "filepath,id\n1.jpg,3\n\n\n",
+    ],
 )
-def test_csv_as_other_programs_write_it(place: Place, text: str) -> None:
+@pytest.mark.parametrize("coding", ["utf-8", "utf-16"])
+def test_csv_as_other_programs_write_it(place: Place, text: str, coding: str) -> None:
     root = place("1.jpg")
-    (root / "a.csv").write_bytes(text.encode())
+    (root / "a.csv").write_bytes(text.removeprefix("\ufeff" if coding == "utf-16" else "").encode(coding))
     paths, ids = read_idloss(root / "a.csv")
     assert (paths.tolist(), ids.tolist()) == ([f"{root}/1.jpg"], [3])
+
+
+def test_a_file_whose_name_has_a_backslash_is_found_by_it(place: Place) -> None:
+    root = place("a\\1.jpg", "a/1.jpg")
+    csv = written(root / "a.csv", "filepath,id", "a\\1.jpg,3")
+    assert read_idloss(csv)[0].tolist() == [f"{root}/a\\1.jpg"]
+
+
+def test_other_columns_are_read_where_they_are_welcome(place: Place) -> None:
+    csv = written(place() / "a.csv", "id,seen,filepath", "3,,1.jpg")
+    table = read_table(csv, ("filepath", "id"), others=True)
+    assert dict(table.columns) == {"id": ("3",), "seen": ("",), "filepath": ("1.jpg",)}
+    with pytest.raises(DataError, match="lacks 'camera': the columns must include camera"):
+        read_table(csv, ("camera",), others=True)
 
 
 def test_a_path_counts_from_the_csv_then_from_the_folder_above_then_from_the_working_folder(

@@ -7,7 +7,6 @@ in any order. Letters: N images, I identities.
 
 from __future__ import annotations
 
-import csv
 import io
 import os
 from collections.abc import Mapping
@@ -21,6 +20,7 @@ from numpy.typing import ArrayLike, NDArray
 from resight.datasets.catalog import Dataset, register
 from resight.datasets.market1501 import market1501
 from resight.datasets.splitting import validation
+from resight.datasets.tables import read_table
 from resight.errors import DataError, RecipeError
 from resight.files import read_bytes, split_archive
 from resight.records import DISTRACTOR, Split
@@ -165,8 +165,7 @@ def read_annotation(path: str | Path) -> dict[str, Annotation]:
         DataError: the file is missing, is neither of the two, lacks a field, or holds other values.
     """
     where = os.fspath(path)
-    content = read_bytes(where)
-    parts = {"train": _read_csv(content, where)} if where.lower().endswith(".csv") else _read_mat(content, where)
+    parts = {"train": _read_csv(where)} if where.lower().endswith(".csv") else _read_mat(read_bytes(where), where)
     result = {}
     for part, fields in parts.items():
         try:
@@ -208,19 +207,14 @@ def _read_mat(content: bytes, where: str) -> dict[str, dict[str, Any]]:
         ) from None
 
 
-def _read_csv(content: bytes, where: str) -> dict[str, list[str]]:
-    reader = csv.DictReader(io.StringIO(content.decode("utf-8-sig", errors="replace"), newline=""), strict=True)
-    try:
-        rows = list(reader)
-    except csv.Error as error:
-        raise DataError(f"{where} is not CSV ({error}): mend it.") from None
-    missing = [name for name in ("id", *_FIELDS) if name not in (reader.fieldnames or ())]
-    if missing:
-        raise DataError(
-            f"{where} has no column {missing[0]}: its header must name id and the {len(_FIELDS)} fields "
-            f"{', '.join(_FIELDS)}."
-        )
-    return {name: [row[name] or "" for row in rows] for name in ("id", *_FIELDS)}
+def _read_csv(where: str) -> dict[str, list[int]]:
+    names = ("id", *_FIELDS)
+    table = read_table(where, names, others=True)
+    for name in names:
+        for row, cell in enumerate(table.columns[name]):
+            if not cell.isascii() or not cell.isdecimal():
+                raise table.error(row, f"{name} is {cell!r}, which is no whole number: mend it.")
+    return {name: [int(cell) for cell in table.columns[name]] for name in names}
 
 
 def _code(fields: Mapping[str, NDArray[Any]]) -> NDArray[np.uint8]:

@@ -1,7 +1,10 @@
-"""The CSV files of the course system: identities, triplets, and which gallery image answers which query.
+"""CSV files, read so that an error names its line; and those of the course system: identities, triplets, answers.
+
+Files of spreadsheets and of pandas are read as they are: in UTF-8 or UTF-16, separated by commas, semicolons or tabs,
+with blank lines at the end, with an index column without a name, with backslashes in paths.
 
 A path in a CSV counts from the folder the CSV lies in, or from the folder above that, or from the working folder:
-of the three, in this order, the first where the file exists. (The hand-out does not say; this reads all that is met.)
+of the three, in this order, the first where the file exists. The course's text does not say which it is.
 Letters: N images, T triplets, Q queries, G gallery.
 """
 
@@ -10,7 +13,7 @@ from __future__ import annotations
 import csv
 import io
 import os
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -57,10 +60,11 @@ class Retrieval:
     answers: NDArray[np.int64]
 
 
-def read_table(path: str | Path, names: Sequence[str], *, blank: str = "") -> Table:
-    """The CSV file at ``path``, which must have the columns ``names``, in any order, and no others.
+def read_table(path: str | Path, names: Sequence[str], *, blank: str = "", others: bool = False) -> Table:
+    """The CSV file at ``path``, which must have the columns ``names``, in any order.
 
-    Cells of the column ``blank`` may be empty.
+    Cells of the column ``blank`` may be empty. With ``others`` there may be more columns, whose cells may be empty;
+    without it they are an error.
 
     Raises:
         DataError: the file is missing or is no CSV, has a column too many or too few, has no rows, or a row that is
@@ -69,13 +73,16 @@ def read_table(path: str | Path, names: Sequence[str], *, blank: str = "") -> Ta
     where = os.fspath(path)
     if not Path(where).is_file():
         raise DataError(f"{where} does not exist: check the path.")
-    rows = _rows(where)
-    _, header = next(rows, (0, []))
-    if sorted(header) != sorted(names):
-        missing = [name for name in names if name not in header]
-        extra = [name for name in header if name not in names or header.count(name) > 1]
+    (_, header), *rows = _rows(where, names) or [(0, [])]
+    while rows and not rows[-1][1]:
+        rows.pop()
+    missing = [name for name in names if name not in header]
+    extra = [name for name in header if header.count(name) > 1 or not (others or name in names)]
+    if missing or extra:
         wrong = f"lacks {_quoted(missing)}" if missing else f"has {_quoted(dict.fromkeys(extra))} too many"
-        raise DataError(f"{where} line 1: the header {wrong}: the columns must be {','.join(names)}.")
+        raise DataError(
+            f"{where} line 1: the header {wrong}: the columns must {'include' if others else 'be'} {','.join(names)}."
+        )
     cells: list[list[str]] = []
     lines: list[int] = []
     for line, row in rows:
@@ -87,7 +94,7 @@ def read_table(path: str | Path, names: Sequence[str], *, blank: str = "") -> Ta
                 "mend it, and put quotes around a path with a comma."
             )
         for name, cell in zip(header, row, strict=True):
-            if not cell and name != blank:
+            if not cell and name != blank and name in names:
                 raise DataError(f"{where} line {line}: the cell of {name} is empty: fill it or take the row out.")
         cells.append(row)
         lines.append(line)
@@ -96,18 +103,26 @@ def read_table(path: str | Path, names: Sequence[str], *, blank: str = "") -> Ta
     return Table(where, dict(zip(header, zip(*cells, strict=True), strict=True)), tuple(lines))
 
 
-def _rows(where: str) -> Iterator[tuple[int, list[str]]]:
-    """(line, cells) of each row, the header first."""
+def _rows(where: str, names: Sequence[str]) -> list[tuple[int, list[str]]]:
+    """(line, cells) of each row, the header first, by the separator that finds ``names`` in the header.
+
+    A first column without a name, as pandas writes its index, is left out.
+    """
+    content = read_bytes(where)
     try:
-        text = read_bytes(where).decode("utf-8-sig")
+        text = content.decode("utf-16" if content[:2] in (b"\xff\xfe", b"\xfe\xff") else "utf-8-sig")
     except UnicodeDecodeError:
         raise DataError(f"{where} is not UTF-8 text: save it as CSV in UTF-8.") from None
-    reader = csv.reader(io.StringIO(text, newline=""), skipinitialspace=True, strict=True)
+    header = text.partition("\n")[0].strip()
+    found = (mark for mark in ",;\t" if set(names) <= {cell.strip(' "') for cell in header.split(mark)})
+    reader = csv.reader(io.StringIO(text, newline=""), delimiter=next(found, ","), skipinitialspace=True, strict=True)
     try:
-        for row in reader:
-            yield reader.line_num, row
+        rows = [(reader.line_num, row) for row in reader]
     except csv.Error as error:
         raise DataError(f"{where} line {reader.line_num}: this is not CSV ({error}): mend the line.") from None
+    if rows and len(rows[0][1]) > 1 and rows[0][1][0] in ("", "Unnamed: 0"):
+        rows = [(line, row[1:]) for line, row in rows]
+    return rows
 
 
 def _quoted(names: Iterable[str]) -> str:
@@ -130,6 +145,9 @@ def find(table: Table, column: str) -> NDArray[np.str_]:
     found: list[str] = []
     for row, cell in enumerate(table.columns[column]):
         base = base_of(table.path, cell)
+        if base is None and "\\" in cell:  # as Windows writes paths
+            cell = cell.replace("\\", "/")
+            base = base_of(table.path, cell)
         if base is None:
             raise table.error(
                 row,
@@ -176,8 +194,8 @@ def read_idloss(path: str | Path, num_identities: int | None = None) -> tuple[ND
 def read_triplets(path: str | Path) -> NDArray[np.str_]:
     """``train_random_triplet.csv``: (T, 3) absolute paths of anchors, positives and negatives.
 
-    The hand-out's section on it is not at hand; one triplet per row, in the columns ``anchor``, ``positive`` and
-    ``negative``, is our reading.
+    The course's text does not give its columns; we use one triplet per row, in the columns ``anchor``, ``positive`` and
+    ``negative``.
 
     Raises:
         DataError: as for :func:`read_table`, a file that does not exist, or a triplet that stands there twice; the
