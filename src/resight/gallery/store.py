@@ -11,6 +11,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any, Protocol
 
 import numpy as np
@@ -91,8 +92,9 @@ class Store(Protocol):
     def people(self) -> list[Person]:
         """All identities, by name."""
 
-    def enrol(self, name: str, ids: Sequence[str], actor: str) -> None:
-        """Give records a name. DataError of :func:`not_there` or :func:`bears_another_name`, then nothing changes."""
+    def enrol(self, name: str, ids: Sequence[str], actor: str, new: bool = False) -> None:
+        """Give records a name; a ``new`` one that no record has. DataError of :func:`not_there`,
+        :func:`bears_another_name` or :func:`name_taken`, then nothing changes."""
 
     def merge(self, into: str, others: Sequence[str], actor: str) -> int:
         """Give one name to all records of ``others``; how many these are. DataError of :func:`nobody` for any name."""
@@ -137,6 +139,9 @@ class Store(Protocol):
 
     def check(self) -> list[str]:
         """What is wrong with the files, one sentence each."""
+
+    def backup(self, path: str) -> Path:
+        """Write all of it as of one moment to a file that is not there yet; DataError where the engine cannot."""
 
     def close(self) -> None:
         """Let go of everything; a second time does nothing."""

@@ -13,6 +13,7 @@ import threading
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -164,8 +165,10 @@ class MilvusStore:
     def people(self) -> list[Person]:
         return people.everyone(self._main)
 
-    def enrol(self, name: str, ids: Sequence[str], actor: str) -> None:
+    def enrol(self, name: str, ids: Sequence[str], actor: str, new: bool = False) -> None:
         def prepare(head: Head) -> Intent:
+            if new:
+                people.refuse_taken(self._main, name)
             held = people.holders(self._main, ids)
             for id, owner in held.items():
                 if owner not in ("", name):
@@ -279,6 +282,9 @@ class MilvusStore:
         if self._indexed() and counting.differ(self._main, self._side):
             problems.append("The approximate index does not hold the same records: build it again.")
         return problems
+
+    def backup(self, path: str) -> Path:
+        raise DataError(f"{self.uri} is no file: copy it to one with resight gallery copy, which is a backup.")
 
     def close(self) -> None:
         self._sweeper.close()

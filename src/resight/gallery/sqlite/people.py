@@ -6,6 +6,7 @@ import sqlite3
 from collections.abc import Iterable, Iterator, Sequence
 
 from resight.gallery.record import Person
+from resight.gallery.sqlite.changes import want_wipe
 from resight.gallery.sqlite.places import Places, in_parts
 from resight.gallery.sqlite.reading import GRAIN, Names, key_of
 from resight.gallery.store import bears_another_name, name_taken, nobody, not_there
@@ -41,6 +42,11 @@ class People:
             )
         return found
 
+    def refuse_taken(self, db: sqlite3.Connection, name: str) -> None:
+        """Raise Conflict where an identity has the name."""
+        if self.names.find(db, [name]):
+            raise name_taken(name)
+
     def enrol(self, db: sqlite3.Connection, name: str, ids: Sequence[str]) -> tuple[int, list[int]]:
         """Give records a name: its number, and the slots that did not bear it before."""
         held = _holders(db, ids)
@@ -69,8 +75,8 @@ class People:
         for id, (_, owner) in held.items():
             if owner != number:
                 raise bears_another_name(id, None if owner is None else _name(db, owner))
-        if new_name is not None and self.names.find(db, [new_name]):
-            raise name_taken(new_name)
+        if new_name is not None:
+            self.refuse_taken(db, new_name)
         new = None if new_name is None else self.numbers(db, {new_name})[new_name]
         slots = [slot for slot, _ in held.values()]
         _give(db, slots, new)
@@ -80,13 +86,13 @@ class People:
     def rename(self, db: sqlite3.Connection, name: str, new_name: str) -> tuple[int, list[int]]:
         """Another name for an identity: its number, which stays, and its slots."""
         number = self.number(db, name)
-        if self.names.find(db, [new_name]):
-            raise name_taken(new_name)
+        self.refuse_taken(db, new_name)
         (old,) = db.execute("SELECT text FROM identities WHERE number = ?", (number,)).fetchone()
         (place,), _ = _TEXTS.put(db, [new_name.encode()])
         row = (self.names.key(new_name), place, len(new_name.encode()), number)
         db.execute("UPDATE identities SET key = ?, text = ?, size = ? WHERE number = ?", row)
         _TEXTS.wipe(db, [old])
+        want_wipe(db)
         return number, [slot for (slot,) in db.execute("SELECT slot FROM records WHERE identity = ?", (number,))]
 
     def forget(self, db: sqlite3.Connection, numbers: Iterable[int]) -> int:
@@ -101,6 +107,7 @@ class People:
             if row is not None:
                 db.execute("DELETE FROM identities WHERE number = ?", (number,))
                 _TEXTS.wipe(db, row)
+                want_wipe(db)
                 count += 1
         return count
 
