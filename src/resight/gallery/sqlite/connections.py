@@ -14,13 +14,13 @@ import os
 import sqlite3
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import closing, contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import NamedTuple
 
 from resight.errors import DataError, ResightError
-from resight.gallery.sqlite.schema import connect, in_words
+from resight.gallery.sqlite.schema import HOME, connect, in_words
 from resight.pools import Lock
 
 _TRIES, _PAUSE = 5, 0.05  # seconds: to open or to close a gallery takes less
@@ -51,12 +51,19 @@ class Connections:
         self._closed = False
 
     def lacks_log(self) -> bool:
-        """Whether the log of writes that belongs to the file is missing; to be asked before anything is opened."""
+        """Whether the log of writes that belongs to the file is missing; to be asked before anything is opened.
+
+        Version 0.1.0 left its mark in every file, and wrote no home into it.
+        """
         for _ in range(_TRIES):
             if self._log.exists() or not _marked(self.path):
                 return False
             time.sleep(_PAUSE)  # somebody may be opening or closing it
-        return True
+        try:
+            with closing(connect(self.path, "still")) as db:
+                return db.execute("SELECT 1 FROM meta WHERE key = ?", (HOME,)).fetchone() is not None
+        except sqlite3.Error:  # whoever reads it next says what is wrong
+            return False
 
     @contextmanager
     def reading(self) -> Iterator[sqlite3.Connection]:

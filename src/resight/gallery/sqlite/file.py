@@ -14,8 +14,7 @@ from resight.errors import DataError, ResightError
 from resight.files import sync_folder
 from resight.gallery.record import Policy
 from resight.gallery.sqlite.events import note
-from resight.gallery.sqlite.leftovers import HOME
-from resight.gallery.sqlite.schema import FORMAT, MARK, TABLES, connect, page_size
+from resight.gallery.sqlite.schema import FORMAT, HOME, MARK, TABLES, connect, page_size
 from resight.gallery.store import About
 from resight.models.card import parse_card
 

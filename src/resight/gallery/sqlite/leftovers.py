@@ -14,7 +14,6 @@ from pathlib import Path
 from resight.errors import DataError, ResightError
 from resight.gallery.sqlite.cache_files import owner, paths
 
-HOME = "home"  # the row of ``meta`` with the path at which the gallery was last written
 _TRIES, _PAUSE = 5, 0.05
 
 

@@ -19,6 +19,7 @@ from resight.gallery.record import Damaged
 
 FORMAT = 1  # of what is written here; in the file as user_version
 MARK = 0x72657367  # application_id: "resg"
+HOME = "home"  # the row of ``meta`` with the path at which the gallery was last written
 WAIT = 30.0  # seconds for another writer
 
 TABLES = """

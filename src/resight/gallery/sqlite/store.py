@@ -29,7 +29,7 @@ from resight.gallery.sqlite.events import EVENTS, event_of, note
 from resight.gallery.sqlite.file import about_in, check_format, create, keep, lacking, path_of
 from resight.gallery.sqlite.people import People, everyone
 from resight.gallery.sqlite.places import Places, in_parts
-from resight.gallery.sqlite.schema import in_words
+from resight.gallery.sqlite.schema import HOME, in_words
 from resight.gallery.sqlite.searching import Searcher
 from resight.gallery.store import About, Candidates, Rows, not_there
 
@@ -56,7 +56,9 @@ class SqliteStore:
     def __init__(self, path: Path, *, read_only: bool, actor: str) -> None:
         self.path, self.uri, self._actor = path, f"sqlite:///{path}", actor
         self._connections = Connections(path, read_only=read_only)
-        lacks_log = self._connections.lacks_log()
+        self._lacking = [lacking(path)] if self._connections.lacks_log() else []
+        if self._lacking and not read_only:
+            raise Damaged(self._lacking[0])
         try:
             with self._connections.reading() as db:
                 check_format(db, path)
@@ -69,7 +71,6 @@ class SqliteStore:
                 "thumbnails": Places("thumbnails", _THUMBNAIL_GRAIN),
                 "texts": Places("texts", reading.GRAIN),
             }
-            self._lacking = [lacking(path)] if lacks_log and leftovers.HOME in meta else []
             if not read_only:
                 self._settle(meta)
             self._searcher = Searcher(
@@ -87,16 +88,14 @@ class SqliteStore:
         return partial(SqliteStore, self.path, read_only=self._connections.read_only, actor=self._actor), ()
 
     def _settle(self, meta: Mapping[str, str]) -> None:
-        """Before anything is written here: nothing is missing, and nothing of this gallery is left elsewhere."""
-        if self._lacking:
-            raise Damaged(self._lacking[0])
+        """Before anything is written here: nothing of this gallery is left elsewhere."""
         leftovers.refuse_second_name(self.path)
-        if meta.get(leftovers.HOME) != str(self.path):
-            leftovers.clear(self.path, meta["uuid"], meta.get(leftovers.HOME, ""))
+        if meta.get(HOME) != str(self.path):
+            leftovers.clear(self.path, meta["uuid"], meta.get(HOME, ""))
             with self._connections.writing() as db:
-                if leftovers.HOME not in meta:
+                if HOME not in meta:
                     relative.forget(db, self.about.policy, self._actor)
-                db.execute("INSERT OR REPLACE INTO meta VALUES (?, ?)", (leftovers.HOME, str(self.path)))
+                db.execute("INSERT OR REPLACE INTO meta VALUES (?, ?)", (HOME, str(self.path)))
 
     def keep(self, about: About) -> None:
         with self._connections.writing() as db:
