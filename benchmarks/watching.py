@@ -41,7 +41,7 @@ from resight.gallery.gallery import Gallery
 from resight.images.video import Video
 from resight.models.load import load
 from resight.models.model import Model
-from resight.watch.detectors import Detections, Detector, find_detector, open_detector
+from resight.watch.detectors import Detections, Detector, open_detector
 from resight.watch.following.boxes import overlaps
 from resight.watch.following.track import Track
 from resight.watch.frames import Frame
@@ -50,6 +50,7 @@ from resight.watch.measure import SAME, Boxed, identity_f1
 from resight.watch.watch import View, watch
 
 SHARED = Path(__file__).parents[2] / "shared"
+PEOPLE = SHARED / "weights" / "openvino" / "person-detection-retail-0013.FP32.xml"
 ROOT = Path(__file__).parents[1]
 RATES = (1e-3, 1e-2)
 STRANGERS = 1001  # the first person of the scenes; the model was trained and calibrated on others
@@ -169,7 +170,7 @@ def scenes(folder: Path, drawn: Path | None, count: int) -> list[Row]:
     for number in range(count):
         place = folder / f"scene{number}"
         scene = write_scene(place, people=10, cameras=3, seconds=40.0, first=STRANGERS + 100 * number)
-        truth, real = open_detector(place), open_detector(find_detector("person", SHARED / "weights"))
+        truth, real = open_detector(place), open_detector(PEOPLE)
         detectors = {"true": truth, "true, with mistakes": Mistaken(truth), "detector": Remembered(real)}
         for name, detector in detectors.items():
             for rate, one in models.items():
@@ -263,7 +264,7 @@ def clip(folder: Path, name: str, model: str, what: str, true: int, every: int) 
         loaded = calibrate(loaded, datasets.load(kind, SHARED / "data" / file))[0]
     assert loaded.card.threshold is not None
     video = SHARED / "data" / "video" / f"{name}.mp4"
-    detector = open_detector(find_detector(what, SHARED / "weights"))
+    detector = open_detector(PEOPLE if what == "person" else SHARED / "weights" / "yolox_nano.onnx")
     began = time.perf_counter()
     with Gallery.open(folder / f"{name}-{loaded.card.fingerprint}", Embedder(loaded)) as gallery:
         found = watch([View(str(video))], gallery, detector, what=what, every=every)

@@ -12,7 +12,8 @@ import pytest
 
 import resight
 from resight.gallery.gallery import Gallery
-from resight.watch import watch as watching
+from resight.images.film import Film
+from resight.watch import lanes as watching
 from resight.watch.frames import Frame
 from watch.films import Walk, write
 
@@ -42,7 +43,7 @@ def test_two_cameras(shell: Shell, tmp_path: Path, model: Path) -> None:
     code, out, err = shell(*common, "--camera", "A", "--camera", "B", "--overlap", "A,B", "-g", "other")
     assert code == 0 and "1 seen in 2 tracks (2 new records), 80 frames." in out
     assert "person 1" in out and "A, B" in out
-    assert "Times count from the beginning of each video" in err and "other.db" in err
+    assert "Records of videos without --start have no time." in err and "other.db" in err
 
 
 def test_once_more_adds_nothing(shell: Shell, tmp_path: Path, model: Path) -> None:
@@ -80,17 +81,17 @@ def test_ctrl_c_ends_a_camera_that_never_stops(
     shell: Shell, tmp_path: Path, model: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """After Ctrl-C the track that was going on is there, with a name, and the handlers are what they were."""
-    films = watching.read_frames
+    films = watching.film_frames
 
-    def endless(source: str, every: int, stop: Callable[[], bool]) -> Iterator[Frame]:
-        frames = list(films(source, every, stop))
+    def endless(film: Film, every: int) -> Iterator[Frame]:
+        frames = list(films(film, every))
         yield from frames[:24]
         os.kill(os.getpid(), signal.SIGINT)
         while True:
             yield frames[23]
 
     write(tmp_path, "door", [Walk("red", 0, 35)])
-    monkeypatch.setattr(watching, "read_frames", endless)
+    monkeypatch.setattr(watching, "film_frames", endless)
     before = signal.getsignal(signal.SIGINT)
     code, out, err = shell("watch", "door.avi", "--detector", "door.csv", "-m", model, "--threshold", "0.9", "--json")
     found = json.loads(out)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import signal
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from enum import Enum
 from pathlib import Path
@@ -13,7 +13,7 @@ import typer
 from rich.table import Table
 
 from resight.cli.console import Json, bar, err, out, print_json
-from resight.errors import DataError, RecipeError
+from resight.errors import DataError, ModelError, RecipeError
 
 if TYPE_CHECKING:
     from resight.gallery.gallery import Gallery
@@ -35,9 +35,9 @@ def add(app: typer.Typer) -> None:
 
 def watch(
     videos: Annotated[
-        list[str],
+        list[str] | None,
         typer.Argument(metavar="VIDEO...", help="Video files or live cameras (a device number, rtsp://...)."),
-    ],
+    ] = None,
     gallery: Annotated[
         str, typer.Option("--gallery", "-g", metavar="GALLERY", help="Where to keep the records; created if missing.")
     ] = "seen",
@@ -54,7 +54,7 @@ def watch(
         typer.Option(
             metavar="TIME",
             help="Start of each video, or one for all: 2026-11-21T13:30:05 (UTC, or with +01:00), or `file` for the "
-            "file's modification time minus the duration (default: times count from the start of the video).",
+            "file's modification time minus the duration (default: records have no time).",
         ),
     ] = None,
     detector: Annotated[
@@ -88,24 +88,32 @@ def watch(
     expires: Annotated[
         str, typer.Option(metavar="TIME", help="When the records expire (default: the gallery's policy).")
     ] = "",
+    name: Annotated[
+        bool,
+        typer.Option("--name", help="Only name the tracks in the gallery that have no name, after a watch was killed."),
+    ] = False,
     json: Annotated[bool, Json] = False,
 ) -> None:
     """Detect, track and re-identify people or vehicles in videos, across cameras.
 
     Every track becomes one record of the gallery. Processing the same video again adds nothing. Ctrl-C stops early and
-    keeps all tracks found so far.
+    keeps all tracks found so far. Exit code 1: a video could not be read to its end.
     """
     from resight.gallery.times import moment
-    from resight.watch.detectors import find_detector, open_detector
+    from resight.watch.detectors import NEEDED, open_detector
     from resight.watch.link import Rules
-    from resight.watch.watch import watch as look
+    from resight.watch.watch import watch as process
 
-    views = _views(videos, camera or [], start or [])
-    rules = Rules(frozenset(_pair(pair, views) for pair in overlap or ()), travel)
-    finds = open_detector(detector or find_detector(what.value), what.value)
+    if name:
+        return _name(videos or [], gallery, what, threshold, overlap or [], travel, json)
+    views = _views(videos or [], camera or [], start or [])
+    rules = Rules(frozenset(_pair(pair, [view.camera for view in views]) for pair in overlap or ()), travel)
+    if detector is None:
+        raise ModelError(NEEDED)
+    finds = open_detector(detector, what.value)
     until = moment(expires, "--expires") if expires else None
     with _opened(gallery, model, what) as to, bar("watching", json) as progress, _stoppable() as stop:
-        found = look(
+        found = process(
             views,
             to,
             finds,
@@ -115,13 +123,42 @@ def watch(
             every=every,
             basis=basis,
             expires=until,
+            on_message=lambda message: err.print(message, markup=False),
             stop=stop,
             progress=progress,
         )
         if json:
             print_json(found.numbers() | {"gallery": to.uri})
         else:
-            _tell(found, to, views)
+            _print_result(found, to, views)
+    if not (found.complete or found.stopped):
+        raise typer.Exit(1)
+
+
+def _name(
+    videos: Sequence[str],
+    where: str,
+    what: What,
+    threshold: float | None,
+    overlap: Sequence[str],
+    travel: float,
+    json: bool,
+) -> None:
+    """``--name``: names for the tracks that have none."""
+    from resight.gallery.gallery import Gallery
+    from resight.watch.link import Rules
+    from resight.watch.watch import name_later
+
+    if videos:
+        raise RecipeError("--name names what is in the gallery: leave out the videos, or leave out --name.")
+    with Gallery.open(where) as gallery:
+        rules = Rules(frozenset(_pair(pair, gallery.stats().cameras) for pair in overlap), travel)
+        names = name_later(gallery, what=what.value, threshold=threshold, rules=rules)
+        if json:
+            print_json({"tracks": len(names), "people": list(dict.fromkeys(names)), "gallery": gallery.uri})
+        else:
+            out.print(f"{len(names):,} tracks named: {len(set(names)):,} identities.")
+            err.print(f"written: {gallery.uri}", markup=False)
 
 
 def _views(videos: Sequence[str], cameras: Sequence[str], starts: Sequence[str]) -> list[View]:
@@ -143,9 +180,9 @@ def _views(videos: Sequence[str], cameras: Sequence[str], starts: Sequence[str])
     return [View(*one) for one in zip(videos, names, times, strict=True)]
 
 
-def _pair(text: str, views: Sequence[View]) -> frozenset[str]:
+def _pair(text: str, cameras: Iterable[str]) -> frozenset[str]:
     pair = frozenset(name.strip() for name in text.split(","))
-    known = {view.camera for view in views}
+    known = set(cameras)
     if len(pair) != 2 or not pair <= known:
         raise RecipeError(f"--overlap {text!r} is no pair of {', '.join(sorted(known))}: write it like A,B.")
     return pair
@@ -185,10 +222,10 @@ def _stoppable() -> Iterator[Callable[[], bool]]:
             signal.signal(number, handler)
 
 
-def _tell(found: Watched, gallery: Gallery, views: Sequence[View]) -> None:
-    """The result for people."""
+def _print_result(found: Watched, gallery: Gallery, views: Sequence[View]) -> None:
+    """The result as a table and sentences."""
     from resight.gallery.times import iso
-    from resight.watch.frames import is_live
+    from resight.watch.link import WORLD
 
     table = Table(box=None, pad_edge=False)
     for column in ("who", "records", "cameras", "first seen", "last seen", ""):
@@ -205,12 +242,29 @@ def _tell(found: Watched, gallery: Gallery, views: Sequence[View]) -> None:
         f"{found.frames:,} frames.{stopped}",
         markup=False,
     )
+    if found.small:
+        err.print(f"{found.small:,} boxes with a side of less than 12 pixels were left out.")
     if found.impossible:
-        err.print(
-            f"Of {found.impossible:,} pairs of tracks that cannot be the same, {found.alike:,} are within the threshold"
-            + (": choose a smaller --threshold." if found.alike > 0.05 * found.impossible else "."),
-            markup=False,
-        )
-    if any(view.start is None and not is_live(view.source) for view in views):
-        err.print("Times count from the beginning of each video: --start says when that was.")
+        err.print(_advice(found), markup=False)
+    if any(view.clock != WORLD for view in views):
+        err.print("Records of videos without --start have no time.")
     err.print(f"written: {gallery.uri}", markup=False)
+
+
+def _advice(found: Watched) -> str:
+    """What look-alikes that cannot be one individual mean, and what helps."""
+    fact = (
+        f"Of {found.impossible:,} pairs of tracks that cannot be the same, {found.alike:,} are within the threshold"
+        f" ({found.alike_across:,} of them seen by two cameras)"
+    )
+    many = 0.05 * found.impossible
+    cures = []
+    if found.alike_across > many:
+        cures.append(
+            "check that the clocks of the cameras agree (--start), and name cameras that see the same place (--overlap)"
+        )
+    if found.alike - found.alike_across > many:
+        cures.append("choose a smaller --threshold")
+    elif cures:
+        cures.append("if both are right, choose a smaller --threshold")
+    return f"{fact}{': ' if cures else ''}{'; '.join(cures)}."

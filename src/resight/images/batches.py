@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import queue
 import threading
-from collections.abc import Iterable, Iterator
+from collections.abc import Generator, Iterable
 from dataclasses import dataclass
 from typing import TypeVar
 
@@ -16,10 +16,10 @@ class _End:
     error: BaseException | None = None
 
 
-def prefetch(items: Iterable[Item], depth: int = 2) -> Iterator[Item]:
+def prefetch(items: Iterable[Item], depth: int = 2) -> Generator[Item, None, None]:
     """Run ``items`` in a thread of its own, up to ``depth`` ahead; its errors are raised here, in order.
 
-    The thread ends when the iterator is exhausted, fails, or is closed.
+    When the iterator is exhausted, fails or is closed, the thread has ended and ``items`` are closed.
     """
     ready: queue.Queue[Item | _End] = queue.Queue(depth)
     stopped = threading.Event()
@@ -40,6 +40,9 @@ def prefetch(items: Iterable[Item], depth: int = 2) -> Iterator[Item]:
                     return
         except BaseException as error:
             end.error = error
+        finally:
+            if isinstance(items, Generator):
+                items.close()
         put(end)
 
     thread = threading.Thread(target=work, name="resight-prefetch", daemon=True)
@@ -51,3 +54,4 @@ def prefetch(items: Iterable[Item], depth: int = 2) -> Iterator[Item]:
             raise got.error
     finally:
         stopped.set()
+        thread.join()  # one that still decodes when Python ends would take the whole process down

@@ -1,60 +1,49 @@
-"""Frames of videos and cameras, one after the other, in bounded memory."""
+"""Frames of films and live cameras, one after the other, in bounded memory."""
 
 from __future__ import annotations
 
 import os
 import threading
-import time
-from collections import deque
 from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass
+from contextlib import closing
 from pathlib import Path
-from typing import Any, TypeVar
-
-import cv2
-import numpy as np
-from numpy.typing import NDArray
+from typing import TypeVar
 
 from resight.errors import DataError
-from resight.images.decode import Pixels
+from resight.images.film import Film, local_path
+from resight.watch.cameras import Camera
+from resight.watch.source import Frame, is_endless, is_live
 
-WAITING = 64  # frames of a camera that are kept while nobody has time for them; older ones are left out
+__all__ = ["Frame", "batches", "count_frames", "file_start", "film_frames", "is_live", "open_film", "read_frames"]
+
 BATCH = 8  # frames that go through the detector together
 
 Item = TypeVar("Item")
 
 
-@dataclass(frozen=True, eq=False)
-class Frame:
-    """One frame.
+def open_film(source: str | os.PathLike[str]) -> Film | None:
+    """The film at a source; None for a live camera.
 
-    Attributes:
-        source: the path or address it came from.
-        number: which frame of its source, from 0.
-        time: seconds: since the start of a video; since 1970 of a live camera.
-        pixels: (H, W, 3) uint8 RGB.
+    Raises:
+        DataError: there is no such film, or FFmpeg cannot read it.
     """
-
-    source: str
-    number: int
-    time: float
-    pixels: Pixels
-
-
-def is_live(source: str | os.PathLike[str]) -> bool:
-    """Whether a source is a camera: its number, or an address such as ``rtsp://door/1``."""
     name = os.fspath(source)
-    return name.isdecimal() or "://" in name
+    if is_live(name):
+        return None
+    film = Film(name)
+    if not is_endless(film, name):
+        return film
+    film.close()
+    return None
 
 
 def count_frames(source: str | os.PathLike[str]) -> int:
     """How many frames a video says it has; 0 where it does not say, as live cameras."""
-    if is_live(source):
+    film = open_film(source)
+    if film is None:
         return 0
-    film = _open(os.fspath(source))
-    count = int(film.get(cv2.CAP_PROP_FRAME_COUNT))
-    film.release()
-    return max(0, count)
+    film.close()
+    return film.count
 
 
 def file_start(source: str | os.PathLike[str]) -> float:
@@ -63,26 +52,55 @@ def file_start(source: str | os.PathLike[str]) -> float:
     Raises:
         DataError: there is no such video, or it does not say how long it is.
     """
-    film = _open(os.fspath(source))
-    count, rate = film.get(cv2.CAP_PROP_FRAME_COUNT), film.get(cv2.CAP_PROP_FPS)
-    film.release()
-    if is_live(source) or not (count > 0 and rate > 0):
-        raise DataError(f"{os.fspath(source)} does not say how long it is: say when it began.")
-    return Path(source).stat().st_mtime - count / rate
+    path = Path(local_path(os.fspath(source)))
+    film = open_film(source)
+    if film is not None:
+        film.close()
+    if film is None or film.seconds is None or not path.is_file():
+        raise DataError(f"{os.fspath(source)} does not say how long it is, or when it was written: say when it began.")
+    return path.stat().st_mtime - film.seconds
+
+
+def film_frames(film: Film, every: int = 1) -> Iterator[Frame]:
+    """Every ``every``-th frame of an opened film, which is closed at the end.
+
+    Raises:
+        DataError: the film has no frame that can be decoded.
+    """
+    with closing(film):
+        for still in film:
+            if still.number % every == 0:
+                yield Frame(film.name, still.number, still.time, still.pixels())
+        if not film.read:
+            raise DataError(f"{film.name} has no frame that can be decoded: convert it to MP4 (H.264).")
 
 
 def read_frames(
     source: str | os.PathLike[str], every: int = 1, stop: Callable[[], bool] = lambda: False
 ) -> Iterator[Frame]:
-    """Every ``every``-th frame of a video, or of a live camera until it ends or ``stop`` says so; in order.
+    """Every ``every``-th frame of a video, or of a live camera until ``stop`` is true; in order.
 
-    A camera is read by a thread of its own, and frames that are not taken in time are left out, the oldest first.
+    Frames of a camera that are not taken in time are left out, the oldest first.
 
     Raises:
-        DataError: there is no such video, or OpenCV cannot read it.
+        DataError: there is no such video or camera, or FFmpeg cannot read it.
     """
-    name = os.fspath(source)
-    return _live(name, every, stop) if is_live(name) else _film(name, every)
+    film = open_film(source)
+    return _live(os.fspath(source), every, stop) if film is None else film_frames(film, every)
+
+
+def _live(source: str, every: int, stop: Callable[[], bool]) -> Iterator[Frame]:
+    wake = threading.Event()
+    with closing(Camera(source, every=every, wake=wake.set).start()) as camera:
+        while not stop():
+            wake.clear()
+            frames = camera.take()
+            yield from frames
+            if not frames and camera.ended:
+                break
+            if not frames:
+                wake.wait(0.1)
+        camera.check()
 
 
 def batches(items: Iterable[Item], size: int = BATCH) -> Iterator[list[Item]]:
@@ -95,70 +113,3 @@ def batches(items: Iterable[Item], size: int = BATCH) -> Iterator[list[Item]]:
             some = []
     if some:
         yield some
-
-
-def _open(name: str) -> cv2.VideoCapture:
-    if not is_live(name) and not Path(name).is_file():
-        raise DataError(f"{name} does not exist: check the path of the video.")
-    film = cv2.VideoCapture(int(name) if name.isdecimal() else name)
-    if not film.isOpened():
-        if is_live(name):
-            raise DataError(f"The camera {name} does not answer: check its address, and that nobody else holds it.")
-        raise DataError(f"{name} is no video that OpenCV can read: convert it to MP4 (H.264).")
-    return film
-
-
-def _rgb(frame: NDArray[Any]) -> Pixels:
-    return np.asarray(cv2.cvtColor(frame, cv2.COLOR_BGR2RGB), np.uint8)
-
-
-def _film(name: str, every: int) -> Iterator[Frame]:
-    film = _open(name)
-    try:
-        rate = film.get(cv2.CAP_PROP_FPS) or 25.0
-        number, before = 0, -np.inf
-        while film.grab():
-            at = film.get(cv2.CAP_PROP_POS_MSEC) / 1000
-            if not before < at < before + 3600:  # the file does not say, or it jumps
-                at = 0.0 if number == 0 else before + 1 / rate
-            before = at
-            if number % every == 0:
-                there, frame = film.retrieve()
-                if there:
-                    yield Frame(name, number, at, _rgb(frame))
-            number += 1
-        if not number:
-            raise DataError(f"{name} has no frame that can be decoded: convert it to MP4 (H.264).")
-    finally:
-        film.release()
-
-
-def _live(name: str, every: int, stop: Callable[[], bool]) -> Iterator[Frame]:
-    film = _open(name)
-    waiting: deque[Frame] = deque(maxlen=WAITING)
-    some, over = threading.Event(), threading.Event()
-
-    def read() -> None:
-        number = 0
-        while not over.is_set():
-            there, frame = film.read()
-            if not there:
-                over.set()
-            elif number % every == 0:
-                waiting.append(Frame(name, number, time.time(), _rgb(frame)))
-            some.set()
-            number += 1
-
-    thread = threading.Thread(target=read, name="resight-camera", daemon=True)
-    thread.start()
-    try:
-        while not stop() and (waiting or not over.is_set()):
-            if waiting:
-                yield waiting.popleft()
-            else:
-                some.wait(0.1)
-                some.clear()
-    finally:
-        over.set()
-        thread.join(5)
-        film.release()

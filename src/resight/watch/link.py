@@ -27,6 +27,7 @@ from resight.retrieval.ranking.within import matches_within
 
 HOME = 4.0  # chosen on one clip and two drawn scenes; on Market-1501's tracks it is far above any threshold
 LEAST = 5  # tracks with a known change, below which nothing is learned from them
+WORLD = "1970"  # the clock of all cameras and videos whose time is known
 
 
 @dataclass(frozen=True)

@@ -10,32 +10,31 @@ import numpy as np
 from numpy.typing import NDArray
 
 from resight.gallery.gallery import Gallery
-from resight.gallery.record import Filter, Missing, Record
+from resight.gallery.record import Conflict, Filter, Missing, Record
 from resight.records import Embeddings
 from resight.retrieval.ranking.within import matches_within
-from resight.watch.link import Rules, Sighted, at_home, forbidden, link
+from resight.watch.link import WORLD, Rules, Sighted, forbidden, link
 
-NEAREST = 20  # named records that are looked at for each track
-SAMPLE = 32  # records that stand for an identity of the gallery
-WORLD = "1970"  # the clock of all who know what time it is
+NEAREST = 20  # named records that are compared with each track
+SAMPLE = 32  # records that represent an identity of the gallery
+PAGE = 1000  # records that are read together
 
 
 @dataclass(frozen=True, eq=False)
 class Kept:
-    """A track that stands in the gallery.
+    """A track with a record in the gallery.
 
     Attributes:
         id: of its record.
         source: the video or camera.
         seen: when and where.
-        vector: (D,) float32; ``change``: how much it changes, see :class:`~resight.watch.following.track.Track`.
+        vector: (D,) float32.
     """
 
     id: str
     source: str
     seen: Sighted
     vector: NDArray[np.float32]
-    change: float
 
 
 @dataclass(frozen=True)
@@ -43,62 +42,112 @@ class Named:
     """What naming did.
 
     Attributes:
-        names: one for each track that stands in the gallery; ``met``: those of them that the gallery knew.
-        impossible: how many pairs of tracks cannot be of one individual, for time and place forbid it.
+        names: one for each track that is in the gallery; ``met``: those of them that the gallery knew.
+        impossible: how many pairs of tracks cannot be of one individual, because time and place forbid it.
         alike: how many of these are within the threshold all the same: look-alikes, if the times are right.
+        alike_across: how many of these are of two cameras.
     """
 
     names: tuple[str, ...] = ()
     met: frozenset[str] = frozenset()
     impossible: int = 0
     alike: int = 0
+    alike_across: int = 0
 
 
-def name_tracks(gallery: Gallery, kept: Sequence[Kept], threshold: float, rules: Rules, kind: str) -> Named:
-    """Find out who is who and write it into the gallery.
+def name_tracks(
+    gallery: Gallery, kept: Sequence[Kept], threshold: float, rules: Rules, kind: str, home: float = np.inf
+) -> Named:
+    """Decide which tracks are of one individual, and name them in the gallery.
+
+    Several programs may do so at once: a new name is given to one group of tracks only.
 
     Args:
-        gallery: holds the tracks' records; a name that one bears already stays.
-        kept: the tracks; whose records somebody has erased meanwhile are left out.
+        gallery: holds the tracks' records; a name that one has already stays.
+        kept: the tracks; those whose records were erased meanwhile are left out.
         threshold: the average distance up to which tracks are of one individual.
         rules: what time and place allow.
         kind: of new names: ``"person"`` makes "person 1", "person 2" and so on.
+        home: the largest distance of two tracks of one camera, see :func:`resight.watch.link.at_home`.
     """
-    kept, bear = _standing(gallery, kept)
+    kept, own = _present(gallery, kept)
     if not kept:
         return Named()
     vectors = np.stack([one.vector for one in kept])
-    tracks = [replace(one.seen, name=name) for one, name in zip(kept, bear, strict=True)]
+    tracks = [replace(one.seen, name=name) for one, name in zip(kept, own, strict=True)]
     others, known = _known(gallery, kept, vectors, threshold)
     everyone = [*tracks, *others]
-    home = at_home([one.change for one in kept])
     groups = link(np.concatenate([vectors, known]), gallery.card.metric, threshold, everyone, rules, home)
     names = {group: one.name for group, one in zip(groups, everyone, strict=True) if one.name is not None}
     met = set(names.values())
     fresh = _fresh(gallery, kind)
-    for group in groups[: len(kept)]:
+    for group in dict.fromkeys(groups[: len(kept)]):
+        unnamed = [kept[at].id for at in range(len(kept)) if groups[at] == group and own[at] is None]
         if group not in names:
-            names[group] = next(fresh)
+            names[group] = _enrol_new(gallery, fresh, unnamed)
+        elif unnamed:
+            _enrol(gallery, names[group], unnamed)
     found = tuple(names[group] for group in groups[: len(kept)])
-    for name in dict.fromkeys(found):
-        rows = [at for at in range(len(kept)) if found[at] == name and bear[at] is None]
-        if rows:
-            gallery.enrol(name, [kept[at].id for at in rows])
-    impossible, alike = _impossible(gallery, kept, vectors, threshold, rules)
-    return Named(found, frozenset(met & set(found)), impossible, alike)
+    return Named(found, frozenset(met & set(found)), *_impossible(gallery, kept, vectors, threshold, rules))
 
 
-def _standing(gallery: Gallery, kept: Sequence[Kept]) -> tuple[list[Kept], list[str | None]]:
-    """The tracks whose records are in the gallery still, and the names that these bear."""
-    standing, bear = [], []
+def unnamed_tracks(gallery: Gallery) -> list[Kept]:
+    """The tracks without a name in a gallery, in the order of their times: those of a watcher that was ended by force.
+
+    Only the time of the best picture is known of each.
+    """
+    found: list[Kept] = []
+    last = ""
+    while records := gallery.records(Filter(unknown=True), limit=PAGE, after_id=last):
+        last = records[-1].id
+        tracks = [record for record in records if re.search(r"#frame=\d+$", record.source)]
+        if not tracks:
+            continue
+        for record, vector in zip(tracks, gallery.vectors([one.id for one in tracks]), strict=True):
+            time = record.time or 0.0
+            clock = None if record.time is None else WORLD
+            source = record.source.rpartition("#")[0]
+            found.append(Kept(record.id, source, Sighted(record.camera, time, time, clock), vector))
+    return sorted(found, key=lambda one: (one.seen.begin, one.seen.camera, one.id))
+
+
+def _present(gallery: Gallery, kept: Sequence[Kept]) -> tuple[list[Kept], list[str | None]]:
+    """The tracks whose records are still in the gallery, and the names of these."""
+    present, names = [], []
     for one in kept:
         try:
             (record,) = gallery.get([one.id])
         except Missing:
             continue
-        standing.append(one)
-        bear.append(record.identity)
-    return standing, bear
+        present.append(one)
+        names.append(record.identity)
+    return present, names
+
+
+def _enrol(gallery: Gallery, name: str, ids: Sequence[str], new: bool = False) -> bool:
+    """Name those of the records that have no name, and say whether that was possible."""
+    while ids:
+        try:
+            gallery.enrol(name, ids, new=new)
+            return True
+        except (Conflict, Missing):  # another program named or erased some of them, or took the name
+            left = [id for id in ids if _is_unnamed(gallery, id)]
+            if left == list(ids):
+                return False
+            ids = left
+    return True
+
+
+def _enrol_new(gallery: Gallery, names: Iterator[str], ids: Sequence[str]) -> str:
+    """Give records the first name that nobody has, and say which it is."""
+    return next(name for name in names if _enrol(gallery, name, ids, new=True))
+
+
+def _is_unnamed(gallery: Gallery, id: str) -> bool:
+    try:
+        return gallery.get([id])[0].identity is None
+    except Missing:
+        return False
 
 
 def _known(
@@ -124,7 +173,7 @@ def _known(
 
 
 def _fresh(gallery: Gallery, kind: str) -> Iterator[str]:
-    """Names that nobody bears: the kind and a number, counting up."""
+    """Names that nobody has: the kind and a number, counting up."""
     taken = [re.fullmatch(rf"{re.escape(kind)} (\d+)", one.name) for one in gallery.identities()]
     number = max((int(one[1]) for one in taken if one), default=0)
     while True:
@@ -134,10 +183,11 @@ def _fresh(gallery: Gallery, kind: str) -> Iterator[str]:
 
 def _impossible(
     gallery: Gallery, kept: Sequence[Kept], vectors: NDArray[np.float32], threshold: float, rules: Rules
-) -> tuple[int, int]:
-    """How many pairs of tracks cannot be one, and how many of these are within the threshold."""
+) -> tuple[int, int, int]:
+    """How many pairs of tracks cannot be one, how many of these are within the threshold, and of two cameras."""
     apart = forbidden([one.seen for one in kept], rules)
     near = matches_within(Embeddings(vectors), Embeddings(vectors), threshold, gallery.card.metric)
     left = np.repeat(np.arange(len(kept)), np.diff(near.offsets))
-    alike = sum(b in apart[a] for a, b in zip(left.tolist(), near.indices.tolist(), strict=True))
-    return sum(map(len, apart)) // 2, alike // 2
+    pairs = [(a, b) for a, b in zip(left.tolist(), near.indices.tolist(), strict=True) if b in apart[a]]
+    across = sum(kept[a].seen.camera != kept[b].seen.camera for a, b in pairs)
+    return sum(map(len, apart)) // 2, len(pairs) // 2, across // 2

@@ -11,15 +11,14 @@ from resight.watch.detectors.detector import Detections, Detector
 from resight.watch.detectors.network import Network
 from resight.watch.detectors.tables import Tables
 
-__all__ = ["Detections", "Detector", "find_detector", "open_detector"]
+__all__ = ["NEEDED", "Detections", "Detector", "Tables", "open_detector"]
 
 KINDS = (ssd.opened, yolox.opened)  # each is asked whether a network is of its kind
-SHARED = Path("../shared/weights")
-KNOWN = {
-    "person": ("openvino/person-detection-retail-0013.FP32.xml", "yolox_nano.onnx"),
-    "vehicle": ("yolox_nano.onnx",),
-    "object": ("yolox_nano.onnx",),
-}
+FILES = "an OpenVINO person detector with an SSD head (.xml), a YOLOX (.onnx), or a CSV file of boxes"
+NEEDED = (
+    f"No detector is given: pass --detector FILE with {FILES}; for example person-detection-retail-0013 of Open Model "
+    "Zoo (people) or yolox_nano.onnx of YOLOX (vehicles too)."
+)
 
 
 def open_detector(file: str | os.PathLike[str], what: str = "person") -> Detector:
@@ -33,30 +32,20 @@ def open_detector(file: str | os.PathLike[str], what: str = "person") -> Detecto
         ModelError: a missing, damaged or unknown file, or a runtime that is not installed.
     """
     path = Path(file)
-    if path.is_dir() or path.suffix.lower() == ".csv":
-        if not path.exists():
-            raise ModelError(f"{path} does not exist: check the path of the boxes.")
+    if not path.exists():
+        raise ModelError(f"{path} does not exist: pass {FILES}.")
+    ending = path.suffix.lower()
+    if path.is_dir() or ending == ".csv":
         return Tables(path, what)
+    if ending not in (".onnx", ".xml"):
+        cure = {
+            ".txt": "write its boxes as CSV with the header frame,x,y,width,height, frames counted from 0",
+            ".bin": f"pass {path.with_suffix('.xml').name} beside it",
+        }.get(ending, f"pass {FILES}")
+        raise ModelError(f"{path} cannot be read as a detector: {cure}.")
     network = Network(path)
     for opened in KINDS:
         detector = opened(network)
         if detector is not None:
             return detector
-    raise ModelError(
-        f"{path} is no detector known here: pass an SSD of OpenVINO, a YOLOX in ONNX, or a CSV file of boxes."
-    )
-
-
-def find_detector(what: str, folder: Path = SHARED) -> Path:
-    """The file of a detector that finds ``person``, ``vehicle`` or ``object``, where it stands in the shared folder.
-
-    Raises:
-        ModelError: there is none; the message says what to get.
-    """
-    for name in KNOWN[what]:
-        if (folder / name).is_file():
-            return folder / name
-    raise ModelError(
-        "No detector is at hand: get person-detection-retail-0013 from Open Model Zoo (people) or yolox_nano.onnx from "
-        "YOLOX (vehicles too), and pass --detector FILE."
-    )
+    raise ModelError(f"{path} is not a detector that resight knows, its output is {network.output}: pass {FILES}.")

@@ -27,9 +27,9 @@ class Ssd:
 
     def __call__(self, frames: Sequence[Frame]) -> list[Detections]:
         """People in each frame."""
-        return self.network.each(frames, self._look)
+        return self.network.each(frames, self._detect)
 
-    def _look(self, frame: Frame) -> Detections:
+    def _detect(self, frame: Frame) -> Detections:
         height, width = self.network.shape
         small = cv2.resize(frame.pixels, (width, height), interpolation=cv2.INTER_AREA)
         image = small[..., ::-1].transpose(2, 0, 1)[None].astype(np.float32)

@@ -43,9 +43,9 @@ class Yolox:
 
     def __call__(self, frames: Sequence[Frame]) -> list[Detections]:
         """What is in each frame."""
-        return self.network.each(frames, self._look)
+        return self.network.each(frames, self._detect)
 
-    def _look(self, frame: Frame) -> Detections:
+    def _detect(self, frame: Frame) -> Detections:
         image, scale = _prepared(frame, *self.network.shape)
         rows = self.network.run(image)[0].astype(np.float64)
         kinds = rows[:, 5:].argmax(axis=1)

@@ -23,6 +23,7 @@ from resight.watch.following.track import Growing, Sighting, Track
 from resight.watch.frames import Frame
 
 NEVER = 1e6
+PAUSE = 5.0  # seconds without a frame, after which all tracks end
 REACH = 9.21  # squared distance in variances within which 99% of the true places are (two dimensions)
 
 
@@ -81,6 +82,7 @@ class Tracker:
         Returns:
             The tracks that have ended, in the order in which they began.
         """
+        ended = self.finish() if frame.time - self._before > PAUSE else []
         hidden = covered(found.boxes)
         seen = [
             Sighting(frame, found.boxes[at], vectors[at], float(quality[at]), float(hidden[at]))
@@ -96,7 +98,7 @@ class Tracker:
         self._tracks += [Growing(one, self.metric) for one in begun]
         self._before = frame.time
         settings = self.settings
-        return self._end(
+        return ended + self._end(
             [t for t in self._tracks if frame.time - t.end > settings.gap or t.end - t.begin > settings.longest]
         )
 
