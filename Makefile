@@ -4,22 +4,16 @@ VENV ?= .venv
 BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt
 
-.PHONY: demo docs test test-learning test-rest lint clean
+.PHONY: demo docs test lint clean
 
 demo: $(VENV)/installed
 	$(BIN)/resight demo
 
-# Two processes side by side, for time; each part takes about as long as the other.
-LEARNING := tests/datasets tests/embedding tests/images tests/retrieval tests/training
+# A process for each processor, and each takes whole files: JOBS=1 runs one after another, JOBS=0 in this process.
+JOBS ?= logical
 
 test: $(VENV)/installed-dev
-	$(MAKE) --no-print-directory --jobs 2 --output-sync test-learning test-rest
-
-test-learning: $(VENV)/installed-dev
-	$(BIN)/python -m pytest $(LEARNING)
-
-test-rest: $(VENV)/installed-dev
-	$(BIN)/python -m pytest $(addprefix --ignore=,$(LEARNING))
+	$(BIN)/python -m pytest --numprocesses $(JOBS) --dist loadfile --durations 10
 
 docs: $(VENV)/installed-dev  # the site, in site/
 	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict --quiet

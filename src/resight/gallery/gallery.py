@@ -5,7 +5,6 @@ Shape letters: ``N`` records, ``Q`` queries, ``D`` embedding, ``K`` neighbours.
 
 from __future__ import annotations
 
-import threading
 import time as clock
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -43,6 +42,7 @@ from resight.gallery.searching import Query
 from resight.gallery.store import Store, all_there
 from resight.models.card import Card
 from resight.models.model import Model
+from resight.pools import Lock
 from resight.records import Embeddings
 from resight.retrieval.reranking.rerank import KReciprocal
 
@@ -66,7 +66,7 @@ class Gallery:
         self.card = store.about.card
         self.decision: Decision | None = binding.decision_in(self.card)
         self._embedder = embedder
-        self._lock = threading.Lock()
+        self._lock = Lock()
 
     @classmethod
     def open(
@@ -195,11 +195,7 @@ class Gallery:
         return searching.search(self.store, vectors, k, where, self.decision, rerank, approximate=approximate)
 
     def get(self, ids: Sequence[str]) -> list[Record]:
-        """Records by their ids.
-
-        Raises:
-            Missing: a DataError that names the first id that is not there.
-        """
+        """Records by their ids; Missing, a DataError, names the first id that is not there."""
         return all_there(ids_in(ids), self.store.get(ids_in(ids)))
 
     def vectors(self, ids: Sequence[str]) -> NDArray[np.float32]:
@@ -214,7 +210,7 @@ class Gallery:
         return found
 
     def records(self, where: Filter = ALL, *, limit: int = 100, after_id: str = "") -> list[Record]:
-        """A page of the records that pass, ordered by id; the next one begins after the last id of this one."""
+        """A page of the records that pass, ordered by id; pass its last id as ``after_id`` for the next page."""
         if limit < 1:
             raise DataError(f"A page of {limit} records is none: ask for at least 1.")
         return self.store.page(where, limit, after_id)
@@ -326,15 +322,10 @@ class Gallery:
         return self.store.stats(clock.time())
 
     def index(self, progress: Callable[[str], None] | None = None) -> Index:
-        """Build the index for approximate searches anew, and measure what it finds.
+        """Build the index for approximate searches, and measure its recall at 10.
 
-        Records that come later are found all the same, by a look at each of them; when they are many, build it again.
-
-        Args:
-            progress: called with what is being done.
-
-        Returns:
-            Its recall at 10, for up to 200 points as far from a record of the gallery as its fifth neighbour is.
+        Records added later are scanned exhaustively; when they are many, build it again. The recall is that for up to
+        200 points as far from a record of the gallery as its fifth neighbour is. ``progress`` is called with each step.
         """
         return recall.build(self.store, progress)
 
@@ -347,8 +338,8 @@ class Gallery:
     ) -> Reembedded:
         """Move to another model: a new gallery at ``uri`` with the same records, from their sources.
 
-        A source counts only while it still holds the picture that was added; else the thumbnail is embedded. Going on
-        after an interruption skips what is there already.
+        Where the source no longer holds the picture that was added, the thumbnail is embedded. The same call goes on
+        after an interruption.
 
         Raises:
             DataError: ``uri`` holds a gallery of another model, or this one.
@@ -359,6 +350,15 @@ class Gallery:
     def check(self) -> Check:
         """Look whether all files agree with one another; a cache that does not is made anew."""
         return Check(len(self), tuple(self.store.check()))
+
+    def backup(self, path: str | Path) -> Path:
+        """Write all of it, as of one moment, to a new file, while others go on reading and writing.
+
+        Raises:
+            DataError: there is something at ``path``, or the engine is no file.
+            ResightError: it cannot be written.
+        """
+        return self.store.backup(str(path))
 
     def close(self) -> None:
         """Let go of the files."""

@@ -53,7 +53,7 @@ class Incoming:
         return None if isinstance(self.images, Embeddings) else [str(Path(path).absolute()) for path in self.images]
 
     def timed(self, start: float, rate: float) -> list[float | None]:
-        """N times from the frames, ``rate`` of them a second from ``start`` on.
+        """N times from the frames, ``rate`` of them a second from ``start`` on, in seconds since 1970.
 
         Raises:
             DataError: nothing tells the frames.

@@ -10,9 +10,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from resight.errors import DataError
-from resight.gallery.record import Box, Policy, Record, camera_name, moment, person_name
+from resight.gallery.record import DAY, Box, Policy, Record, camera_name, moment, person_name
+from resight.secrets import without_secrets
 
-DAY = 86400.0
 _EACH = ("cameras", "times", "identities", "sources", "boxes")
 
 
@@ -72,6 +72,7 @@ class Labels:
         box = _box(self._one("boxes", at), at)
         if self.sources is not None:
             source = str(self.sources[at]).replace("\0", "")
+        source = without_secrets(source)
         expires = moment(self.expires, "expires")
         if expires is None and policy.keep_days is not None:
             expires = (now if time is None else time) + policy.keep_days * DAY
@@ -82,7 +83,7 @@ class Labels:
             time=time,
             source=source,
             box=box,
-            basis=self.basis,
+            basis=without_secrets(self.basis),
             expires=expires,
             added=now,
         )

@@ -10,6 +10,7 @@ from typing import Any
 
 from resight.errors import DataError, ResightError
 from resight.images.stream import BadImage
+from resight.secrets import without_secrets
 
 
 class Missing(DataError):
@@ -26,6 +27,8 @@ class Conflict(DataError):
 
 Box = tuple[int, int, int, int]
 LONGEST_NAME = 200
+DAY = 86400.0
+EARLIEST, LATEST = -62_135_596_800, 253_402_300_799  # the years 1 and 9999, which is what calendars have
 
 
 @dataclass(frozen=True)
@@ -256,12 +259,12 @@ def person_name(name: object) -> str:
 
 @lru_cache(maxsize=4096)
 def camera_name(name: object) -> str:
-    """A name of a camera as it is kept; "" where unknown.
+    """A name of a camera as it is kept: of an address without login and password; "" where unknown.
 
     Raises:
         DataError: it is no text, too long, or has control characters.
     """
-    return _name(name, "The name of a camera")
+    return _name(without_secrets(name) if isinstance(name, str) else name, "The name of a camera")
 
 
 def _name(name: object, what: str) -> str:
@@ -289,4 +292,6 @@ def moment(time: object, what: str) -> float | None:
         found = math.nan
     if not math.isfinite(found):
         raise DataError(f"{what} is {time!r}: pass seconds since 1970, or None.")
+    if not EARLIEST <= found <= LATEST:
+        raise DataError(f"{what} is {time!r}, which is no time of the years 1 to 9999: pass seconds, not milliseconds.")
     return found

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any, Protocol
 
 import numpy as np
@@ -138,6 +139,9 @@ class Store(Protocol):
 
     def check(self) -> list[str]:
         """What is wrong with the files, one sentence each."""
+
+    def backup(self, path: str) -> Path:
+        """Write all of it as of one moment to a file that is not there yet; DataError where the engine cannot."""
 
     def close(self) -> None:
         """Let go of everything; a second time does nothing."""

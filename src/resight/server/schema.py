@@ -9,9 +9,7 @@ from typing import Annotated, Any
 
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints
 
-from resight.gallery.record import LONGEST_NAME, Event, Filter, Hit, Person, Record
-
-EARLIEST, LATEST = -62_135_596_800, 253_402_300_799  # the years 1 and 9999, which is what calendars have
+from resight.gallery.record import EARLIEST, LATEST, LONGEST_NAME, Event, Filter, Hit, Person, Record
 
 Id = Annotated[str, StringConstraints(pattern="^[0-9a-f]{32}$")]
 Name = Annotated[str, StringConstraints(min_length=1, max_length=LONGEST_NAME)]

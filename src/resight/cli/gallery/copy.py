@@ -1,4 +1,4 @@
-"""``resight gallery copy``: from one place or engine to another."""
+"""``resight gallery copy`` and ``backup``: the same gallery in another place, or as it is now."""
 
 from __future__ import annotations
 
@@ -12,8 +12,9 @@ from resight.cli.gallery.options import Where, open_gallery
 
 
 def add(app: typer.Typer) -> None:
-    """Put the command into the application."""
+    """Put the commands into the application."""
     app.command()(copy)
+    app.command()(backup)
 
 
 def copy(
@@ -38,3 +39,20 @@ def copy(
     else:
         out.print(f"{done.uri}: {done.records:,} records, {done.new:,} of them new, all compared.", markup=False)
         out.print(f"SHA-256 {done.digest}", markup=False)
+
+
+def backup(
+    where: Where,
+    to: Annotated[str, typer.Argument(metavar="FILE", help="A file that does not exist yet, as seen-2026-11-21.db.")],
+    json: Annotated[bool, Json] = False,
+) -> None:
+    """Write a backup: one file with everything as of now, while other programs go on reading and writing.
+
+    A backup is a gallery: open it at its place, or copy it back. For a gallery in a cluster use copy.
+    """
+    with open_gallery(where, read_only=True) as of:
+        written = of.backup(to)
+    if json:
+        print_json({"backup": str(written), "bytes": written.stat().st_size})
+    else:
+        out.print(f"written: {written} ({written.stat().st_size:,} bytes)", markup=False)

@@ -108,8 +108,11 @@ def add_to(
     found = incoming(source, name, split, pattern)
     start = moment(time, "--time") if time else None
     times = found.times if start is None else start
-    if frame_rate is not None:
-        times = found.timed(start or 0.0, frame_rate)
+    notes = [*found.notes]
+    if frame_rate is not None and start is None:
+        notes.append("The frames' times are not known, since --frame-rate counts from --time: add --time to have them.")
+    elif frame_rate is not None and start is not None:
+        times = found.timed(start, frame_rate)
     with open_gallery(where, model) as to, bar("adding", json) as progress:
         added = to.add(
             found.images,
@@ -123,9 +126,9 @@ def add_to(
             progress=progress,
         )
     if json:
-        print_json(asdict(added) | {"notes": found.notes})
+        print_json(asdict(added) | {"notes": notes})
         return
-    for note in found.notes:
+    for note in notes:
         err.print(note, markup=False)
     known = f", {added.known:,} were there already" if added.known else ""
     out.print(f"{added.new:,} added to {where}{known}.", markup=False)

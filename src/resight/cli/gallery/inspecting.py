@@ -109,8 +109,13 @@ def log(
 
 def check(where: Where, json: Annotated[bool, Json] = False) -> None:
     """Check that the gallery's files are consistent; exits with code 1 if not."""
-    with open_gallery(where) as of:
-        found = of.check()
+    from resight.gallery.record import Check, Damaged
+
+    try:
+        with open_gallery(where) as of:
+            found = of.check()
+    except Damaged as error:  # what cannot even be opened
+        found = Check(0, (str(error),))
     if json:
         print_json(asdict(found))
     else:

@@ -13,6 +13,7 @@ import threading
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -281,6 +282,9 @@ class MilvusStore:
         if self._indexed() and counting.differ(self._main, self._side):
             problems.append("The approximate index does not hold the same records: build it again.")
         return problems
+
+    def backup(self, path: str) -> Path:
+        raise DataError(f"{self.uri} is no file: copy it to one with resight gallery copy, which is a backup.")
 
     def close(self) -> None:
         self._sweeper.close()

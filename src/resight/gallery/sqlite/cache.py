@@ -11,9 +11,9 @@ Shape letters: ``S`` slots, ``D`` embedding.
 
 from __future__ import annotations
 
-import threading
-from collections.abc import Callable, Iterable
-from contextlib import suppress
+import os
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager, suppress
 from dataclasses import replace
 from pathlib import Path
 from typing import NamedTuple
@@ -22,6 +22,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from resight.gallery.sqlite.cache_files import COLUMNS, GROWTH, LEAST, Changed, Files, Header, paths
+from resight.pools import Lock
 
 
 class Source(NamedTuple):
@@ -77,18 +78,16 @@ class Cache:
 
     def __init__(self, database: Path | None, uuid: str, dim: int, *, unit: bool, writable: bool) -> None:
         self._dim, self._unit, self._writable = dim, unit, writable
-        self._lock = threading.RLock()
+        self._lock, self._process = Lock(), os.getpid()
         self._rows: NDArray[np.float32] = np.empty((0, dim), np.float32)
         self._columns: NDArray[np.void] = np.empty(0, COLUMNS)
         self._known = Header()  # of what is held in memory
         self._trusted = (0, b"")  # the last event that is known to be of the database's past
         self._live: NDArray[np.bool_] | None = None
         self._live_at = (0, 0)
+        self._place, self._uuid = database, uuid
         self._files: Files | None = None
-        if database is not None:
-            with suppress(OSError):
-                self._files = Files(database, uuid, dim, unit=unit, writable=writable)
-        self._place = database
+        self._open_files()
 
     @property
     def in_memory(self) -> bool:
@@ -109,7 +108,7 @@ class Cache:
             A header where the rows are newer than the source: look at a newer state of the database, and call again.
             Should that not know of the same header either, it has another past, and the rows are written anew.
         """
-        with self._lock:
+        with self._alone():
             if self._files is not None:
                 try:
                     return self._from_files(self._files, source, most, seen)
@@ -119,7 +118,7 @@ class Cache:
 
     def peek(self) -> View | None:
         """The rows as they are now, however old; None where this process does not know yet what they are."""
-        with self._lock:
+        with self._alone():
             header: Header | None = self._known
             if self._files is not None:
                 try:
@@ -132,7 +131,7 @@ class Cache:
 
     def differing(self, source: Source) -> int:
         """How many rows are not what the database says, where both are of one state and in files."""
-        with self._lock:
+        with self._alone():
             header = self._files.read() if self._files is not None else None
             if header is None or header.change != source.change or not source.knows(header.event, header.digest):
                 return 0
@@ -145,7 +144,7 @@ class Cache:
 
     def forget(self) -> None:
         """Trust nothing that is there."""
-        with self._lock:
+        with self._alone():
             self._known, self._trusted, self._live_at = Header(), (0, b""), (0, 0)
             self._rows, self._columns = self._rows[:0], self._columns[:0]
             if self._files is not None and self._writable:
@@ -158,7 +157,7 @@ class Cache:
         Raises:
             OSError: they cannot be taken away either.
         """
-        with self._lock:
+        with self._alone():
             if not self._writable or self._place is None:
                 return
             if self._files is not None:
@@ -172,10 +171,26 @@ class Cache:
 
     def close(self) -> None:
         """Let go of the files; a second time does nothing."""
-        with self._lock:
+        with self._alone():
             self._leave_files()
             self._rows, self._columns = self._rows[:0], self._columns[:0]
             self._known = Header()
+
+    @contextmanager
+    def _alone(self) -> Iterator[None]:
+        """While no other thread of this process is here; a forked one opens the files anew, with locks of its own."""
+        with self._lock:
+            if self._process != os.getpid():
+                self._process = os.getpid()
+                if self._files is not None:
+                    self._leave_files()
+                    self._open_files()
+            yield
+
+    def _open_files(self) -> None:
+        if self._place is not None:
+            with suppress(OSError):
+                self._files = Files(self._place, self._uuid, self._dim, unit=self._unit, writable=self._writable)
 
     def _from_memory(self, source: Source, seen: Header | None) -> View | Header:
         if self._ahead(self._known, source):

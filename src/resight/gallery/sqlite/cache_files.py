@@ -171,6 +171,16 @@ def paths(database: Path) -> tuple[Path, Path]:
     return Path(f"{database}.columns"), Path(f"{database}.vectors")
 
 
+def owner(database: Path) -> str:
+    """The number of the gallery whose columns lie beside a database's path, 32 hex digits; "" where there are none."""
+    try:
+        with paths(database)[0].open("rb") as file:
+            data = file.read(24)
+    except OSError:
+        return ""
+    return data[8:].hex() if data[:8] == _MAGIC else ""
+
+
 def _pwrite(file: int, data: bytes, at: int) -> None:
     left = memoryview(data)
     while left:

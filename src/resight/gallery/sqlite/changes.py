@@ -21,6 +21,17 @@ def touch(db: sqlite3.Connection, slots: Iterable[int]) -> None:
     db.executemany("INSERT OR REPLACE INTO changes VALUES (?, ?)", [(slot, change) for slot in slots])
 
 
+def want_wipe(db: sqlite3.Connection, wanted: int = 1) -> None:
+    """Note that bytes are to go from every file of the gallery, or that they are gone."""
+    db.execute("UPDATE state SET wipe = ?", (wanted,))
+
+
+def wipe_wanted(db: sqlite3.Connection) -> bool:
+    """Whether bytes are to go from every file still."""
+    (wanted,) = db.execute("SELECT wipe FROM state").fetchone()
+    return bool(wanted)
+
+
 def touched(db: sqlite3.Connection, view: View) -> list[int]:
     """The slots, from 0, that changed after the view, ascending."""
     old = db.execute("SELECT slot - 1 FROM changes WHERE change > ? AND slot <= ?", (view.change, view.slots))

@@ -14,24 +14,24 @@ from resight.errors import DataError, ResightError
 from resight.files import sync_folder
 from resight.gallery.record import Policy
 from resight.gallery.sqlite.events import note
-from resight.gallery.sqlite.schema import FORMAT, MARK, TABLES, connect, page_size
+from resight.gallery.sqlite.schema import FORMAT, HOME, MARK, TABLES, connect, page_size
 from resight.gallery.store import About
 from resight.models.card import parse_card
 
 
 def path_of(uri: str) -> Path:
-    """``"seen"``, ``"seen.db"`` and ``"sqlite:///seen.db"`` as the path of the file."""
+    """``"seen"``, ``"seen.db"`` and ``"sqlite:///seen.db"`` as the path of the file itself, without links."""
     if uri.startswith("sqlite://"):
         if not uri.startswith("sqlite:///") or len(uri) == len("sqlite:///"):
             raise DataError(f"{uri} names no file: write sqlite:///PATH, or sqlite:////PATH from the root.")
         path = Path(uri.removeprefix("sqlite:///"))
     else:
-        path = Path(uri)
+        path = Path(uri).expanduser()
     if path.suffix not in (".db", ".sqlite"):
         path = path.with_name(f"{path.name}.db") if path.name else path
     if path.is_dir():
         raise DataError(f"{path} is a folder: name the file of a gallery.")
-    return path
+    return Path(os.path.realpath(path))
 
 
 def create(path: Path, about: About, actor: str) -> None:
@@ -39,11 +39,12 @@ def create(path: Path, about: About, actor: str) -> None:
     draft = path.with_name(f".{path.name}.{uuid.uuid4().hex}")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        db = connect(draft, read_only=False, page=page_size(4 * about.card.dim))
+        db = connect(draft, "make", page_size(4 * about.card.dim))
         try:
             db.executescript(f"BEGIN; {TABLES} PRAGMA application_id = {MARK}; PRAGMA user_version = {FORMAT};")
             db.execute("INSERT INTO state VALUES (1, 1, 0)")
             db.execute("INSERT INTO meta VALUES ('uuid', ?)", (uuid.uuid4().hex,))
+            db.execute("INSERT INTO meta VALUES (?, ?)", (HOME, str(path)))
             keep(db, about)
             note(db, actor, "create", {"model": about.card.fingerprint, "dim": about.card.dim})
             db.execute("COMMIT")
@@ -79,6 +80,15 @@ def check_format(db: sqlite3.Connection, path: Path) -> None:
 def about_in(meta: Mapping[str, str], path: Path) -> About:
     """What stands in the table ``meta``."""
     return About(parse_card(meta["card"], f"the card in {path}"), meta["model"], Policy(**json.loads(meta["policy"])))
+
+
+def lacking(path: Path) -> str:
+    """What is the matter with a file that was copied without its log."""
+    return (
+        f"{path} was copied without {path.name}-wal, which holds what was written last by a program that was killed or "
+        "still ran: copy both files again, or make backups with resight gallery backup; what this file holds by itself "
+        "can be read with read_only=True and taken out with resight gallery copy."
+    )
 
 
 def keep(db: sqlite3.Connection, about: About) -> None:

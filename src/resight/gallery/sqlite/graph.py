@@ -8,16 +8,17 @@ Shape letters: ``Q`` queries, ``S`` slots, ``D`` embedding, ``K`` neighbours.
 
 from __future__ import annotations
 
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from resight.errors import DataError
+from resight.errors import DataError, ResightError, first_line
 from resight.files import atomic_path
 from resight.gallery.recall import NEIGHBOUR, beyond
-from resight.gallery.sqlite.scan import Mask, Nearest, faiss, merged, scan
+from resight.gallery.sqlite.scan import Mask, Nearest, apart, faiss, merged, scan
 
 _LINKS, _CARE = 32, 80  # neighbours of a node, and how many are looked at to choose them
 _LOOKS = (24, 32, 40, 48, 64, 80, 96, 128, 160, 192, 256)  # nodes that a search keeps in view: as few as will do
@@ -45,9 +46,14 @@ def build(rows: NDArray[np.float32], live: Mask | None, metric: str, path: Path)
     kind = library.METRIC_INNER_PRODUCT if metric == "cosine" else library.METRIC_L2
     index = library.IndexHNSWFlat(rows.shape[1], _LINKS, kind)
     index.hnsw.efConstruction = _CARE
-    index.add(rows)
+    apart(lambda: index.add(rows))
     with atomic_path(path) as temporary:
-        library.write_index(index, str(temporary), library.IO_FLAG_SKIP_STORAGE)
+        try:
+            library.write_index(index, str(temporary), library.IO_FLAG_SKIP_STORAGE)
+        except RuntimeError as error:  # a full disk
+            raise ResightError(
+                f"The index {path} cannot be written ({first_line(error)}): free some space; the gallery is unchanged."
+            ) from None
     return _look(index, rows, live, metric)
 
 
@@ -60,7 +66,7 @@ def _look(index: Any, rows: NDArray[np.float32], live: Mask | None, metric: str)
     truth = scan(points, rows, k, metric, live).rows
     for look in _LOOKS:
         how = faiss().SearchParametersHNSW(efSearch=max(look, 2 * k))
-        found = index.search(points, 2 * k, params=how)[1]
+        found = apart(partial(index.search, points, 2 * k, params=how))[1]
         right = [np.isin(true, near).mean() for true, near in zip(truth, found, strict=True)]
         if not right or np.mean(right) >= _RECALL:
             break
@@ -149,7 +155,7 @@ class Graph:
             how.sel = chosen
         k = min(k, self.slots)
         rough, found = np.empty((len(queries), k), np.float32), np.empty((len(queries), k), np.int64)
-        self._index.search(np.ascontiguousarray(queries), k, params=how, D=rough, I=found)
+        apart(partial(self._index.search, np.ascontiguousarray(queries), k, params=how, D=rough, I=found))
         if self._metric == "cosine":
             np.negative(rough, out=rough)
         rough[found < 0] = np.inf

@@ -6,6 +6,7 @@ import sqlite3
 from collections.abc import Iterable, Iterator, Sequence
 
 from resight.gallery.record import Person
+from resight.gallery.sqlite.changes import want_wipe
 from resight.gallery.sqlite.places import Places, in_parts
 from resight.gallery.sqlite.reading import GRAIN, Names, key_of
 from resight.gallery.store import bears_another_name, name_taken, nobody, not_there
@@ -91,6 +92,7 @@ class People:
         row = (self.names.key(new_name), place, len(new_name.encode()), number)
         db.execute("UPDATE identities SET key = ?, text = ?, size = ? WHERE number = ?", row)
         _TEXTS.wipe(db, [old])
+        want_wipe(db)
         return number, [slot for (slot,) in db.execute("SELECT slot FROM records WHERE identity = ?", (number,))]
 
     def forget(self, db: sqlite3.Connection, numbers: Iterable[int]) -> int:
@@ -105,6 +107,7 @@ class People:
             if row is not None:
                 db.execute("DELETE FROM identities WHERE number = ?", (number,))
                 _TEXTS.wipe(db, row)
+                want_wipe(db)
                 count += 1
         return count
 

@@ -5,13 +5,14 @@ Shape letters: ``Q`` queries, ``S`` slots, ``D`` embedding, ``K`` neighbours.
 
 from __future__ import annotations
 
-import threading
-from typing import Any, NamedTuple
+from collections.abc import Callable
+from typing import Any, NamedTuple, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
 
 from resight.errors import DataError
+from resight.pools import Lock, Pool
 from resight.retrieval.ranking.threads import THREADS, spread
 
 _FEW = 20  # queries from which on FAISS multiplies matrices
@@ -20,6 +21,7 @@ _WEAK, _WIDER, _MORE = 1 / 3, 1.3, 32  # a mask that leaves more than this; how 
 _SLICE = 2**12  # fewer rows than this are no work for a thread of their own
 
 Mask = NDArray[np.bool_]
+Result = TypeVar("Result")
 
 
 class Nearest(NamedTuple):
@@ -59,13 +61,18 @@ def _scan(queries: NDArray[np.float32], rows: NDArray[np.float32], k: int, metri
         parts: list[Nearest] = []
 
         def work(some: slice) -> None:
-            if len(rows) > step:
-                faiss().omp_set_num_threads(1)  # of this thread only
+            faiss().omp_set_num_threads(1)  # of this thread only
             within = None if mask is None else mask[some]
             parts.append(_knn(queries, rows[some], k, metric, within, some.start))
 
         spread(work, len(rows), step)
         return merged(parts, len(queries), k)
+    return apart(lambda: _by_products(queries, rows, k, metric, mask))
+
+
+def _by_products(
+    queries: NDArray[np.float32], rows: NDArray[np.float32], k: int, metric: str, mask: Mask | None
+) -> Nearest:
     found = merged([], len(queries), k)
     for start in range(0, len(rows), _SLAB):
         some = slice(start, min(start + _SLAB, len(rows)))
@@ -129,7 +136,17 @@ def merged(parts: list[Nearest], count: int, k: int) -> Nearest:
     return Nearest(np.take_along_axis(rough, order, 1), np.take_along_axis(rows, order, 1))
 
 
-_importing = threading.Lock()
+_importing = Lock()
+_threads = Pool(THREADS, "resight-faiss")
+
+
+def apart(work: Callable[[], Result]) -> Result:
+    """What ``work`` gives, done in a thread of ours: in a forked process FAISS would wait for its parent's threads.
+
+    OpenMP remembers them for each thread that used it, and a fork takes along only the thread that forks.
+    """
+    (result,) = _threads.map(lambda _: work(), (None,))
+    return result
 
 
 def faiss() -> Any:

@@ -8,8 +8,8 @@ Erased places are zeros, and are used again (``free``). All else is numbers.
 
 from __future__ import annotations
 
-import os
 import sqlite3
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -19,6 +19,7 @@ from resight.gallery.record import Damaged
 
 FORMAT = 1  # of what is written here; in the file as user_version
 MARK = 0x72657367  # application_id: "resg"
+HOME = "home"  # the row of ``meta`` with the path at which the gallery was last written
 WAIT = 30.0  # seconds for another writer
 
 TABLES = """
@@ -66,19 +67,24 @@ CREATE TRIGGER events_remain BEFORE DELETE ON events BEGIN SELECT RAISE(ABORT, '
 """
 
 
-def connect(path: Path, *, read_only: bool, page: int = 0) -> sqlite3.Connection:
-    """A connection that any thread may use, one at a time; ``page`` bytes to a page of a new file."""
-    mode = "ro" if read_only else "rw" if not page else "rwc"
-    alone = "&immutable=1" if read_only and not _shared(path) else ""
-    name = path.resolve().as_uri()
+def connect(path: Path, how: str, page: int = 0) -> sqlite3.Connection:
+    """A connection that any thread may use, one at a time.
+
+    Args:
+        path: of the file.
+        how: "read"; "still", to read a file that nobody writes; "write", with a log of writes beside it; "make".
+        page: bytes to a page of a file that is made.
+    """
+    mode = {"read": "ro", "still": "ro&immutable=1", "write": "rw", "make": "rwc"}[how]
     db = sqlite3.connect(
-        f"{name}?mode={mode}{alone}", uri=True, timeout=WAIT, isolation_level=None, check_same_thread=False
+        f"{path.resolve().as_uri()}?mode={mode}", uri=True, timeout=WAIT, isolation_level=None, check_same_thread=False
     )
     try:
-        if page:
+        if how == "make":
             db.execute(f"PRAGMA page_size = {page}")
-        if not read_only:
-            db.execute("PRAGMA journal_mode = WAL")
+        if how == "write":
+            _keep_log(db)
+        if how in ("write", "make"):
             db.execute("PRAGMA secure_delete = ON")
             db.execute("PRAGMA synchronous = FULL")
         db.execute("PRAGMA foreign_keys = ON")
@@ -91,41 +97,49 @@ def connect(path: Path, *, read_only: bool, page: int = 0) -> sqlite3.Connection
         raise
 
 
+def _keep_log(db: sqlite3.Connection) -> None:
+    """Write-ahead logging; to begin it takes a moment in which nobody else has the file."""
+    give_up = time.monotonic() + WAIT
+    while True:
+        try:
+            db.execute("PRAGMA journal_mode = WAL")
+            return
+        except sqlite3.OperationalError as error:
+            if "locked" not in str(error) or time.monotonic() > give_up:
+                raise
+            time.sleep(0.01)
+
+
 def page_size(bytes_of_vector: int) -> int:
     """Bytes to a page, so that several vectors share one and little of it is left empty."""
     return min(max(1 << (8 * bytes_of_vector - 1).bit_length(), 4096), 32768)
 
 
 @contextmanager
-def told(path: Path) -> Iterator[None]:
-    """SQLite's complaints, each as one sentence."""
+def in_words(path: Path) -> Iterator[None]:
+    """SQLite's errors, each as one sentence."""
     try:
         yield
     except sqlite3.Error as error:
-        said, name = str(error), getattr(error, "sqlite_errorname", "")
-        if "locked" in said or "busy" in said.lower():
+        message, name = str(error), getattr(error, "sqlite_errorname", "")
+        if "locked" in message or "busy" in message.lower():
             raise ResightError(
                 f"{path} is in use by another program, which has written for {WAIT:.0f} s: try again when it is done."
             ) from None
-        if "readonly" in said or "unable to open" in said:
+        if "readonly" in message or "unable to open" in message:
             raise ResightError(
-                f"{path} cannot be opened or written ({said}): change the rights of the file and its folder, or open "
-                "the gallery with read_only=True."
+                f"{path} cannot be opened or written ({message}): change the rights of the file and its folder, or "
+                "open the gallery with read_only=True."
             ) from None
-        if "full" in said or "disk I/O error" in said:
+        if "full" in message or "disk I/O error" in message:
             raise ResightError(
-                f"{path} cannot be written ({said}): free some space; nothing of this was done, and what was there "
+                f"{path} cannot be written ({message}): free some space; nothing of this was done, and what was there "
                 "before is unchanged."
             ) from None
         if isinstance(error, sqlite3.DatabaseError) and (
-            "malformed" in said or "not a database" in said or "SQLITE_CORRUPT" in name or "no such" in said
+            "malformed" in message or "not a database" in message or "SQLITE_CORRUPT" in name or "no such" in message
         ):
             raise Damaged(
-                f"{path} is damaged or no gallery ({said}): restore it from a backup, or make a new one elsewhere."
+                f"{path} is damaged or no gallery ({message}): restore it from a backup, or make a new one elsewhere."
             ) from None
         raise
-
-
-def _shared(path: Path) -> bool:
-    """Whether other programs may be writing: SQLite then needs files beside this one, which it makes if need be."""
-    return any(Path(f"{path}{end}").exists() for end in ("-wal", "-shm")) or os.access(path.parent, os.W_OK)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import sqlite3
-import threading
 import uuid
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
@@ -21,9 +20,11 @@ from resight.gallery.sqlite.cache_files import Header
 from resight.gallery.sqlite.changes import source, touch
 from resight.gallery.sqlite.connections import Connections
 from resight.gallery.sqlite.graph import Graph, build
+from resight.gallery.sqlite.leftovers import indexes
 from resight.gallery.sqlite.reading import Names
 from resight.gallery.sqlite.scan import Mask, Nearest, scan
 from resight.gallery.store import Candidates
+from resight.pools import Lock
 
 _BEHIND = 4096  # slots by which a cache that cannot be written may be behind
 _QUERIES = 256  # queries at a time
@@ -46,7 +47,7 @@ class Searcher:
         self.cache = Cache(path, uuid, dim, unit=metric == "cosine", writable=not connections.read_only)
         self._opened: tuple[str, Graph] | None = None
         self._linked: tuple[int, Links | None] = (0, None)  # as of which change
-        self._opening = threading.Lock()
+        self._opening = Lock()
 
     def near(self, queries: NDArray[np.float32], k: int, where: Filter, approximate: bool) -> list[Candidates]:
         """See :meth:`resight.gallery.store.Store.near`."""
@@ -109,14 +110,10 @@ class Searcher:
             known = json.dumps({"name": name, "change": view.change, "look": look})
             db.execute("INSERT OR REPLACE INTO meta VALUES ('index', ?)", (known,))
             touch(db, [])
-        for file in self.indexes():
+        for file in indexes(self._path):
             if file.name != name:
                 file.unlink(missing_ok=True)
         return view.slots if view.live is None else int(view.live.sum())
-
-    def indexes(self) -> list[Path]:
-        """The files of approximate indexes: one at most, but for the time of building another."""
-        return [file for file in self._path.parent.iterdir() if file.name.startswith(f"{self._path.name}.index-")]
 
     def _graph(self, db: sqlite3.Connection, view: View) -> Links | None:
         """The approximate index, and its slots that have changed since; None where there is none that can be used."""

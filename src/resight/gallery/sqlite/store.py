@@ -3,7 +3,7 @@
 Write-ahead logging, ``synchronous = FULL`` (what was acknowledged survives a loss of power), foreign keys. What is
 personal can be forgotten without a trace, see :mod:`resight.gallery.sqlite.schema`; the cache is
 :mod:`resight.gallery.sqlite.cache`.
-What the methods do is told of in :class:`resight.gallery.store.Store`.
+What the methods do is described in :class:`resight.gallery.store.Store`.
 """
 
 # ruff: noqa: D102
@@ -13,6 +13,7 @@ from __future__ import annotations
 import sqlite3
 import time as clock
 from collections.abc import Iterable, Mapping, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -20,50 +21,48 @@ import numpy as np
 from numpy.typing import NDArray
 
 from resight.errors import DataError, ResightError
-from resight.gallery import log
-from resight.gallery.record import Event, Filter, Person, Record, Stats
-from resight.gallery.sqlite import reading
-from resight.gallery.sqlite.cache_files import paths
-from resight.gallery.sqlite.changes import touch
+from resight.gallery.record import Damaged, Event, Filter, Person, Record, Stats
+from resight.gallery.sqlite import backup, counting, leftovers, reading, relative
+from resight.gallery.sqlite.changes import touch, want_wipe, wipe_wanted
 from resight.gallery.sqlite.connections import Connections
 from resight.gallery.sqlite.events import EVENTS, event_of, note
-from resight.gallery.sqlite.file import about_in, check_format, create, keep, path_of
+from resight.gallery.sqlite.file import about_in, check_format, create, keep, lacking, path_of
 from resight.gallery.sqlite.people import People, everyone
 from resight.gallery.sqlite.places import Places, in_parts
-from resight.gallery.sqlite.schema import told
+from resight.gallery.sqlite.schema import HOME, in_words
 from resight.gallery.sqlite.searching import Searcher
 from resight.gallery.store import About, Candidates, Rows, not_there
 
 _THUMBNAIL_GRAIN = 512
-_SOON = 7 * 86400.0
 PATIENCE = 30.0  # seconds for those that read while bytes are to go
 
 
 def open_store(uri: str, new: About | None, *, read_only: bool, actor: str) -> SqliteStore:
     """Open the gallery at a path, or make it, see :func:`resight.gallery.engines.open_store`."""
     path = path_of(uri)
-    with told(path):
+    with in_words(path):
         if not path.exists():
             if new is None:
                 raise DataError(f"There is no gallery at {path}: check the path, or pass a model to make one.")
             if read_only:
                 raise DataError(f"There is no gallery at {path}, and read_only makes none: check the path.")
             create(path, new, actor)
-        return SqliteStore(path, read_only=read_only)
+        return SqliteStore(path, read_only=read_only, actor=actor)
 
 
 class SqliteStore:
     """The engine; what the methods promise stands in :class:`resight.gallery.store.Store`."""
 
-    def __init__(self, path: Path, *, read_only: bool) -> None:
-        self.path, self.uri = path, f"sqlite:///{path.resolve()}"
-        self._read_only = read_only
+    def __init__(self, path: Path, *, read_only: bool, actor: str) -> None:
+        self.path, self.uri, self._actor = path, f"sqlite:///{path}", actor
         self._connections = Connections(path, read_only=read_only)
+        self._lacking = [lacking(path)] if self._connections.lacks_log() else []
+        if self._lacking and not read_only:
+            raise Damaged(self._lacking[0])
         try:
             with self._connections.reading() as db:
                 check_format(db, path)
                 meta = dict(db.execute("SELECT key, value FROM meta"))
-                (unfinished,) = db.execute("SELECT wipe FROM state").fetchone()
             self.about = about_in(meta, path)
             self._dim = self.about.card.dim
             self._people = People(meta["uuid"])
@@ -72,14 +71,31 @@ class SqliteStore:
                 "thumbnails": Places("thumbnails", _THUMBNAIL_GRAIN),
                 "texts": Places("texts", reading.GRAIN),
             }
+            if not read_only:
+                self._settle(meta)
             self._searcher = Searcher(
                 path, self._connections, meta["uuid"], self._people.names, self._dim, self.about.card.metric
             )
+            with self._connections.reading() as db:
+                unfinished = wipe_wanted(db)
             if unfinished and not read_only:
                 self._wipe()
         except BaseException:
             self._connections.close()
             raise
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return partial(SqliteStore, self.path, read_only=self._connections.read_only, actor=self._actor), ()
+
+    def _settle(self, meta: Mapping[str, str]) -> None:
+        """Before anything is written here: nothing of this gallery is left elsewhere."""
+        leftovers.refuse_second_name(self.path)
+        if meta.get(HOME) != str(self.path):
+            leftovers.clear(self.path, meta["uuid"], meta.get(HOME, ""))
+            with self._connections.writing() as db:
+                if HOME not in meta:
+                    relative.forget(db, self.about.policy, self._actor)
+                db.execute("INSERT OR REPLACE INTO meta VALUES (?, ?)", (HOME, str(self.path)))
 
     def keep(self, about: About) -> None:
         with self._connections.writing() as db:
@@ -195,7 +211,10 @@ class SqliteStore:
             number, gone, slots = self._people.merge(db, into, others)
             touch(db, slots)
             note(db, actor, "merge", {"identity": number, "others": gone, "records": len(slots)})
+            forgotten = wipe_wanted(db)
         self._searcher.follow()
+        if forgotten:
+            self._wipe()
         return len(slots)
 
     def split(self, name: str, ids: Sequence[str], new_name: str | None, actor: str) -> None:
@@ -203,14 +222,20 @@ class SqliteStore:
             number, new, slots = self._people.split(db, name, ids, new_name)
             touch(db, slots)
             note(db, actor, "split", {"identity": number, "new": new, "records": len(slots)})
+            forgotten = wipe_wanted(db)
         self._searcher.follow()
+        if forgotten:
+            self._wipe()
 
     def rename(self, name: str, new_name: str, actor: str) -> None:
         with self._connections.writing() as db:
             number, slots = self._people.rename(db, name, new_name)
             touch(db, slots)
             note(db, actor, "rename", {"identity": number})
+            forgotten = wipe_wanted(db)
         self._searcher.follow()
+        if forgotten:
+            self._wipe()
 
     def erase(
         self,
@@ -240,8 +265,8 @@ class SqliteStore:
             slots = [slot for slot, *_ in rows]
             if rows:
                 self._forget(db, rows, actor, details, "erase" if expired is None else "expire")
-            (unfinished,) = db.execute("SELECT wipe FROM state").fetchone()
-        if unfinished:
+            forgotten = wipe_wanted(db)
+        if forgotten:
             self._wipe()
         return len(slots)
 
@@ -259,7 +284,7 @@ class SqliteStore:
             self._places[kind].wipe(db, places)
         names = self._people.forget(db, {owner for _, owner, _, _ in rows if owner is not None})
         touch(db, slots)
-        db.execute("UPDATE state SET wipe = 1")
+        want_wipe(db)
         details |= {"records": len(slots), "names": names}
         note(db, actor, action, details)
 
@@ -280,55 +305,12 @@ class SqliteStore:
 
     def stats(self, now: float) -> Stats:
         with self._connections.reading() as db:
-            cameras = dict(
-                db.execute("SELECT c.name, count(*) FROM records r JOIN cameras c ON c.number = r.camera GROUP BY 1")
-            )
-            named, first, last, expiring, people = db.execute(
-                "SELECT (SELECT count(*) FROM records WHERE identity IS NOT NULL), (SELECT min(time) FROM records), "
-                "(SELECT max(time) FROM records), (SELECT count(*) FROM records WHERE expires <= ?), "
-                "(SELECT count(*) FROM identities)",
-                (now + _SOON,),
-            ).fetchone()
-        total = sum(cameras.values())
-        return Stats(
-            records=total,
-            identities=people,
-            unknown=total - named,
-            cameras=dict(sorted(cameras.items())),
-            first=first,
-            last=last,
-            expiring=expiring,
-            bytes={
-                "database": _bytes(self.path, Path(f"{self.path}-wal")),
-                "cache": _bytes(*paths(self.path)),
-                "index": _bytes(*self._searcher.indexes()),
-            },
-            engine="sqlite",
-            model=self.about.card.fingerprint,
-            dim=self._dim,
-            metric=self.about.card.metric,
-        )
+            return counting.stats(db, self.path, self.about.card, now)
 
     def check(self) -> list[str]:
-        found = []
+        found = list(self._lacking)
         with self._connections.reading() as db:
-            for (said,) in db.execute("PRAGMA integrity_check(1)"):
-                if said != "ok":
-                    found.append(f"{self.path} is damaged ({said}): restore it from a backup.")
-            if db.execute("PRAGMA foreign_key_check").fetchone() is not None:
-                found.append(f"{self.path} has rows that point to nothing: restore it from a backup.")
-            for kind in self._places:
-                (left,) = db.execute(
-                    f"SELECT count(*) FROM free f JOIN {kind} p USING (place) WHERE f.kind = ? "
-                    "AND p.content != zeroblob(f.bytes)",
-                    (kind,),
-                ).fetchone()
-                if left:
-                    found.append(f"{self.path} has {left} erased {kind} that are not zeros: erase them again.")
-            try:
-                log.verify(event_of(row) for row in db.execute(f"{EVENTS} ORDER BY number"))
-            except DataError as error:
-                found.append(str(error))
+            found += counting.problems(db, self.path, self._places)
             wrong = self._searcher.check(db)
         if wrong:
             found.append(f"The cache of {self.path} was wrong in {wrong} rows: it has been made anew.")
@@ -336,12 +318,15 @@ class SqliteStore:
             self._searcher.follow()
         return found
 
+    def backup(self, path: str) -> Path:
+        return backup.write(self._connections, path_of(path))
+
     def close(self) -> None:
         self._searcher.close()
         self._connections.close()
 
     def _wipe(self) -> None:
-        """Have what was erased gone from all files: from the cache's, and from the log of writes that SQLite keeps."""
+        """Have what was erased or renamed gone from all files: from the cache's, and from SQLite's log of writes."""
         self._searcher.catch_up()
         try:
             self._searcher.cache.flush()
@@ -355,12 +340,12 @@ class SqliteStore:
             while db.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()[0]:  # busy
                 if clock.monotonic() > give_up:
                     raise ResightError(
-                        f"The records are erased, but another program reads {self.path} and so their bytes are still "
-                        f"in {self.path}-wal: close that program, and open the gallery again to finish."
+                        f"This is done, but another program reads {self.path}, so that bytes of what was erased or "
+                        f"renamed are still in {self.path}-wal: close that program and open the gallery again."
                     )
                 clock.sleep(0.01)
         with self._connections.writing() as db:
-            db.execute("UPDATE state SET wipe = 0")
+            want_wipe(db, 0)
 
 
 def _cameras(db: sqlite3.Connection, names: set[str]) -> dict[str, int]:
@@ -379,8 +364,3 @@ def _placed(
     there = [content for content in contents if content is not None]
     places = iter(table.put(db, there)[0])
     return [(None, None) if content is None else (next(places), len(content)) for content in contents]
-
-
-def _bytes(*files: Path) -> int:
-    """What files take on the disk: those of the cache have room for more."""
-    return sum(512 * file.stat().st_blocks for file in files if file.exists())
