@@ -51,10 +51,11 @@ def test_a_classifier_counts_as_published() -> None:
 
 SMALL: dict[str, dict[str, Any]] = {  # arguments that make a large family small enough for tests, by prefix
     "transreid_": {"dim": 64, "depth": 2, "heads": 2, "hidden": 96, "height": 96, "width": 32},
-    "dinov2_": {"dim": 64, "depth": 2, "attention_heads": 2, "hidden": 96, "positions": 5},
-    "clipreid_vit": {"dim": 64, "depth": 2, "attention_heads": 2, "joint": 16, "height": 96, "width": 32},
-    "clipreid_rn50": {"layers": (1, 1, 1, 1), "base": 8, "attention_heads": 4, "joint": 16, "height": 96, "width": 32},
-    "solider_": {"dim": 16, "depths": (2, 2, 2, 2), "attention_heads": (1, 2, 4, 8)},
+    "pass_": {"dim": 64, "depth": 2, "heads": 2, "height": 96, "width": 32},
+    "dinov2_": {"dim": 64, "depth": 2, "heads": 2, "hidden": 96, "positions": 5},
+    "clipreid_vit": {"dim": 64, "depth": 2, "heads": 2, "joint": 16, "height": 96, "width": 32},
+    "clipreid_rn50": {"layers": (1, 1, 1, 1), "base": 8, "heads": 4, "joint": 16, "height": 96, "width": 32},
+    "solider_": {"dim": 16, "depths": (2, 2, 2, 2), "heads": (1, 2, 4, 8)},
 }
 
 

@@ -21,15 +21,15 @@ from resight.models.networks.clip import InProjAttention
 GOLDEN = Path(__file__).parent / "golden"
 TINY: dict[str, Any] = {"dim": 64, "heads": 2}
 JPM = TINY | {"depth": 3, "stride": 12, "jpm": True, "cameras": 6}
-SWIN = {"dim": 16, "depths": (2, 2, 2, 2), "attention_heads": (1, 2, 4, 8)}
-DINO = {"dim": 64, "depth": 2, "attention_heads": 2, "feature": "class_patches"}
+SWIN = {"dim": 16, "depths": (2, 2, 2, 2), "heads": (1, 2, 4, 8)}
+DINO = {"dim": 64, "depth": 2, "heads": 2, "feature": "class_patches"}
 CASES: dict[str, tuple[str, dict[str, Any]]] = {
     "transreid_plain_256x128_s16": ("transreid_base", TINY),
     "personvit_256x128": ("transreid_base", TINY),
     "transreid_ssl_ics_256x128": ("transreid_base", TINY | {"stem": "ics"}),
     "transreid_jpm_sie_256x128_s12": ("transreid_base", JPM),
-    "clipreid_vit_256x128_s16": ("clipreid_vit_b16", {"dim": 64, "attention_heads": 2, "joint": 32}),
-    "clipreid_rn50_256x128": ("clipreid_rn50", {"layers": (1, 1, 1, 1), "base": 8, "attention_heads": 4, "joint": 32}),
+    "clipreid_vit_256x128_s16": ("clipreid_vit_b16", {"dim": 64, "heads": 2, "joint": 32}),
+    "clipreid_rn50_256x128": ("clipreid_rn50", {"layers": (1, 1, 1, 1), "base": 8, "heads": 4, "joint": 32}),
     "solider_384x128": ("solider_tiny", SWIN),
 }
 
@@ -218,3 +218,24 @@ def test_another_size_is_refused() -> None:
         network(torch.zeros(1, 3, 96, 32))
     with pytest.raises(ModelError, match="multiples of 14"):
         resight.models.create("dinov2_small", depth=1)(torch.zeros(1, 3, 256, 128))
+
+
+def test_pass_by_hand() -> None:
+    """The tokens of the trunk, joined by a loop; a part token is not a patch."""
+    torch.manual_seed(0)
+    arguments: dict[str, Any] = {"dim": 64, "depth": 1, "height": 64, "width": 32}
+    joined = resight.models.create("pass_small", joining="cat", **arguments).eval()
+    mean = resight.models.create("pass_small", **arguments).eval()
+    mean.base.load_state_dict(joined.base.state_dict())
+    x = torch.randn(2, 3, 64, 32)
+    with torch.inference_mode():
+        tokens = joined.base.tokens(x)
+        assert tokens.shape == (2, 1 + 3 + 8, 64)
+        local = sum(tokens[:, part] for part in (1, 2, 3)) / 3
+        torch.testing.assert_close(joined(x).embedding, torch.cat([tokens[:, 0], local], 1))
+        torch.testing.assert_close(mean(x).embedding, (tokens[:, 0] + local) / 2)
+        by_hand = joined.base.patch_embed(x) + joined.base.pos_embed
+        first = [joined.base.cls_token + joined.base.cls_pos]
+        first += [getattr(joined.base, f"part_token{p}") + getattr(joined.base, f"part{p}_pos") for p in (1, 2, 3)]
+        by_hand = torch.cat([torch.cat(first, 1).expand(2, -1, -1), by_hand], 1)
+        torch.testing.assert_close(joined.base.norm(joined.base.blocks[0](by_hand)), tokens)

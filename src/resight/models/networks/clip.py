@@ -14,9 +14,9 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from resight.errors import ModelError
-from resight.models.layers import heads
+from resight.models.layers import heads as ends
 from resight.models.layers.patches import grid
-from resight.models.networks.transformer import HALF, Neck
+from resight.models.networks.transformer import HALF, Neck, check_size
 from resight.models.output import Output
 from resight.models.registry import register
 
@@ -81,11 +81,7 @@ class ClipVit(nn.Module):
         self.proj = nn.Parameter(dim**-0.5 * torch.randn(dim, joint))
 
     def forward(self, x: Tensor, side: Tensor | None = None) -> tuple[Tensor, Tensor]:
-        if x.shape[2:] != self.size:
-            raise ModelError(
-                f"This network is for images of {self.size[0]}x{self.size[1]}, not {x.shape[2]}x{x.shape[3]}: "
-                "load it with that height and width."
-            )
+        check_size(x, self.size)
         token = self.class_embedding.expand(len(x), 1, -1)
         if side is not None:
             token = token + side
@@ -179,11 +175,7 @@ class ClipResNet(nn.Module):
         return x
 
     def forward(self, x: Tensor) -> tuple[Tensor, Tensor]:
-        if x.shape[2:] != self.size:
-            raise ModelError(
-                f"This network is for images of {self.size[0]}x{self.size[1]}, not {x.shape[2]}x{x.shape[3]}: "
-                "load it with that height and width."
-            )
+        check_size(x, self.size)
         maps = self.maps(x)
         return maps, self.attnpool(maps)
 
@@ -216,8 +208,8 @@ class ClipReid(nn.Module):
         self.channels = dim
         self.neck, self.sie_coefficient = neck, sie_coefficient
         self.cv_embed = nn.Parameter(0.02 * torch.randn(cameras, dim)) if cameras else None
-        self.bottleneck, self.classifier = heads.build("bnneck", dim, num_identities)
-        self.bottleneck_proj, self.classifier_proj = heads.build("bnneck", joint, num_identities)
+        self.bottleneck, self.classifier = ends.build("bnneck", dim, num_identities)
+        self.bottleneck_proj, self.classifier_proj = ends.build("bnneck", joint, num_identities)
 
     def maps(self, x: Tensor) -> Tensor:
         """(B, 3, H, W) to the last map (B, D, rows, columns)."""
@@ -262,12 +254,12 @@ def clipreid_vit_b16(
     stride: int = 16,
     dim: int = 768,
     depth: int = 12,
-    attention_heads: int | None = None,
+    heads: int | None = None,
     joint: int = 512,
     **arguments: Any,
 ) -> ClipReid:
     """CLIP-ReID's image encoder, ViT-B/16, 1280-d."""
-    encoder = ClipVit(height, width, stride, dim, depth, attention_heads or dim // 64, joint)
+    encoder = ClipVit(height, width, stride, dim, depth, heads or dim // 64, joint)
     return ClipReid(encoder, dim, joint, num_identities, **arguments)
 
 
@@ -279,10 +271,10 @@ def clipreid_rn50(
     width: int = 128,
     layers: tuple[int, int, int, int] = (3, 4, 6, 3),
     base: int = 64,
-    attention_heads: int | None = None,
+    heads: int | None = None,
     joint: int = 1024,
     **arguments: Any,
 ) -> ClipReid:
     """CLIP-ReID's image encoder, ResNet-50, 3072-d."""
-    encoder = ClipResNet(height, width, layers, base, attention_heads or base // 2, joint)
+    encoder = ClipResNet(height, width, layers, base, heads or base // 2, joint)
     return ClipReid(encoder, 32 * base, joint, num_identities, **arguments)

@@ -11,7 +11,7 @@ import torch
 from torch import Tensor, nn
 
 from resight.errors import ModelError
-from resight.models.layers import heads
+from resight.models.layers import heads as ends
 from resight.models.layers.blocks import Block, FeedForward, initialise
 from resight.models.layers.patches import PatchEmbed, resize_positions
 from resight.models.output import Output
@@ -38,10 +38,10 @@ class DinoV2(nn.Module):
         self,
         num_identities: int = 0,
         *,
-        head: heads.Head | None = "plain",
+        head: ends.Head | None = "plain",
         dim: int = 384,
         depth: int = 12,
-        attention_heads: int | None = None,
+        heads: int | None = None,
         registers: int = 0,
         feed_forward: FeedForward = "mlp",
         hidden: int | None = None,
@@ -61,7 +61,7 @@ class DinoV2(nn.Module):
         self.blocks = nn.ModuleList(
             Block(
                 dim,
-                attention_heads or dim // 64,
+                heads or dim // 64,
                 hidden or 4 * dim,
                 feed_forward=feed_forward,
                 layer_scale=True,
@@ -74,7 +74,7 @@ class DinoV2(nn.Module):
         nn.init.trunc_normal_(self.pos_embed, std=0.02)
         if head is not None:
             length = dim if feature == "class" else 2 * dim
-            self.bottleneck, self.classifier = heads.build(head, length, num_identities)
+            self.bottleneck, self.classifier = ends.build(head, length, num_identities)
 
     def tokens(self, x: Tensor) -> Tensor:
         """(B, 3, H, W) to (B, T, D) tokens after the last norm: class token, registers, patches."""
@@ -107,7 +107,7 @@ class DinoV2(nn.Module):
         vector = tokens[:, 0]
         if self.feature == "class_patches":
             vector = torch.cat([vector, tokens[:, 1 + self.registers :].mean(1)], 1)
-        return heads.output(vector, self.bottleneck, self.classifier)
+        return ends.output(vector, self.bottleneck, self.classifier)
 
 
 @register(height=252, width=126)

@@ -14,7 +14,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from resight.errors import ModelError
-from resight.models.layers import heads
+from resight.models.layers import heads as ends
 from resight.models.layers.blocks import DropPath, initialise
 from resight.models.networks.transformer import HALF, Neck
 from resight.models.output import Output
@@ -190,7 +190,7 @@ class SwinTrunk(nn.Module):
     """Four stages of shifted windows.
 
     Args:
-        dim: channels of the first stage; ``depths``, ``attention_heads``: blocks and heads of each.
+        dim: channels of the first stage; ``depths``, ``heads``: blocks and heads of each.
         window: side of the windows.
         semantic_weight: SOLIDER's: 0 for appearance, 1 for semantics; 0.2 for re-ID. None for a network without it.
         merge, shift_small: see :class:`PatchMerging`; whether windows are shifted on maps of one window as well
@@ -203,7 +203,7 @@ class SwinTrunk(nn.Module):
         *,
         dim: int = 96,
         depths: tuple[int, ...] = (2, 2, 6, 2),
-        attention_heads: tuple[int, ...] = (3, 6, 12, 24),
+        heads: tuple[int, ...] = (3, 6, 12, 24),
         window: int = 7,
         semantic_weight: float | None = 0.2,
         merge: Merge = "channel",
@@ -211,13 +211,13 @@ class SwinTrunk(nn.Module):
         drop_path: float = 0.0,
     ) -> None:
         super().__init__()
-        if len(depths) != 4 or len(attention_heads) != 4:
-            raise ModelError(f"depths {depths} and attention_heads {attention_heads} must have four entries each.")
+        if len(depths) != 4 or len(heads) != 4:
+            raise ModelError(f"depths {depths} and heads {heads} must have four entries each.")
         self.patch_embed = _Patches(dim)
         rates = torch.linspace(0, drop_path, sum(depths)).tolist()
         self.stages = nn.ModuleList()
         self.channels = 8 * dim
-        for at, (depth, count) in enumerate(zip(depths, attention_heads, strict=True)):
+        for at, (depth, count) in enumerate(zip(depths, heads, strict=True)):
             own, rates = rates[:depth], rates[depth:]
             self.stages.append(Stage(dim * 2**at, count, own, window, shift_small, merge if at < 3 else None))
         for at in range(4):
@@ -260,7 +260,7 @@ class Solider(nn.Module):
         self.neck = neck
         self.channels = self.base.channels
         self.fcneck = nn.Linear(self.channels, reduce, bias=False) if reduce else nn.Identity()
-        self.bottleneck, self.classifier = heads.build("bnneck", reduce or self.channels, num_identities)
+        self.bottleneck, self.classifier = ends.build("bnneck", reduce or self.channels, num_identities)
 
     def maps(self, x: Tensor) -> Tensor:
         """(B, 3, H, W) to the normed last map (B, 8 D, H / 32, W / 32)."""
@@ -292,5 +292,5 @@ def solider_small(**arguments: Any) -> nn.Module:
 @register(height=384, width=128, mean=HALF, std=HALF)
 def solider_base(**arguments: Any) -> nn.Module:
     """SOLIDER's Swin-B, 1024-d."""
-    own: dict[str, Any] = {"dim": 128, "depths": (2, 2, 18, 2), "attention_heads": (4, 8, 16, 32)}
+    own: dict[str, Any] = {"dim": 128, "depths": (2, 2, 18, 2), "heads": (4, 8, 16, 32)}
     return _build(**own | arguments)

@@ -82,11 +82,7 @@ class VisionTransformer(nn.Module):
 
         Without ``cameras`` the mean of the camera table is added, which needs no knowledge of the camera.
         """
-        if x.shape[2:] != self.size:
-            raise ModelError(
-                f"This network is for images of {self.size[0]}x{self.size[1]}, not {x.shape[2]}x{x.shape[3]}: "
-                "load it with that height and width."
-            )
+        check_size(x, self.size)
         tokens = torch.cat([self.cls_token.expand(len(x), -1, -1), self.patch_embed(x)], 1) + self.pos_embed
         if self.sie_embed is None:
             return tokens
@@ -108,6 +104,19 @@ class VisionTransformer(nn.Module):
         """(B, 3, H, W) to a map (B, D, rows, columns) of the patches."""
         out: Tensor = self.tokens(x)[:, 1:].transpose(1, 2).unflatten(2, self.grid)
         return out
+
+
+def check_size(x: Tensor, size: tuple[int, int]) -> None:
+    """Refuse images of another size than the table of positions is for.
+
+    Raises:
+        ModelError: another size.
+    """
+    if tuple(x.shape[2:]) != size:
+        raise ModelError(
+            f"This network is for images of {size[0]}x{size[1]}, not {x.shape[2]}x{x.shape[3]}: load it with that "
+            "height and width."
+        )
 
 
 def _rows(cameras: Tensor, trunk: VisionTransformer) -> Tensor:
