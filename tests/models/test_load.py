@@ -339,3 +339,36 @@ def test_a_card_made_on_loading_knows_the_length_of_the_embedding(name: str, dim
     torch.manual_seed(0)
     resight.models.create(name)
     assert model.card.dim == dim and torch.equal(after, torch.rand(1))
+
+
+@pytest.mark.parametrize("prefix", ["_orig_mod.", "module._orig_mod.", "module.module.", "model.", "base.", "net."])
+def test_a_prefix_that_hides_the_names_is_taken_off(prefix: str, tmp_path: Path) -> None:
+    state = resight.models.create("osnet_x0_25", num_identities=4).state_dict()
+    torch.save({prefix + key: value for key, value in state.items()}, tmp_path / "a.pth")
+    assert len(resight.load("osnet_x0_25", weights=tmp_path / "a.pth").loading.used) == len(state) - 2
+
+
+def test_a_prefix_on_a_part_of_the_names(tmp_path: Path) -> None:
+    """As the strong baseline writes them: the trunk under ``base.``, neck and classifier beside it."""
+    state = resight.models.create("bot_resnet18", num_identities=4).state_dict()
+    ends = ("classifier", "bottleneck")
+    torch.save({("" if key.startswith(ends) else "base.") + key: t for key, t in state.items()}, tmp_path / "a.pth")
+    loading = resight.load("bot_resnet18", weights=tmp_path / "a.pth").loading
+    assert not loading.missing and loading.dropped == ("classifier.weight",)
+
+
+def test_numpy_scalars_beside_the_weights_and_nothing_that_runs(tmp_path: Path) -> None:
+    """torchreid writes ``rank1`` as a NumPy scalar; a file with a function is refused, and the function not called."""
+    state = resight.models.create("osnet_x0_25").state_dict()
+    for scalar in (np.float32(0.5), np.float64(0.5), np.int64(3), np.bool_(True)):
+        torch.save({"state_dict": state, "rank1": scalar}, tmp_path / "a.pth.tar")
+        assert len(resight.load("osnet_x0_25", weights=tmp_path / "a.pth.tar").loading.used) == len(state)
+
+    class Call:
+        def __reduce__(self) -> tuple[object, tuple[str]]:
+            return os.mkdir, (str(tmp_path / "made"),)
+
+    torch.save({"state_dict": state, "rank1": Call()}, tmp_path / "b.pth")
+    with pytest.raises(ModelError, match="not made of tensors alone"):
+        resight.load("osnet_x0_25", weights=tmp_path / "b.pth")
+    assert not (tmp_path / "made").exists()

@@ -10,7 +10,7 @@ import typer
 from rich.table import Table
 
 from resight.cli.console import Json, bar, err, out, print_json
-from resight.cli.options import MODEL, DataName, DataOptions, Model, load_data
+from resight.cli.options import MODEL, DataName, DataOptions, Model, load_data, settings
 
 models = typer.Typer(no_args_is_help=True, help="List, inspect and prepare models.")
 
@@ -177,3 +177,44 @@ def show(
     out.print(f"{summary.multiply_adds / 1e6:,.2f} M multiply-adds per image, without a classifier")
     if card:
         out.print(card.model_dump_json(indent=2), markup=False)
+
+
+@models.command("import")
+def import_(
+    file: Annotated[Path, typer.Argument(metavar="FILE", help="A published checkpoint (.pth, .pt, .safetensors).")],
+    output: Annotated[
+        Path | None, typer.Option("--output", "-o", metavar="FOLDER", help="Default: the file's name without suffix.")
+    ] = None,
+    options: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--set", metavar="KEY=VALUE", help="A value that the file does not say, such as heads=6; repeatable."
+        ),
+    ] = None,
+    json: Annotated[bool, Json] = False,
+) -> None:
+    """Turn a published checkpoint into a model with a card.
+
+    The family (TransReID, PersonViT, PASS, CLIP-ReID, SOLIDER, Swin, DINOv2) is recognised by keys and shapes. What
+    the file cannot say is printed with the value taken and its source; change a value with --set, such as
+    --set stride=12 or --set neck=after.
+    """
+    from resight.models.folder import save
+    from resight.models.load import from_published
+
+    model = from_published(file, settings(options))
+    folder = save(model, output or file.with_suffix(""))
+    if json:
+        print_json(model.card.model_dump(mode="json") | {"folder": folder})
+        return
+    card = model.card
+    size = f"{card.preprocessing.height}x{card.preprocessing.width}"
+    out.print(
+        f"{folder}: {card.about.title}, as {card.architecture} at {size}, {card.dim} numbers per image", markup=False
+    )
+    out.print(str(model.loading), markup=False)
+    if card.unsaid:
+        out.print("The file does not say; taken:", markup=False)
+        for one in card.unsaid:
+            out.print(f"  {one['name']} = {one['value']} ({one['source']})", markup=False)
+    out.print("The licence of the weights is unknown: look it up before you pass the model on.", markup=False)

@@ -72,9 +72,19 @@ def load_data(data: Path, name: str = "", options: list[str] | None = None, **mo
         DataError: no data set there.
     """
     from resight import datasets
+
+    return datasets.load(name or datasets.detect(data), data, **(settings(options) | more))
+
+
+def settings(options: list[str] | None) -> dict[str, Any]:
+    """The values of repeated ``KEY=VALUE`` texts.
+
+    Raises:
+        RecipeError: a text that is not of this form.
+    """
     from resight.training.recipe import assign
 
     chosen: dict[str, Any] = {}
     for option in options or ():
         assign(chosen, option)
-    return datasets.load(name or datasets.detect(data), data, **(chosen | more))
+    return chosen

@@ -100,6 +100,8 @@ class Card(BaseModel):
         metrics: one entry per measurement: data, numbers in [0, 1], and the command that measured them.
         threshold: distance up to which two images count as the same, once calibrated.
         decision: what distances mean, once calibrated: :meth:`resight.decisions.decide.Decision.plain`.
+        unsaid: of a checkpoint that others published, what its file cannot say: each with ``name``, the ``value`` taken
+            and its ``source``.
         fingerprint: which function from image to embedding (:func:`named`); embeddings with different ones are never
             compared. A float export keeps that of its model, whose embeddings it gives.
         digest: of an exported file: its bytes and preprocessing.
@@ -118,6 +120,7 @@ class Card(BaseModel):
     metrics: tuple[dict[str, Any], ...] = ()
     threshold: float | None = None
     decision: dict[str, Any] | None = None
+    unsaid: tuple[dict[str, Any], ...] = ()
     fingerprint: str = ""
     digest: str = ""
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import replace
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
@@ -12,9 +12,9 @@ from torch import nn
 
 from resight.errors import ModelError
 from resight.models import folder, hub, registry, shipped, weights
-from resight.models.card import IMAGENET_ONLY, UNTRAINED, Card, Preprocessing, is_exported, named, read_card
+from resight.models.card import IMAGENET_ONLY, UNTRAINED, About, Card, Preprocessing, is_exported, named, read_card
 from resight.models.exported import Exported, describe, own_card
-from resight.models.foreign import fastreid, imagenet, mobilenet
+from resight.models.foreign import families, fastreid, imagenet, mobilenet
 from resight.models.foreign.imagenet import IMAGENET
 from resight.models.model import Model
 from resight.models.weights import read as read_weights
@@ -63,10 +63,8 @@ def load(
     if card is None:
         if not known:
             if weights is None and Path(name).is_file():
-                raise ModelError(
-                    f"{name} has no card beside it: say which architecture it is, "
-                    f'as in load("osnet_x0_25", weights="{name}").'
-                )
+                sizes = {key: value for key, value in (("height", height), ("width", width)) if value is not None}
+                return from_published(name, sizes | arguments)
             if weights is None and Path(name).suffix in (".safetensors", ".pth", ".pt"):
                 raise ModelError(f"{name} does not exist: check the path of the checkpoint.")
             if isinstance(name, Path):
@@ -90,6 +88,34 @@ def load(
     if given := ", ".join(arguments | {k: v for k, v in (("height", height), ("width", width)) if v is not None}):
         raise ModelError(f"{file} has a card that says how the model is built: leave out {given}.")
     return from_card(card, file, partial=partial)
+
+
+def from_published(file: str | Path, given: Mapping[str, Any]) -> Model:
+    """The model in a checkpoint that others published, recognised by its keys and shapes.
+
+    What the file cannot say is taken from the published code and configurations and written into the card
+    (``unsaid``), each value with its source.
+
+    Args:
+        file: the checkpoint.
+        given: values that override what is inferred or taken (:mod:`resight.models.foreign.families`).
+
+    Raises:
+        ModelError: unreadable, of no known family, or values that do not fit.
+    """
+    found = families.recognise(weights.read(file), str(file), given)
+    network = registry.create(found.architecture, **found.arguments).eval()
+    report = weights.fit(network, found.tensors, source=str(file))
+    made_for = registry.preprocessing(found.architecture).model_dump()
+    card = Card(
+        architecture=found.architecture,
+        arguments=found.arguments,
+        preprocessing=Preprocessing(**made_for | found.preprocessing),
+        about=About(title=f"{found.family}, {Path(file).name}"),
+        unsaid=tuple(asdict(one) for one in found.unsaid),
+    )
+    card = card.model_copy(update={"fingerprint": weights.fingerprint(network, card)})
+    return _measured(Model(network, card, replace(report, dropped=found.dropped)))
 
 
 def is_named(name: str | Path) -> bool:

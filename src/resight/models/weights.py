@@ -1,14 +1,15 @@
 """Weight files: reading them safely, fitting them to a network, and saying what was used.
 
 safetensors and torch files (``weights_only=True``: a file can never run code). Foreign files load by their own key
-names; ``module.`` prefixes and the usual wrappers (``state_dict``, ``model``, ``net``) are removed.
+names; the usual wrappers (``state_dict``, ``model``, ``teacher``) and prefixes (``module.``, ``_orig_mod.``) are
+removed, and a prefix that hides the network's own names as well.
 """
 
 from __future__ import annotations
 
 import hashlib
 import pickle
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -19,9 +20,13 @@ from torch import Tensor, nn
 
 from resight.errors import ModelError
 from resight.files import atomic_path
+from resight.models import unpickle
 from resight.models.card import Card, named
 
-WRAPPERS = ("state_dict", "model", "net", "network", "model_state_dict")
+CLASSIFIER = "classifier"  # keys that begin so are used in training only: classifier.weight, classifier_1.weight
+WRAPPERS = ("state_dict", "model", "net", "network", "model_state_dict", "teacher", "target_encoder", "module")
+PREFIXES = ("module.", "_orig_mod.")  # of DataParallel and torch.compile, at any depth
+BESIDE = ("n_averaged",)  # counters that averaging keeps beside the weights
 
 
 @dataclass(frozen=True)
@@ -62,7 +67,7 @@ def read(path: str | Path) -> dict[str, Tensor]:
         if file.suffix == ".safetensors":
             found: object = load_file(file)
         else:
-            found = torch.load(file, map_location="cpu", weights_only=True)
+            found = unpickle.load(file)
     except Exception as error:  # a damaged torch file fails in any way it likes
         raise ModelError(
             f"{file} is not a weight file that can be read safely ({unreadable(error)}): "
@@ -74,10 +79,35 @@ def read(path: str | Path) -> dict[str, Tensor]:
             break
         found = inner
     items = found.items() if isinstance(found, Mapping) else ()
-    tensors = {key.removeprefix("module."): t for key, t in items if isinstance(key, str) and isinstance(t, Tensor)}
+    tensors = {
+        _bare(key): t for key, t in items if isinstance(key, str) and isinstance(t, Tensor) and key not in BESIDE
+    }
     if not tensors:
         raise ModelError(f"{file} holds no tensors: pass a state dict of a network.")
     return tensors
+
+
+def _bare(key: str) -> str:
+    while key.startswith(PREFIXES):
+        key = key.partition(".")[2]
+    return key
+
+
+def revealed(tensors: Mapping[str, Tensor], own: Collection[str]) -> dict[str, Tensor]:
+    """``tensors`` without the leading parts of their names that hide those of ``own``.
+
+    A leading part (``model.``, ``base.``) is taken off where more names are then known. Some programs put it before a
+    part of the names only.
+    """
+    found = dict(tensors)
+    while True:
+        known = sum(key in own for key in found)
+        leading = {key.partition(".")[0] + "." for key in found if "." in key}
+        tries = [{key.removeprefix(part): value for key, value in found.items()} for part in sorted(leading)]
+        best = max(tries, key=lambda tried: sum(key in own for key in tried), default=found)
+        if len(best) != len(found) or sum(key in own for key in best) <= known:
+            return found
+        found = best
 
 
 def unreadable(error: Exception) -> str:
@@ -98,6 +128,7 @@ def fit(network: nn.Module, tensors: Mapping[str, Tensor], *, source: str, parti
         ModelError: nothing matches, or (without ``partial``) something is missing, left over or of another shape.
     """
     own = network.state_dict()
+    tensors = revealed(tensors, own)
     used = [k for k in tensors if k in own and own[k].shape == tensors[k].shape]
     report = LoadReport(
         tuple(used),
@@ -109,7 +140,7 @@ def fit(network: nn.Module, tensors: Mapping[str, Tensor], *, source: str, parti
             if k in own and own[k].shape != tensors[k].shape
         ),
     )
-    classifiers: tuple[str, ...] = ("classifier.", "_fc.")
+    classifiers: tuple[str, ...] = (CLASSIFIER, "_fc.")
     if not any(k.startswith("fc.") for k in own):  # torchvision's classifier; OSNet's reduction
         classifiers += ("fc.",)
     serious = [
@@ -118,9 +149,10 @@ def fit(network: nn.Module, tensors: Mapping[str, Tensor], *, source: str, parti
         if not key.startswith(classifiers) and not key.endswith("num_batches_tracked")
     ]
     if not used or (serious and not partial):
+        most = 2 * len(used) > len(tensors)
         raise ModelError(
-            f"{source} does not fit {type(network).__name__}: {report}; "
-            "choose the architecture it was made for" + ("." if not used else ", or allow partial loading.")
+            f"{source} does not fit {type(network).__name__}: {report}; choose the architecture it was made for"
+            + (", or allow partial loading (partial=True in Python)." if most else ".")
         )
     with torch.no_grad():
         for key in used:
@@ -145,7 +177,7 @@ def fingerprint(network: nn.Module, card: Card) -> str:
     """
     digest = hashlib.sha256(card.preprocessing.model_dump_json().encode())
     for key, value in sorted(network.state_dict().items()):
-        if not key.startswith("classifier.") and not key.endswith("num_batches_tracked"):
+        if not key.startswith(CLASSIFIER) and not key.endswith("num_batches_tracked"):
             digest.update(key.encode())
             digest.update(value.detach().cpu().contiguous().reshape(-1).view(torch.uint8).numpy().tobytes())
     return named(digest.hexdigest()[:16], card.architecture, card.arguments)

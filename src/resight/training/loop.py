@@ -179,7 +179,9 @@ def _card(network: nn.Module, recipe: Recipe, trained_on: str) -> Card:
 
 def _keep(model: Model, run: Run) -> None:
     """Write the card and then the model: where it is, the run is finished. The classifier has done its work."""
-    tensors = {key: value for key, value in model.network.state_dict().items() if not key.startswith("classifier.")}
+    tensors = {
+        key: value for key, value in model.network.state_dict().items() if not key.startswith(weights.CLASSIFIER)
+    }
     found = weights.fingerprint(model.network, model.card)
     model.card.model_copy(update={"fingerprint": found}).save(run.model)
     weights.save(tensors, run.model)

@@ -11,6 +11,7 @@ from torch import Tensor
 
 from resight.models.foreign.recognised import HALF, Asked, Recognised, add_neck, count, split
 
+INDEX = "relative_position_index"  # follows from the size of the window
 UNNEEDED = ("classifier", "base.fc.", "base.head.", "base.softplus", "head.", "base.layers.", "queue")
 TABLE = "attn.w_msa.relative_position_bias_table"
 
@@ -25,7 +26,7 @@ def recognise(tensors: Mapping[str, Tensor], given: Mapping[str, Any]) -> Recogn
     if "base.stages.0.blocks.0." + TABLE not in tensors:
         return None
     asked = Asked(given)
-    kept, dropped = split(tensors, UNNEEDED)
+    kept, dropped = split({key: value for key, value in tensors.items() if not key.endswith(INDEX)}, UNNEEDED)
     dim = len(kept["base.patch_embed.projection.weight"])
     heads = [int(kept[f"base.stages.{stage}.blocks.0.{TABLE}"].shape[1]) for stage in range(4)]
     depths = [count(kept, f"base.stages.{stage}.blocks.") for stage in range(4)]
@@ -72,7 +73,7 @@ def _renamed(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
     early = "layers.0.downsample.reduction.weight" in tensors
     out: dict[str, Tensor] = {}
     for key, value in tensors.items():
-        if key.endswith(("attn_mask", "relative_position_index")):
+        if key.endswith(("attn_mask", INDEX)):
             continue
         name = re.sub(r"^patch_embed\.proj\.", "patch_embed.projection.", key)
         name = re.sub(r"^norm\.", "norm3.", name)

@@ -35,7 +35,7 @@ class WindowAttention(nn.Module):
         rows, columns = (part.flatten() for part in torch.meshgrid(steps, steps, indexing="ij"))
         down = rows[:, None] - rows[None] + window - 1
         right = columns[:, None] - columns[None] + window - 1
-        self.register_buffer("relative_position_index", down * (2 * window - 1) + right)
+        self.register_buffer("relative_position_index", down * (2 * window - 1) + right, persistent=False)
         self.relative_position_index: Tensor
         self.qkv = nn.Linear(dim, 3 * dim)
         self.proj = nn.Linear(dim, dim)

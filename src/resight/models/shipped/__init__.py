@@ -12,6 +12,7 @@ import torch
 from torch import Tensor
 
 from resight.errors import ModelError
+from resight.models.weights import CLASSIFIER
 
 FOLDER = Path(__file__).parent
 DEFAULT = "person"
@@ -38,7 +39,7 @@ def halved(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
     """
     found = {}
     for key, value in tensors.items():
-        if key.startswith("classifier.") or key.endswith("num_batches_tracked"):
+        if key.startswith(CLASSIFIER) or key.endswith("num_batches_tracked"):
             continue
         found[key] = value.detach().half() if value.is_floating_point() and value.ndim > 1 else value.detach()
         if not torch.isfinite(found[key]).all():
