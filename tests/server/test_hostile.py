@@ -165,7 +165,7 @@ def test_strange_forms(client: TestClient) -> None:
             part(b'Content-Disposition: form-data; name="image"', b"text"),
             part(b'Content-Disposition: form-data; name="k"; filename="k"', b"5") + image,
             image * 3,
-            image + part(b'Content-Disposition: form-data; name="cameras"', b"c") * 1500,
+            image + part(b'Content-Disposition: form-data; name="camera"', b"c") * 1500,
             image[:-20],
             b"",
         ):

@@ -145,7 +145,7 @@ def test_what_cannot_be_served_is_one_sentence(tmp_path: Path, model: Path, monk
     def refused(*words: str) -> str:
         monkeypatch.setattr("sys.argv", ["resight", "serve", *words])
         error: list[str] = []
-        monkeypatch.setattr("resight.cli.main.complain", error.append)
+        monkeypatch.setattr("resight.cli.console.complain", error.append)
         with pytest.raises(SystemExit) as stop:
             main()
         assert stop.value.code == 2 and len(error) == 1 and error[0].endswith("."), error

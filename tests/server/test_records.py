@@ -147,7 +147,7 @@ def test_names_are_given_joined_divided_and_changed(client: TestClient) -> None:
 def test_cameras_numbers_and_the_log(client: TestClient, gallery: Gallery) -> None:
     for seed in range(5):
         put(client, seed, camera=("yard", "")[seed % 2], identity="Ada")
-    assert client.get("/api/cameras").json() == {"cameras": {"": 2, "yard": 3}}
+    assert client.get("/api/cameras").json() == {"cameras": {"": 2, "yard": 3}, "next": None}
     stats = client.get("/api/stats").json()
     assert (stats["records"], stats["identities"], stats["unknown"], stats["dim"]) == (5, 1, 0, 96)
     events = client.get("/api/log", params={"after": 2, "limit": 3}).json()["events"]

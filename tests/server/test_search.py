@@ -66,14 +66,14 @@ def test_by_picture_and_by_embedding(filled: tuple[TestClient, dict[int, str]]) 
 
 
 FILTERS = (
-    ({"cameras": ["yard"]}, lambda seed: camera(seed) == "yard"),
-    ({"cameras": ["yard", "entrance"]}, lambda seed: camera(seed) != ""),
-    ({"exclude_cameras": ["yard", "entrance"]}, lambda seed: camera(seed) == ""),
+    ({"camera": ["yard"]}, lambda seed: camera(seed) == "yard"),
+    ({"camera": ["yard", "entrance"]}, lambda seed: camera(seed) != ""),
+    ({"exclude_camera": ["yard", "entrance"]}, lambda seed: camera(seed) == ""),
     ({"after": 1010, "before": 1020}, lambda seed: 10 <= seed < 20),
-    ({"identities": ["P5", "P10"]}, lambda seed: seed in (5, 10)),
+    ({"identity": ["P5", "P10"]}, lambda seed: seed in (5, 10)),
     ({"unknown": True}, lambda seed: seed % 5),
-    ({"unknown": False, "exclude_cameras": ["yard"]}, lambda seed: seed % 5 == 0 and camera(seed) != "yard"),
-    ({"cameras": ["nowhere"]}, lambda seed: False),
+    ({"unknown": False, "exclude_camera": ["yard"]}, lambda seed: seed % 5 == 0 and camera(seed) != "yard"),
+    ({"camera": ["nowhere"]}, lambda seed: False),
 )
 
 
@@ -91,7 +91,7 @@ def test_more_like_a_record_leaves_it_out(filled: tuple[TestClient, dict[int, st
     nearest = expected(7, 5)
     assert nearest[0][0] == 7
     check(client.post("/api/search/record", json={"id": ids[7], "k": 4}), ids, nearest[1:])
-    elsewhere = {"id": ids[7], "k": 4, "where": {"exclude_cameras": [camera(7)]}}
+    elsewhere = {"id": ids[7], "k": 4, "where": {"exclude_camera": [camera(7)]}}
     check(
         client.post("/api/search/record", json=elsewhere), ids, expected(7, 4, lambda seed: camera(seed) != camera(7))
     )
@@ -146,7 +146,7 @@ WRONG = (
     ({"embedding": vector().tolist(), "k": 0}, "at body.k"),
     ({"embedding": vector().tolist(), "k": 1001}, "at body.k"),
     ({"embedding": vector().tolist(), "wher": {}}, "at body.wher: Extra inputs are not permitted"),
-    ({"embedding": vector().tolist(), "where": {"camera": []}}, "at body.where.camera"),
+    ({"embedding": vector().tolist(), "where": {"cameras": []}}, "at body.where.cameras"),
     ({"embedding": vector().tolist(), "where": {"after": 1e300}}, "at body.where.after"),
 )
 

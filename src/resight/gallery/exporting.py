@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 import json
-import os
 import shutil
-import tempfile
-from dataclasses import asdict
+import uuid
+from dataclasses import asdict, replace
 from pathlib import Path
 
 import numpy as np
 
 from resight.embedding.files import save
 from resight.errors import DataError, ResightError
+from resight.gallery.record import readable
 from resight.gallery.store import Store
 from resight.records import Embeddings
 
@@ -32,10 +32,11 @@ def export(store: Store, name: str, folder: Path, actor: str) -> Path:
         if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
             raise DataError(f"{folder} is there already: name a folder that is not there, or an empty one.")
         folder.parent.mkdir(parents=True, exist_ok=True)
-        temporary = Path(tempfile.mkdtemp(prefix=f".{folder.name}.", dir=folder.parent))
+        temporary = folder.with_name(f".{folder.name}.{uuid.uuid4().hex}")
         try:
+            temporary.mkdir()
             (temporary / "thumbnails").mkdir()
-            known = about | {"records": [asdict(record) for record in records]}
+            known = about | {"records": [asdict(replace(record, source=readable(record.source))) for record in records]}
             text = json.dumps(known, indent=2, ensure_ascii=False) + "\n"
             (temporary / "records.json").write_text(text, encoding="utf-8")
             vectors = Embeddings(store.vectors(ids), paths=np.array(ids, np.str_), fingerprint=card.fingerprint)
@@ -44,9 +45,6 @@ def export(store: Store, name: str, folder: Path, actor: str) -> Path:
                 small = store.thumbnail(id)
                 if small is not None:
                     (temporary / "thumbnails" / f"{id}.jpg").write_bytes(small)
-            umask = os.umask(0)
-            os.umask(umask)
-            temporary.chmod(0o777 & ~umask)
             temporary.replace(folder)
         finally:
             shutil.rmtree(temporary, ignore_errors=True)

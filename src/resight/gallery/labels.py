@@ -50,7 +50,7 @@ class Labels:
                 raise DataError(
                     f"There are {len(value)} {name} for {count} pictures: pass one for each, or one for all."
                 )
-        if not isinstance(self.basis, str) or "\0" in self.basis:
+        if not isinstance(self.basis, str) or "\0" in self.basis or not _is_unicode(self.basis):
             raise DataError(f"The basis is {self.basis!r}: pass text.")
         moment(self.expires, "expires")
 
@@ -73,6 +73,8 @@ class Labels:
         if self.sources is not None:
             source = str(self.sources[at]).replace("\0", "")
         source = without_secrets(source)
+        if not _is_unicode(source):
+            raise DataError(f"The source of picture {at} is {source!r}: pass text that is Unicode.")
         expires = moment(self.expires, "expires")
         if expires is None and policy.keep_days is not None:
             expires = (now if time is None else time) + policy.keep_days * DAY
@@ -97,6 +99,15 @@ class Labels:
 
 def _several(value: Any) -> bool:
     return not isinstance(value, str) and (isinstance(value, Sequence) or hasattr(value, "__array__"))
+
+
+def _is_unicode(text: str) -> bool:
+    """Whether it is text, but for bytes in the names of files that are no UTF-8."""
+    try:
+        text.encode("utf-8", "surrogateescape")
+    except UnicodeEncodeError:
+        return False
+    return True
 
 
 def _box(box: Any, at: int) -> Box | None:

@@ -278,6 +278,11 @@ def _name(name: object, what: str) -> str:
     return found
 
 
+def readable(text: str) -> str:
+    """Text that UTF-8 can hold: bytes of a file's name that are no UTF-8 become ``\\xe9`` and the like."""
+    return text.encode("utf-8", "surrogateescape").decode("utf-8", "backslashreplace")
+
+
 def moment(time: object, what: str) -> float | None:
     """A time in seconds since 1970, or None.
 

@@ -28,6 +28,7 @@ from resight.server.logs import LOG
 from resight.server.observe import Observe
 from resight.server.refusals import Refused, respond, wrong
 from resight.server.routes.about import about_routes
+from resight.server.routes.access import only_known
 from resight.server.routes.health import health_routes
 from resight.server.routes.identities import identity_routes
 from resight.server.routes.records import record_routes
@@ -68,14 +69,17 @@ def make_app(gallery: Gallery, embedder: Embedder, settings: Settings) -> FastAP
         redoc_url=None,
         redirect_slashes=False,
     )
-    keyed = [Depends(HTTPBearer(auto_error=False, description="An API key."))] if settings.keys else []
+    every = [Depends(only_known)]
+    if settings.keys:
+        every.append(Depends(HTTPBearer(auto_error=False, description="An API key.")))
     for routes in (search_routes, record_routes, identity_routes, about_routes):
-        app.include_router(routes(service), dependencies=keyed)
+        app.include_router(routes(service), dependencies=every)
     app.include_router(health_routes(service))
     app.add_exception_handler(HTTPException, _refused)
     app.add_exception_handler(RequestValidationError, _invalid)
     app.add_exception_handler(ResightError, _failed)
 
+    @app.head("/", include_in_schema=False)
     @app.get("/", include_in_schema=False)
     async def page() -> Response:
         return FileResponse(STATIC / "index.html")
@@ -105,6 +109,10 @@ def _described(app: FastAPI, described: Callable[[], dict[str, Any]]) -> dict[st
 
 async def _refused(request: Request, error: Exception) -> Response:
     assert isinstance(error, HTTPException)
+    if isinstance(error.__cause__, OSError):  # while the body passed through a temporary file
+        fields = {"request": request.state.number, "reason": str(error.__cause__)}
+        LOG.error("temporary folder", extra={"fields": fields})
+        return respond(Refused(507, "The service has no room for what was sent: try later, or send a smaller file."))
     if error.status_code == 405:  # the framework knows the methods of one route, but an address may have two
         address = getattr(request.scope.get("route"), "path", "")
         methods = request.app.openapi()["paths"].get(address, {"get": {}})

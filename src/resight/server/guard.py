@@ -8,10 +8,14 @@ page that it shows. Such a request is known by its headers, which pages cannot f
   say otherwise. Programs that are no browsers send neither.
 
 With keys neither is needed: a browser never adds the key by itself.
+
+A proxy with TLS in front says in ``X-Forwarded-Proto``, ``-Host`` and ``-For`` what it was asked; anybody can send
+these headers, so that they count from declared addresses only. Which names lead to the proxy is its own business.
 """
 
 from __future__ import annotations
 
+from typing import NamedTuple
 from urllib.parse import urlsplit
 
 from starlette.datastructures import Headers
@@ -24,6 +28,14 @@ from resight.server.settings import Settings, is_local
 
 GUARDED = ("/api/", "/metrics")
 OPEN = "/api/me"  # a page asks here whether it needs a key
+
+
+class Asked(NamedTuple):
+    """How the service was reached: the origin of its own page, and the caller's address, as a proxy saw them or we."""
+
+    origin: str
+    address: str
+    proxied: bool
 
 
 class Guard:
@@ -47,10 +59,13 @@ class Guard:
     async def _let_in(self, scope: Scope, receive: Receive, send: Send) -> None:
         headers = Headers(scope=scope)
         guarded = scope["path"].startswith(GUARDED)
+        asked = self._asked(scope, headers)
         if not self._settings.keys:
-            check_host(headers, self._settings.host)
-            if guarded:  # the page itself may be come to by a link from anywhere
-                check_origin(headers)
+            if not asked.proxied:
+                check_address(asked.address, self._settings.host)
+                check_host(headers, self._settings.host)
+            if guarded:  # the page itself may be opened by a link from anywhere
+                check_origin(headers, asked.origin)
         secret = secret_in(headers)
         caller = self._settings.keys.caller(secret) if self._settings.keys else Caller("", SCOPES)
         scope.setdefault("state", {})["caller"] = caller or Caller("", ())
@@ -61,8 +76,7 @@ class Guard:
         if not scope["path"].startswith("/api/"):  # whoever looks after the service gets in, however many others come
             await self._app(scope, self._body(scope, receive), send)
             return
-        address = scope["client"][0] if scope.get("client") else ""
-        self._rate.take(caller.name if caller and caller.name else address)
+        self._rate.take(caller.name if caller and caller.name else asked.address)
         if self._under_way >= self._settings.queue:
             raise Refused(503, "Too many requests are under way: try again in a moment.", 1)
         self._under_way += 1
@@ -70,6 +84,16 @@ class Guard:
             await self._app(scope, self._body(scope, receive), send)
         finally:
             self._under_way -= 1
+
+    def _asked(self, scope: Scope, headers: Headers) -> Asked:
+        address = scope["client"][0] if scope.get("client") else ""
+        scheme = headers.get("x-forwarded-proto", "")
+        if not (scheme and self._settings.is_proxy(address)):
+            return Asked(f"http://{headers.get('host', '')}".lower(), address, proxied=False)
+        host = headers.get("x-forwarded-host") or headers.get("host", "")
+        scheme, host = (value.partition(",")[0].strip() for value in (scheme, host))
+        client = headers.get("x-forwarded-for", address).rpartition(",")[2].strip()
+        return Asked(f"{scheme}://{host}".lower(), client, proxied=True)
 
     def _body(self, scope: Scope, receive: Receive) -> Body:
         return Body(scope, receive, self._settings.upload_bytes, self._settings.patience)
@@ -81,6 +105,12 @@ def secret_in(headers: Headers) -> str:
     return secret.strip() if kind.lower() == "bearer" else headers.get("x-api-key", "")
 
 
+def check_address(address: str, host: str) -> None:
+    """Refuse who is neither this machine nor a proxy, where the service listens for others because of its proxies."""
+    if not is_local(host) and not is_local(address):
+        raise Refused(403, "This service answers its own machine and the proxies that were declared to it.")
+
+
 def check_host(headers: Headers, host: str) -> None:
     """Refuse requests to a name that is neither this machine's nor the one that the service listens on (403)."""
     name = _name(f"//{headers.get('host', '')}")
@@ -88,14 +118,15 @@ def check_host(headers: Headers, host: str) -> None:
         raise Refused(403, "This service is not called by that name: use http://localhost, or make keys.")
 
 
-def check_origin(headers: Headers) -> None:
-    """Refuse what a browser sends on behalf of a page that is not ours (403)."""
-    own = f"http://{headers.get('host', '')}".lower()
+def check_origin(headers: Headers, own: str) -> None:
+    """Refuse what a browser sends on behalf of a page whose origin is not our ``own`` (403)."""
     if headers.get("origin", own).lower() != own or headers.get("sec-fetch-site", "none") not in (
         "same-origin",
         "none",
     ):
-        raise Refused(403, "A page of another site sent this: use the page of this service, or make keys.")
+        raise Refused(
+            403, "A page of another site sent this: use this service's own page, name its --proxy, or make keys."
+        )
 
 
 def _name(address: str) -> str:

@@ -5,13 +5,15 @@ Times are seconds since 1970, UTC. Records, hits, people and events are those of
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Annotated, Any
 
-from pydantic import BaseModel, ConfigDict, Field, StringConstraints
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, StringConstraints
 
-from resight.gallery.record import EARLIEST, LATEST, LONGEST_NAME, Event, Filter, Hit, Person, Record
+from resight.gallery.record import EARLIEST, LATEST, LONGEST_NAME, Event, Filter, Hit, Person, Record, readable
 
 Id = Annotated[str, StringConstraints(pattern="^[0-9a-f]{32}$")]
+ID_OR_NONE = "^([0-9a-f]{32})?$"
 Name = Annotated[str, StringConstraints(min_length=1, max_length=LONGEST_NAME)]
 Camera = Annotated[str, StringConstraints(max_length=LONGEST_NAME)]
 Note = Annotated[str, StringConstraints(max_length=1000)]
@@ -35,30 +37,45 @@ A_RECORD: dict[str, Any] = {
 }
 
 
+def _shown(record: Record) -> Record:
+    return record if record.source.isascii() else replace(record, source=readable(record.source))
+
+
+Shown = Annotated[Record, AfterValidator(_shown)]  # a file's name may hold bytes that JSON cannot
+ShownHit = Annotated[Hit, AfterValidator(lambda hit: replace(hit, record=_shown(hit.record)))]
+
+
 class Strict(BaseModel):
     """A body whose misspelt fields are refused."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
 
-class Where(Strict):
-    """Which records count; one must pass all that is given."""
+def _several(value: object) -> object:
+    return [value] if isinstance(value, str) else value
 
-    cameras: Annotated[list[Camera], Field(max_length=1000)] = []
-    exclude_cameras: Annotated[list[Camera], Field(max_length=1000)] = []
+
+Several = BeforeValidator(_several, json_schema_input_type=str | list[str])
+
+
+class Where(Strict):
+    """Which records count; one must pass all that is given. Names may be one text or a list."""
+
+    camera: Annotated[list[Camera], Field(max_length=1000), Several] = []
+    exclude_camera: Annotated[list[Camera], Field(max_length=1000), Several] = []
     after: Moment | None = Field(None, description="Seen at this time or later.")
     before: Moment | None = Field(None, description="Seen before this time.")
-    identities: Annotated[list[Name], Field(max_length=1000)] = []
+    identity: Annotated[list[Name], Field(max_length=1000), Several] = []
     unknown: bool | None = Field(None, description="True: only without a name. False: only with one.")
 
     def filter(self) -> Filter:
         """The same, as the gallery takes it."""
         return Filter(
-            tuple(self.cameras),
-            tuple(self.exclude_cameras),
+            tuple(self.camera),
+            tuple(self.exclude_camera),
             self.after,
             self.before,
-            tuple(self.identities),
+            tuple(self.identity),
             self.unknown,
         )
 
@@ -76,7 +93,7 @@ class ByEmbedding(How):
     """Search with an embedding of this gallery's model."""
 
     model_config = ConfigDict(
-        json_schema_extra={"examples": [{"embedding": [0.1, -0.2, 0.3], "k": 5, "where": {"cameras": ["entrance"]}}]}
+        json_schema_extra={"examples": [{"embedding": [0.1, -0.2, 0.3], "k": 5, "where": {"camera": ["entrance"]}}]}
     )
     embedding: Annotated[list[Number], Field(min_length=1, max_length=65_536)]
 
@@ -102,7 +119,7 @@ class Found(BaseModel):
             ]
         }
     )
-    hits: list[Hit]
+    hits: list[ShownHit]
     threshold: float | None = Field(description="Up to this distance two are the same; null if never calibrated.")
     took_ms: float
 
@@ -116,17 +133,18 @@ class Put(BaseModel):
 
 
 class Records(BaseModel):
-    """Some records in the order of their ids; ``next`` is the ``after_id`` of the following page."""
+    """A page of records in order; ``next`` is the ``after_id`` of the following page, null after the last."""
 
     model_config = ConfigDict(json_schema_extra={"examples": [{"records": [A_RECORD], "next": AN_ID}]})
-    records: list[Record]
+    records: list[Shown]
     next: str | None = None
 
 
 class People(BaseModel):
-    """All identities by name."""
+    """A page of identities by name; ``next`` is the ``after`` of the following page, null after the last."""
 
     identities: list[Person]
+    next: str | None = None
 
 
 class Enrol(Strict):
@@ -184,15 +202,17 @@ class Erased(BaseModel):
 
 
 class Cameras(BaseModel):
-    """How many records each camera has; "" is the unknown one."""
+    """A page of cameras by name, and how many records each has; "" is the unknown one. ``next`` as for identities."""
 
     cameras: dict[str, int]
+    next: str | None = None
 
 
 class Events(BaseModel):
-    """A part of the gallery's log."""
+    """A page of the gallery's log; ``next`` is the ``after`` of the following page, null after the last."""
 
     events: list[Event]
+    next: int | None = None
 
 
 class Rates(BaseModel):

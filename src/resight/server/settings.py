@@ -22,6 +22,8 @@ class Settings:
         rate: requests a second, of each key or, without keys, of each address, on average; 0 for any number.
         queue: how many requests may be under way; one more is sent away.
         patience: seconds in which the whole body of a request must have come.
+        proxies: addresses or networks whose headers ``X-Forwarded-Proto``, ``-Host`` and ``-For`` are believed. Without
+            keys, an address that others reach answers them and this machine alone.
         expire_every: seconds after which what is past its expiry is erased, again and again; 0 for never.
 
     Raises:
@@ -37,6 +39,7 @@ class Settings:
     queue: int = 64
     patience: float = 30.0
     expire_every: float = 3600.0
+    proxies: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         for name in ("upload_bytes", "pixels", "queue", "patience"):
@@ -46,11 +49,25 @@ class Settings:
             raise RecipeError(f"rate is {self.rate}: choose requests a second, or 0 for any number.")
         if self.expire_every < 0:
             raise RecipeError(f"expire_every is {self.expire_every}: choose seconds, or 0 for never.")
-        if not self.keys and not is_local(self.host):
+        for proxy in self.proxies:
+            try:
+                ipaddress.ip_network(proxy, strict=False)
+            except ValueError:
+                raise RecipeError(
+                    f"The proxy {proxy} is no address: write 10.0.0.7, or a network as 10.0.0.0/24."
+                ) from None
+        if not (self.keys or self.proxies) and not is_local(self.host):
             raise RecipeError(
                 f"{self.host} can be reached by others, and without keys they may do everything: make a key with "
                 "resight serve --new-key NAME --keys keys.json and pass --keys keys.json, or stay on 127.0.0.1."
             )
+
+    def is_proxy(self, address: str) -> bool:
+        """Whether an address is one of the proxies'."""
+        try:
+            return any(ipaddress.ip_address(address) in ipaddress.ip_network(one, strict=False) for one in self.proxies)
+        except ValueError:  # no address, as of a Unix socket
+            return False
 
 
 def is_local(host: str) -> bool:

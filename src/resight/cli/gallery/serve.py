@@ -45,6 +45,10 @@ def serve(
     expire_every: Annotated[
         float, typer.Option(min=0, metavar="HOURS", help="Hours between erasures of expired records; 0: never.")
     ] = 1,
+    proxy: Annotated[
+        list[str] | None,
+        typer.Option(metavar="ADDRESS", help="TLS proxy in front; its X-Forwarded headers are trusted; repeatable."),
+    ] = None,
     engine: Engine = EngineName.auto,
 ) -> None:
     """Serve a gallery over HTTP, with a search page at http://127.0.0.1:8000.
@@ -72,6 +76,7 @@ def serve(
         rate=rate,
         queue=queue,
         expire_every=expire_every * 3600,
+        proxies=tuple(proxy or ()),
     )
     if model is None and engine is not EngineName.auto:
         raise RecipeError("--engine is about the model that is given: add --model MODEL.")

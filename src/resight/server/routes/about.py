@@ -7,7 +7,7 @@ from typing import Annotated
 from fastapi import APIRouter, Query
 from starlette.requests import Request
 
-from resight.gallery.record import Stats
+from resight.gallery.record import LONGEST_NAME, Stats
 from resight.server.curve import curve
 from resight.server.routes.access import PROBLEMS, Reader
 from resight.server.schema import Cameras, Events, Me, Meaning, Wanted
@@ -19,9 +19,12 @@ def about_routes(service: Service) -> APIRouter:
     routes = APIRouter(prefix="/api", tags=["about"], responses=PROBLEMS)
     gallery = service.gallery
 
-    @routes.get("/cameras", summary="All cameras")
-    def cameras(_: Reader) -> Cameras:
-        return Cameras(cameras=gallery.stats().cameras)
+    @routes.get("/cameras", summary="List cameras")
+    def cameras(
+        _: Reader, after: Annotated[str | None, Query(max_length=LONGEST_NAME)] = None, limit: Wanted = 1000
+    ) -> Cameras:
+        found = [(name, count) for name, count in gallery.stats().cameras.items() if after is None or name > after]
+        return Cameras(cameras=dict(found[:limit]), next=found[limit - 1][0] if len(found) > limit else None)
 
     @routes.get("/stats", summary="The gallery in numbers")
     def stats(_: Reader) -> Stats:
@@ -33,7 +36,8 @@ def about_routes(service: Service) -> APIRouter:
         after: Annotated[int, Query(ge=0, le=2**53, description="The number of an event.")] = 0,
         limit: Wanted = 1000,
     ) -> Events:
-        return Events(events=gallery.log(after, limit))
+        found = gallery.log(after, limit + 1)
+        return Events(events=found[:limit], next=found[limit - 1].number if len(found) > limit else None)
 
     @routes.get("/decision", summary="What distances mean")
     def decision(_: Reader) -> Meaning:

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any
+import difflib
+from collections import Counter
+from collections.abc import Sequence
+from typing import Annotated, Any, get_origin
 
-from fastapi import Depends
+from fastapi import Depends, params
 from starlette.requests import Request
 
 from resight.server.keys import Caller
@@ -23,12 +26,32 @@ STATUSES = {
     422: "a wrong value",
     429: "too many requests a second",
     503: "too many requests at once, or a service that stops",
+    507: "the service's temporary folder is full",
 }
 _SAID = {"application/json": {"schema": {"$ref": "#/components/schemas/Problem"}}}
 PROBLEMS: dict[int | str, dict[str, Any]] = {
     status: {"description": f"{what[:1].upper()}{what[1:]}.", "content": _SAID} for status, what in STATUSES.items()
 }
 PROBLEMS[422] = {"description": PROBLEMS[422]["description"], "model": Problem}  # one is enough to describe it
+
+
+async def only_known(request: Request) -> None:
+    """Refuse parameters and fields of forms that an address does not take, and several where it takes one (422)."""
+    takes = request.scope["route"].dependant
+    sent: list[tuple[str, Sequence[tuple[str, object]], list[Any]]] = [
+        ("parameter", request.query_params.multi_items(), takes.query_params)
+    ]
+    if takes.body_params and isinstance(takes.body_params[0].field_info, params.Form):
+        sent.append(("field", (await request.form()).multi_items(), takes.body_params))
+    for what, items, fields in sent:
+        known = {field.alias: field.field_info.annotation for field in fields}
+        for name, count in Counter(name for name, _ in items).items():
+            if name not in known:
+                near = difflib.get_close_matches(name, known, 1)
+                hint = f"write {near[0]}." if near else f"it takes {', '.join(known) or 'none'}."
+                raise Refused(422, f"This address takes no {what} {name[:50]!r}: {hint}")
+            if count > 1 and get_origin(known[name]) is not list:
+                raise Refused(422, f"The {what} {name} was sent {count} times: send it once.")
 
 
 class _May:

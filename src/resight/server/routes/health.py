@@ -17,10 +17,12 @@ def health_routes(service: Service) -> APIRouter:
     """The routes for whoever runs the service; the first two need no key."""
     routes = APIRouter(tags=["operation"])
 
+    @routes.head("/healthz", include_in_schema=False)
     @routes.get("/healthz", summary="Alive")
     async def healthz() -> Health:
         return Health(status="ok")
 
+    @routes.head("/readyz", include_in_schema=False)
     @routes.get("/readyz", summary="Ready", responses={503: PROBLEMS[503]})
     def readyz() -> Health:
         try:

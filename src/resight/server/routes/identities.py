@@ -6,8 +6,9 @@ from typing import Annotated
 
 from fastapi import APIRouter, Query
 
+from resight.gallery.record import LONGEST_NAME
 from resight.server.routes.access import PROBLEMS, Reader, Writer
-from resight.server.schema import Changed, Enrol, Merge, Name, People, Records, Rename, Split
+from resight.server.schema import ID_OR_NONE, Changed, Enrol, Merge, Name, People, Records, Rename, Split, Wanted
 from resight.server.service import Service
 
 
@@ -16,13 +17,25 @@ def identity_routes(service: Service) -> APIRouter:
     routes = APIRouter(prefix="/api", tags=["identities"], responses=PROBLEMS)
     gallery = service.gallery
 
-    @routes.get("/identities", summary="All identities")
-    def identities(_: Reader) -> People:
-        return People(identities=gallery.identities())
+    @routes.get("/identities", summary="List identities")
+    def identities(
+        _: Reader, after: Annotated[str, Query(max_length=LONGEST_NAME)] = "", limit: Wanted = 1000
+    ) -> People:
+        found = [person for person in gallery.identities() if person.name > after]
+        return People(identities=found[:limit], next=found[limit - 1].name if len(found) > limit else None)
 
-    @routes.get("/timeline", summary="All records of an identity, by time")
-    def timeline(_: Reader, identity: Annotated[Name, Query()]) -> Records:
-        return Records(records=gallery.timeline(identity))
+    @routes.get("/timeline", summary="The records of an identity, by time")
+    def timeline(
+        _: Reader,
+        identity: Annotated[Name, Query()],
+        after_id: Annotated[str, Query(pattern=ID_OR_NONE)] = "",
+        limit: Wanted = 1000,
+    ) -> Records:
+        found = gallery.timeline(identity)
+        if after_id:
+            ids = [record.id for record in found]
+            found = found[ids.index(after_id) + 1 :] if after_id in ids else []
+        return Records(records=found[:limit], next=found[limit - 1].id if len(found) > limit else None)
 
     @routes.post("/identities/enrol", summary="Give records a name")
     def enrol(caller: Writer, what: Enrol) -> Changed:

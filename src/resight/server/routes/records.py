@@ -7,11 +7,12 @@ from typing import Annotated
 from fastapi import APIRouter, File, Form, Query, UploadFile
 from starlette.responses import Response
 
-from resight.gallery.record import Box, Record
+from resight.gallery.record import Box
 from resight.server.pictures import picture
 from resight.server.refusals import Refused
 from resight.server.routes.access import PROBLEMS, Eraser, Reader, Writer
 from resight.server.schema import (
+    ID_OR_NONE,
     Camera,
     Erase,
     Erased,
@@ -21,6 +22,7 @@ from resight.server.schema import (
     Note,
     Put,
     Records,
+    Shown,
     Wanted,
     Where,
 )
@@ -72,19 +74,27 @@ def record_routes(service: Service) -> APIRouter:
     def records(
         _: Reader,
         camera: Annotated[list[Camera], Query(max_length=1000)] = NONE,
+        exclude_camera: Annotated[list[Camera], Query(max_length=1000)] = NONE,
         identity: Annotated[list[Name], Query(max_length=1000)] = NONE,
         after: Moment | None = None,
         before: Moment | None = None,
         unknown: bool | None = None,
         limit: Wanted = 100,
-        after_id: Annotated[str, Query(pattern="^([0-9a-f]{32})?$")] = "",
+        after_id: Annotated[str, Query(pattern=ID_OR_NONE)] = "",
     ) -> Records:
-        where = Where(cameras=camera, identities=identity, after=after, before=before, unknown=unknown)
+        where = Where(
+            camera=camera,
+            exclude_camera=exclude_camera,
+            after=after,
+            before=before,
+            identity=identity,
+            unknown=unknown,
+        )
         found = gallery.records(where.filter(), limit=limit + 1, after_id=after_id)
         return Records(records=found[:limit], next=found[limit - 1].id if len(found) > limit else None)
 
     @routes.get("/records/{id}", summary="One record")
-    def record(_: Reader, id: Id) -> Record:
+    def record(_: Reader, id: Id) -> Shown:
         return gallery.get([id])[0]
 
     @routes.get(

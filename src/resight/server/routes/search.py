@@ -31,22 +31,22 @@ def search_routes(service: Service) -> APIRouter:
         _: Reader,
         image: Annotated[UploadFile, File(description="BMP, GIF, JPEG, PNG, PPM, TIFF or WebP.")],
         k: Annotated[Wanted, Form()] = FORM.k,
-        cameras: Annotated[list[Camera], Form(max_length=1000)] = FORM.where.cameras,
-        exclude_cameras: Annotated[list[Camera], Form(max_length=1000)] = FORM.where.exclude_cameras,
+        camera: Annotated[list[Camera], Form(max_length=1000)] = FORM.where.camera,
+        exclude_camera: Annotated[list[Camera], Form(max_length=1000)] = FORM.where.exclude_camera,
         after: Annotated[Moment | None, Form()] = None,
         before: Annotated[Moment | None, Form()] = None,
-        identities: Annotated[list[Name], Form(max_length=1000)] = FORM.where.identities,
+        identity: Annotated[list[Name], Form(max_length=1000)] = FORM.where.identity,
         unknown: Annotated[bool | None, Form()] = None,
         rerank: Annotated[bool, Form()] = False,
         approximate: Annotated[bool, Form()] = False,
     ) -> Found:
         began = perf_counter()
         where = Where(
-            cameras=cameras,
-            exclude_cameras=exclude_cameras,
+            camera=camera,
+            exclude_camera=exclude_camera,
             after=after,
             before=before,
-            identities=identities,
+            identity=identity,
             unknown=unknown,
         )
         vector = service.vector(image.file.read())

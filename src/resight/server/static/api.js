@@ -42,6 +42,21 @@ async function send(path, { query = {}, patience = 2, ...options } = {}) {
 
 export const get = async (path, query, signal) => (await send(path, { query, signal })).json();
 
+/** All pages of a list that the service gives a page at a time: an array, or an object of counts. */
+export async function all(path, list, after, query = {}) {
+  let found = null;
+  let next = null;
+  do {
+    const answer = await get(path, { ...query, [after]: next });
+    const page = answer[list];
+    if (found === null) found = page;
+    else if (Array.isArray(page)) found.push(...page);
+    else Object.assign(found, page);
+    next = answer.next;
+  } while (next !== null);
+  return found;
+}
+
 export const post = async (path, content, signal) =>
   (
     await send(path, {

@@ -10,16 +10,16 @@ const ANYBODY = [
   ["named", "Only named"],
 ];
 
-/** What a form with any of `cameras`, `exclude_cameras`, `after`, `before` and `who` asks for, as the API's fields. */
+/** What a form with any of `camera`, `exclude_camera`, `after`, `before` and `who` asks for, as the API's fields. */
 export function wanted(form) {
   const content = new FormData(form);
   const who = content.get("who") ?? "";
   return {
-    cameras: content.getAll("cameras"),
-    exclude_cameras: content.getAll("exclude_cameras"),
+    camera: content.getAll("camera"),
+    exclude_camera: content.getAll("exclude_camera"),
     after: seconds(content.get("after")),
     before: seconds(content.get("before")),
-    identities: who.startsWith("=") ? [who.slice(1)] : [],
+    identity: who.startsWith("=") ? [who.slice(1)] : [],
     unknown: who === "unknown" ? true : who === "named" ? false : null,
   };
 }

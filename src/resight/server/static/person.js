@@ -1,7 +1,7 @@
 // One person: a timeline over the cameras, the same as a table, and the records.
 
 import { erasePerson, mergePerson, renamePerson } from "./actions.js";
-import { get } from "./api.js";
+import { all } from "./api.js";
 import { showCards } from "./cards.js";
 import { showDetails } from "./details.js";
 import { $, h, replace } from "./dom.js";
@@ -13,8 +13,7 @@ import { drawTimeline } from "./timeline.js";
 let records = [];
 
 export async function showPerson(name) {
-  const answer = await shown(() => get("timeline", { identity: name }));
-  records = answer?.records ?? [];
+  records = (await shown(() => all("timeline", "records", "after_id", { identity: name }))) ?? [];
   $("person-title").textContent = name;
   const timed = records.filter(({ time }) => time != null);
   const cameras = new Set(records.map(({ camera }) => camera));

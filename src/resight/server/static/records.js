@@ -25,10 +25,10 @@ const fitting = () =>
 
 async function more(limit = PAGE) {
   const form = $("records-form");
-  const { after, before, identities, unknown } = wanted(form);
+  const { camera, identity, after, before, unknown } = wanted(form);
   const query = {
-    camera: form.elements.camera.value,
-    identity: identities[0],
+    camera: camera[0],
+    identity: identity[0],
     after,
     before,
     unknown,

@@ -1,6 +1,6 @@
 // What holds for all sections: what the key may do, the decision, the cameras and the names.
 
-import { get } from "./api.js";
+import { all, get } from "./api.js";
 import { $, h } from "./dom.js";
 import { say } from "./notice.js";
 
@@ -13,10 +13,13 @@ export async function refresh() {
   const { scopes, keys_needed: keysNeeded } = await get("me");
   Object.assign(standing, { scopes, keysNeeded });
   if (may("read")) {
-    const [decision, { cameras }, { identities }, stats] = await Promise.all(
-      ["decision", "cameras", "identities", "stats"].map((path) => get(path)),
-    );
-    Object.assign(standing, { decision, cameras, people: identities, records: stats.records });
+    const [decision, cameras, people, stats] = await Promise.all([
+      get("decision"),
+      all("cameras", "cameras", "after"),
+      all("identities", "identities", "after"),
+      get("stats"),
+    ]);
+    Object.assign(standing, { decision, cameras, people, records: stats.records });
   }
   for (const element of document.querySelectorAll("[data-scope]")) element.hidden = !may(element.dataset.scope);
   $("known-cameras").replaceChildren(
