@@ -1,12 +1,13 @@
 """The examples of the README and the docs run as they stand."""
 
+import json
 import re
-from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 import yaml
 
+from conftest import TinyMarket
 from resight.cli.main import main
 from resight.training import recipe as recipes
 
@@ -31,8 +32,10 @@ def test_python_examples(page: Path, tmp_path: Path, monkeypatch: pytest.MonkeyP
         exec(compile(example, f"{page.name} example {number}", "exec"), {})
 
 
-def test_shell_examples(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, tiny_market: Callable[..., Path]) -> None:
-    """Each ``resight`` line, on a tiny set in the place of Market-1501 and for one epoch."""
+def test_shell_examples(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, tiny_market: TinyMarket, capfd: pytest.CaptureFixture[str]
+) -> None:
+    """Each ``resight`` line, on a tiny set in the place of Market-1501 and for one epoch; the demo, which must gain."""
     import torch
 
     import resight
@@ -56,11 +59,16 @@ def test_shell_examples(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, tiny_ma
         if arguments[0] == "train":
             arguments += [part for pair in small for part in ("--set", pair)]
         if arguments[0] == "demo":
-            arguments += ["--epochs", "1"]
+            arguments += ["--epochs", "4", "--json"]
+            capfd.readouterr()
         monkeypatch.setattr("sys.argv", ["resight", *arguments])
         with pytest.raises(SystemExit) as stop:
             main()
         assert stop.value.code == 0 or arguments[:2] == ["data", "check"], words
+        if arguments[0] == "demo":
+            demo = json.loads(capfd.readouterr().out)
+            assert demo["after"]["mAP"] > 2 * demo["before"]["mAP"]
+            assert Path(demo["report"]).stat().st_size > 100_000
         ran.append(arguments[0])
     assert {"demo", "data", "models", "train", "report", "evaluate"} <= set(ran)
 

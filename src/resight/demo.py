@@ -51,10 +51,10 @@ def run(output: Path, *, seed: int = 0, epochs: int = 24, say: Callable[[str], N
     untrained = load(recipe.model.name, height=height, width=width, **recipe.model.builds_with)
     metric = recipe.evaluation.metric
     untrained = replace(untrained, card=untrained.card.model_copy(update={"metric": metric}))
-    _, _, before = measure(untrained, data)
+    _, _, before = measure(untrained, data, engine="torch")  # too few images for choosing among engines
     train(recipe, folder.folder, data=data)
     trained = load(folder.model)
-    query, gallery, after = measure(trained, data)
+    query, gallery, after = measure(trained, data, engine="torch")
     say(f"3. Before training: {before}")
     say(f"   After training:  {after}")
 
