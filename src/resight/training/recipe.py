@@ -156,16 +156,18 @@ class Sampler(_Part):
 
 
 class Views(_Part):
-    """What student and teachers see: exactly the same view of each training image.
+    """What student and teachers see of each training image.
 
     Every image has ``count`` fixed views, the plain image and ``count - 1`` augmented ones, and shows one after the
-    other from epoch to epoch; the teachers' embeddings of all views are computed once and kept in the cache folder.
-    ``count: 0`` draws a new view at every step instead, which the teachers embed during training; ``plain`` is the
-    share of images that are then left as they are. ``half`` lets teachers compute in 16 bits.
+    other from epoch to epoch. ``count: 0`` draws a new view at every step instead; ``plain`` is the share of images
+    that are then left as they are. Teachers see the ``same`` view as the student, or the ``plain`` image whatever the
+    student sees, for augmentation that changes no person. What they see of fixed views and plain images is computed
+    once and kept in the cache folder; new views they embed during training. ``half`` lets them compute in 16 bits.
     """
 
     count: int = Field(3, ge=0)
     plain: float = Field(0.25, ge=0, le=1)
+    teachers: Literal["same", "plain"] = "same"
     half: bool = False
 
 

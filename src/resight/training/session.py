@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -97,12 +98,15 @@ class Session:
         kept = folder and folder.with_name("teachers")
         self._lessons: Tensor | None = None  # (N, T), or (views, N, T)
         self._live = None
-        if recipe.views is None:
+        spec, embed_views = recipe.views, partial(self.teachers.embed_views, pixels, self.views)
+        if spec is None:
             self._lessons = self.teachers.embed(pixels, device=str(device), folder=kept, progress=asking)
-        elif self.views.count:
-            self._lessons = self.teachers.embed_views(pixels, self.views, device=device, folder=kept, progress=asking)
+        elif spec.teachers == "plain":
+            self._lessons = embed_views(1, device=device, folder=kept, progress=asking)[0]
+        elif spec.count:
+            self._lessons = embed_views(spec.count, device=device, folder=kept, progress=asking)
         else:
-            self._live = self.teachers.live(device, half=recipe.views.half)
+            self._live = self.teachers.live(device, half=spec.half)
 
     def epoch(self, labels: NDArray[np.int64], step: Step | None = None) -> dict[str, Any]:
         """Train one epoch and say what it came to: the mean of each loss, the learning rate, the size, the speed.
@@ -170,7 +174,7 @@ class Session:
         if self._live is not None:
             lesson = self._live(x, self.views.to)
         elif self._lessons is not None:
-            lesson = self._lessons[batch] if seen.view is None else self._lessons[seen.view, batch]
+            lesson = self._lessons[batch] if self._lessons.ndim == 2 else self._lessons[seen.view, batch]
         return Target(
             torch.from_numpy(labels[batch]).to(device),
             x,

@@ -84,12 +84,19 @@ class Teachers:
         return _unit(parts)
 
     def embed_views(
-        self, images: Split, views: Views, *, device: torch.device, folder: Path | None, progress: Progress | None
+        self,
+        images: Split,
+        views: Views,
+        count: int,
+        *,
+        device: torch.device,
+        folder: Path | None,
+        progress: Progress | None = None,
     ) -> Tensor:
-        """(views, N, T) as :meth:`embed`, of every fixed view of ``images``."""
+        """(count, N, T) as :meth:`embed`, of the first fixed views of ``images``; the first of all is the plain one."""
         N, found, looks = len(images), [], self._looks(device, half=views.half)
         digest = source_of(images).fingerprint()  # type: ignore[union-attr] # a split is no iterator
-        for view in range(views.count):
+        for view in range(count):
             parts = []
             for model, look in zip(self.models, looks, strict=True):
                 name = _view_name(model, views, view, digest)
@@ -102,7 +109,7 @@ class Teachers:
                         vectors[done : done + len(seen.pixels)] = look(views.show(seen, device), views.to)
                         done += len(seen.pixels)
                         if progress:
-                            progress(view * N + done, views.count * N)
+                            progress(view * N + done, count * N)
                     _keep(vectors, kept)
                 parts.append(vectors)
             found.append(_unit(parts))

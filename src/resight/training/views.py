@@ -53,8 +53,8 @@ class Views:
         self.images, self.how, self.to, self.spec, self.seed = images, how, to, spec, seed
         self.count, self.half = (spec.count, spec.half) if spec else (0, False)
         N = len(images)
-        self._tables = [draw(N, (seed, _FIXED, view)) for view in range(self.count)]
-        self._partners = [self._mixed_with(N, (seed, _PARTNERS, view)) for view in range(self.count)]
+        self._tables = [draw(N, (seed, _FIXED, view)) for view in range(max(1, self.count))]
+        self._partners = [self._mixed_with(N, (seed, _PARTNERS, view)) for view in range(max(1, self.count))]
         self._first = np.random.default_rng((seed, _ORDER)).integers(0, max(1, self.count), N)
 
     def at_step(self, batch: NDArray[np.int64], mine: slice, epoch: int, step: int) -> Seen:
@@ -71,7 +71,7 @@ class Views:
         return Seen(self.images.read(which), others, draw(len(batch), seed)[mine], plain)
 
     def fixed(self, which: NDArray[np.int64], view: NDArray[np.int64]) -> Seen:
-        """The fixed views ``view`` (B,) of the images at ``which`` (B,)."""
+        """The fixed views ``view`` (B,) of the images at ``which`` (B,); view 0 is the plain image."""
         table = torch.stack([self._tables[v][i] for v, i in zip(view.tolist(), which.tolist(), strict=True)])
         others = None
         if self.how.others:
