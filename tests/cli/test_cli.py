@@ -1,11 +1,16 @@
 """The command line as people and scripts meet it: results, exit codes, one sentence per error."""
 
 import json
+import shutil
 import zipfile
 from collections.abc import Callable
 from pathlib import Path
 
+import numpy as np
 import pytest
+import torch
+
+import resight
 
 from .conftest import Shell
 
@@ -87,10 +92,35 @@ def test_train_then_report_then_evaluate(shell: Shell, tiny_market: Callable[...
     assert code == 0 and json.loads(reported)["mAP"] == pytest.approx(json.loads(out)["report"]["mAP"], abs=1e-6)
     assert "<html" in Path("run/report.html").read_text()
 
+    code, _, err = shell("report", "run", "--on", root, "-o", "on.html", "--no-pictures")
+    assert code == 0 and "On other data sets" in Path("on.html").read_text(), err
+
     code, out, _ = shell("evaluate", "run", root, "--metric", "euclidean", "--metric", "cosine", "--json")
     euclidean, cosine = json.loads(out)
     assert code == 0 and (euclidean["metric"], cosine["metric"]) == ("euclidean", "cosine")
     assert cosine["mAP"] == pytest.approx(json.loads(reported)["mAP"], abs=1e-6)
+
+
+def test_several_data_sets_give_one_table(shell: Shell, tiny_market: Callable[..., Path]) -> None:
+    torch.manual_seed(1)
+    resight.load("osnet_x0_25", height=32, width=16).save("a.safetensors")
+    roots = [tiny_market(name, test=test) for name, test in (("here", 3), ("there", 5))]
+    shutil.rmtree(roots[1] / "bounding_box_train")  # a test set alone
+    code, out, err = shell("evaluate", "a.safetensors", *roots, "--json")
+    assert code == 0, err
+    (table,) = json.loads(out)
+    assert list(table["sets"]) == ["here", "there"]
+    for root in roots:
+        ((alone),) = json.loads(shell("evaluate", "a.safetensors", root, "--json")[1])
+        assert table["sets"][root.name] == alone
+    for name in ("mAP", "mINP"):
+        assert table["average"][name] == pytest.approx(np.mean([one[name] for one in table["sets"].values()]))
+    code, out, err = shell("evaluate", "a.safetensors", *roots, "--metric", "euclidean", "--metric", "cosine")
+    assert code == 0 and out.count("macro average ") == 2 and f"{table['average']['mAP']:.2%}" in out, (out, err)
+    code, out, err = shell("evaluate", "a.safetensors", *roots, "--intervals")
+    assert code == 0 and f"{table['sets']['there']['mAP']:.2%} [" in out, (out, err)
+    code, _, err = shell("evaluate", "a.safetensors", *roots, "--repeats", "2")
+    assert code == 2 and "one data set" in one_sentence(err)
 
 
 def test_bad_input_is_one_sentence_and_exit_code_2(shell: Shell, tiny_market: Callable[..., Path]) -> None:

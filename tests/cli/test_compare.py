@@ -49,6 +49,28 @@ def test_two_models(shell: Shell, folder: Path) -> None:
     assert "data:image" not in Path("bare.html").read_text(encoding="utf-8")
 
 
+def test_several_data_sets(shell: Shell, folder: Path, tiny_market: Callable[..., Path]) -> None:
+    other = tiny_market("other/market", test=4)
+    code, out, err = shell("compare", "a.safetensors", "run", folder, other, "--json")
+    assert code == 0, err
+    told = json.loads(out)
+    first, second = f"{folder.parent.name}/market", "other/market"
+    assert list(told["sets"]) == [first, second] and told["models"] == {"a": "a.safetensors", "b": "run"}
+    alone = json.loads(shell("compare", "a.safetensors", "run", other, "--json")[1])
+    assert told["sets"][second]["difference"] == alone["difference"]
+    for side in "ab":
+        mean = np.mean([one[side]["mAP"] for one in told["sets"].values()])
+        assert told["average"][side]["mAP"] == pytest.approx(mean)
+    gained = np.mean([one["difference"]["mAP"]["value"] for one in told["sets"].values()])
+    assert told["average"]["difference"]["mAP"]["value"] == pytest.approx(gained)
+    code, out, err = shell("compare", "a.safetensors", "run", folder, other)
+    assert code == 0 and "macro average" in out and f"{100 * gained:+.2f} [" in out, (out, err)
+    code, _, err = shell("compare", "a.safetensors", "run", folder, other, "-o", "page.html")
+    assert code == 2 and "one data set" in err
+    code, _, err = shell("compare", "a.safetensors", "run", folder, folder)
+    assert code == 2 and "given twice" in err
+
+
 def test_what_cannot_be_compared_is_one_sentence(shell: Shell, folder: Path) -> None:
     for arguments, clue in [
         (("a.safetensors", "gone.safetensors", folder), "gone.safetensors does not exist"),

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import shutil
 import time
 import zipfile
 from collections.abc import Sequence
@@ -277,3 +278,32 @@ def test_a_data_set_refuses_distractors_to_train_on_or_to_ask_with() -> None:
     for splits, key in (((zero, good, good), "train"), ((good, zero, good), "query")):
         with pytest.raises(DataError, match=rf"1 image\(s\) in {key} of mine have the identity 0"):
             Dataset("mine", *splits)
+
+
+def test_a_test_set_alone_is_read_and_cannot_be_trained_on(tiny_market) -> None:
+    root = tiny_market()
+    whole = load("market_layout", root)
+    shutil.rmtree(root / "bounding_box_train")
+    for place in (root, zipped(root, "sets/a/"), f"{zipped(root, 'sets/a/')}/sets/a"):
+        assert detect(place) == "market_layout"
+        data = load("market_layout", place)
+        assert len(data.train) == 0 and data.facts()["train"]["images"] == 0
+        for key in ("query", "gallery"):
+            np.testing.assert_array_equal(data.splits[key].identities, whole.splits[key].identities)
+        assert any("no training images" in note for note in data.notes)
+    with pytest.raises(DataError, match="0 train identities"):
+        load("market_layout", root, fold="validation")
+    with pytest.raises(DataError, match="does not hold all of Market-1501, for train has 0 images"):
+        load("market1501", root)
+    shutil.rmtree(root / "bounding_box_test")
+    with pytest.raises(DataError, match="no files in bounding_box_test"):
+        load("market_layout", root)
+
+
+def test_several_sets_in_one_zip_are_named(tiny_market) -> None:
+    root = tiny_market("sets/a").parent
+    shutil.copytree(root / "a", root / "b")
+    archive = zipped(root)
+    with pytest.raises(DataError, match=rf"2 times: pass {archive}/a or {archive}/b"):
+        load("market_layout", archive)
+    assert len(load("market_layout", f"{archive}/b").query) == 6

@@ -10,6 +10,7 @@ from PIL import Image
 from reference import ranking as plain
 from resight import DataError, Embeddings, ResightError
 from resight.report import html
+from resight.retrieval.evaluation.domains import Domains
 from resight.retrieval.evaluation.evaluate import evaluate
 from resight.retrieval.ranking.distance import pairwise
 
@@ -264,3 +265,13 @@ def test_a_failure_leaves_the_old_file(write, tmp_path):
         write(title="new", images=broken)
     assert (tmp_path / "report.html").read_bytes() == before
     assert [path.name for path in tmp_path.iterdir()] == ["report.html"]
+
+
+def test_other_data_sets_have_a_table(write, street):
+    report = street[2]
+    other = dataclasses.replace(report, mAP=0.25, cmc=report.cmc | {1: 0.5})
+    assert "On other data sets" not in write().text
+    text = write(domains=Domains({"here": report, "there": other}, {"there": 0.9})).text
+    assert "On other data sets" in text and "there" in text and "65.0" in text  # the gap
+    for values in ([report.mAP, 0.25], [report.cmc[1], 0.5]):
+        assert f"{np.mean(values):.1%}" in text

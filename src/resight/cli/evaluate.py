@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from resight.cli.console import Json, bar, out, print_json
 from resight.cli.options import (
     BatchSize,
-    Data,
     DataName,
     DataOptions,
+    DataSets,
     Engine,
     EngineName,
     Flip,
@@ -21,7 +21,14 @@ from resight.cli.options import (
     Weights,
     Width,
     load_data,
+    load_several,
 )
+
+if TYPE_CHECKING:
+    from resight.datasets import Dataset
+    from resight.decisions.report import DecisionReport
+    from resight.records import Report
+    from resight.retrieval.evaluation.domains import Domains
 
 
 def add(app: typer.Typer) -> None:
@@ -31,7 +38,7 @@ def add(app: typer.Typer) -> None:
 
 def evaluate(
     model: Model,
-    data: Data,
+    data: DataSets,
     weights: Weights = None,
     name: DataName = "",
     metric: Annotated[
@@ -67,16 +74,20 @@ def evaluate(
     ] = False,
     json: Annotated[bool, Json] = False,
 ) -> None:
-    """Measure CMC, mAP and mINP of a model by the data set's own protocol."""
-    from dataclasses import asdict
+    """Measure CMC, mAP and mINP of a model by the data set's own protocol.
 
+    Several data sets give one table with their macro average: how the model does on cameras it has not seen.
+    """
     from resight.cli.decision_table import show
+    from resight.cli.domain_table import show_domains
+    from resight.datasets.best_known import best_known
     from resight.decisions.model import decision_of
     from resight.decisions.report import measure_decisions
     from resight.embedding.measure import measure, measure_repeats
     from resight.errors import RecipeError
     from resight.models.load import load
     from resight.retrieval.evaluation.compare import intervals
+    from resight.retrieval.evaluation.domains import Domains
     from resight.retrieval.evaluation.evaluate import evaluate as rank
     from resight.retrieval.evaluation.repeats import summarise
     from resight.retrieval.reranking.rerank import KReciprocal
@@ -89,6 +100,8 @@ def evaluate(
         raise RecipeError("--rerank measures one draw of query and gallery: leave out --repeats or --rerank.")
     if repeats > 1 and (decide or sure):
         raise RecipeError("--decide and --intervals are about one draw of query and gallery: leave out --repeats.")
+    if repeats > 1 and len(data) > 1:
+        raise RecipeError("--repeats draws query and gallery of one data set: pass one, or leave out --repeats.")
     if decide and flip:
         raise RecipeError("The decision was calibrated on embeddings without mirrored images: leave out --flip.")
     ways: list[KReciprocal | None] = [None, KReciprocal(**parameters)] if rerank else [None]
@@ -97,7 +110,7 @@ def evaluate(
     if decision and metric and decision.metric not in metric:
         raise RecipeError(f"The decision is about {decision.metric} distances: add --metric {decision.metric}.")
     if repeats > 1:
-        draws = [load_data(data, name, options, repeat=at) for at in range(repeats)]
+        draws = [load_data(data[0], name, options, repeat=at) for at in range(repeats)]
         with bar("embedding", json) as progress:
             found = measure_repeats(
                 loaded, draws, engine=engine.value, batch_size=batch_size, flip=flip, half=half, progress=progress
@@ -109,32 +122,62 @@ def evaluate(
             each = "  ".join(f"{key} {mean:.2%} ± {apart:.2%}" for key, (mean, apart) in spread.items())
             out.print(f"{draws[0].name}, {repeats} draws: {each}", markup=False)
         return
-    data_set = load_data(data, name, options)
-    with bar("embedding", json) as progress:
-        query, gallery, report = measure(
-            loaded, data_set, engine=engine.value, batch_size=batch_size, flip=flip, half=half, progress=progress
+    sets = load_several(data, name, options)
+    chosen = [(wanted, way) for wanted in metric or [loaded.card.metric] for way in ways]
+    reports: dict[str, list[Report]] = {}
+    decided: dict[str, DecisionReport] = {}
+    for label, data_set in sets.items():
+        with bar(f"embedding {label}" if len(sets) > 1 else "embedding", json) as progress:
+            query, gallery, first = measure(
+                loaded, data_set, engine=engine.value, batch_size=batch_size, flip=flip, half=half, progress=progress
+            )
+        reports[label] = [
+            first
+            if (wanted, way) == (first.metric, None)
+            else rank(query, gallery, protocol=data_set.protocol, metric=wanted, rerank=way)
+            for wanted, way in chosen
+        ]
+        if decision:
+            decided[label] = measure_decisions(decision, query, gallery, data_set.protocol)
+    tables = [
+        Domains(
+            {label: each[at] for label, each in reports.items()},
+            {label: best.mAP for label, one in sets.items() if (best := best_known(one))},
         )
-    reports = [
-        report
-        if (wanted, way) == (report.metric, None)
-        else rank(query, gallery, protocol=data_set.protocol, metric=wanted, rerank=way)
-        for wanted in metric or [report.metric]
-        for way in ways
+        for at in range(len(chosen))
     ]
-    between = [intervals(one) if sure else {} for one in reports]
-    decided = measure_decisions(decision, query, gallery, data_set.protocol) if decision else None
     if json:
-        plain = [one.numbers() | {"data": data_set.name} for one in reports]
-        for entry, ranges in zip(plain, between, strict=True):
-            entry |= {"intervals": {name: asdict(value) for name, value in ranges.items()}} if sure else {}
-            if decided and (entry["metric"], entry["rerank"]) == (decided.metric, ""):
-                entry |= {"decision": decided.numbers()}
-        print_json(plain)
+        plain = [_plain(table, sets, decided, sure=sure) for table in tables]
+        print_json(plain if len(sets) > 1 else [entry for one in plain for entry in one["sets"].values()])
         return
-    for one, ranges in zip(reports, between, strict=True):
-        out.print(f"{data_set.name}: {one}", markup=False)
+    if len(sets) > 1:
+        for table in tables:
+            show_domains(model, table, sure=sure)
+    else:
+        ((label, data_set),) = sets.items()
+        for one in reports[label]:
+            out.print(f"{data_set.name}: {one}", markup=False)
+            if sure:
+                each = "  ".join(f"{name} {value}" for name, value in intervals(one).items())
+                out.print(f"95% intervals over people: {each}", markup=False)
+    for label, of_it in decided.items():
+        show(label if len(sets) > 1 else sets[label].name, of_it)
+
+
+def _plain(
+    table: Domains, sets: dict[str, Dataset], decided: dict[str, DecisionReport], *, sure: bool
+) -> dict[str, Any]:
+    """The table for JSON; what is known of each data set's decisions and intervals is in its entry."""
+    from dataclasses import asdict
+
+    from resight.retrieval.evaluation.compare import intervals
+
+    plain = table.numbers()
+    for label, entry in plain["sets"].items():
+        entry |= {"data": sets[label].name}
         if sure:
-            each = "  ".join(f"{name} {value}" for name, value in ranges.items())
-            out.print(f"95% intervals over people: {each}", markup=False)
-    if decided:
-        show(data_set.name, decided)
+            ranges = intervals(table.reports[label])
+            entry |= {"intervals": {name: asdict(value) for name, value in ranges.items()}}
+        if label in decided and (entry["metric"], entry["rerank"]) == (decided[label].metric, ""):
+            entry |= {"decision": decided[label].numbers()}
+    return plain

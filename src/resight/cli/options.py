@@ -43,6 +43,9 @@ Half = Annotated[
 Engine = Annotated[EngineName, typer.Option(help="Inference engine.")]
 
 Data = Annotated[Path, typer.Argument(metavar="DATA", help="A data set: folder or zip archive.")]
+DataSets = Annotated[
+    list[Path], typer.Argument(metavar="DATA...", help="Data sets: folders, zip archives, or folders inside these.")
+]
 DataName = Annotated[
     str,
     typer.Option("--as", metavar="NAME", help="Format of the data set: market1501, folder, ... (default: detected)."),
@@ -74,6 +77,23 @@ def load_data(data: Path, name: str = "", options: list[str] | None = None, **mo
     from resight import datasets
 
     return datasets.load(name or datasets.detect(data), data, **(settings(options) | more))
+
+
+def load_several(paths: list[Path], name: str = "", options: list[str] | None = None) -> dict[str, Dataset]:
+    """As :func:`load_data` for each of several data sets, by the end of its path that tells it from the others.
+
+    Raises:
+        RecipeError: the same path twice.
+    """
+    from resight.errors import RecipeError
+
+    for path in paths:
+        if paths.count(path) > 1:
+            raise RecipeError(f"{path} is given twice: name each data set once.")
+    depths = range(1, 1 + max((len(path.parts) for path in paths), default=1))
+    ends = [["/".join(path.parts[-depth:]) for path in paths] for depth in depths]
+    labels = next((each for each in ends if len(set(each)) == len(each)), [str(path) for path in paths])
+    return {label: load_data(path, name, options) for label, path in zip(labels, paths, strict=True)}
 
 
 def settings(options: list[str] | None) -> dict[str, Any]:

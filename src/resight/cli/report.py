@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from resight.cli.console import Json, bar, err, out, print_json
-from resight.cli.options import Pictures
+from resight.cli.options import Pictures, load_several
 
 
 def add(app: typer.Typer) -> None:
@@ -23,6 +23,10 @@ def report(
         typer.Option("--output", "-o", metavar="HTML", help="The file to write (default: RUN/report.html)."),
     ] = None,
     data: Annotated[Path | None, typer.Option(metavar="PATH", help="The data set, if it has moved.")] = None,
+    others: Annotated[
+        list[Path] | None,
+        typer.Option("--on", metavar="DATA", help="Another data set to measure the model on as well; repeatable."),
+    ] = None,
     pictures: Pictures = True,
     json: Annotated[bool, Json] = False,
 ) -> None:
@@ -34,7 +38,9 @@ def report(
     from resight.report.run import report_run
 
     with bar("embedding", json) as progress:
-        path, found = report_run(run, output, root=data, pictures=pictures, progress=progress)
+        path, found = report_run(
+            run, output, root=data, others=load_several(others or []), pictures=pictures, progress=progress
+        )
     if json:
         print_json(found.numbers() | {"report": path})
         return

@@ -40,7 +40,7 @@ def detect_in(root: str, paths: Iterable[str]) -> str:
         else:
             files.add(name)
         lists |= folder == "train_test_split" and name.startswith("train_list")
-    if folders[FOLDERS["train"]]:
+    if folders[FOLDERS["train"]] or (folders[FOLDERS["query"]] and folders[FOLDERS["gallery"]]):
         images = sum(folders[folder] for folder in FOLDERS.values())
         whole = sum(counts["images"][0] for counts in OFFICIAL.values())
         return "market1501" if 2 * images >= whole else "market_layout"

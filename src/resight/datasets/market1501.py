@@ -46,7 +46,7 @@ def market1501(
     """Market-1501, or any data with its folders and names.
 
     Args:
-        root: the folder or zip archive; the three split folders may lie at any depth below it.
+        root: the folder or zip archive, or a folder inside one; the split folders may lie at any depth below it.
         strict: whether the numbers of images and identities must be Market-1501's own.
             Pass False for a subset; other data in the same layout is :func:`market_layout`.
         fold: ``"test"`` for the published splits; ``"validation"`` to choose a model with train images alone:
@@ -75,6 +75,8 @@ def market_layout(
 ) -> Dataset:
     r"""Any data in Market-1501's folders; its numbers are its own. Otherwise as :func:`market1501`.
 
+    ``bounding_box_train`` may be missing: such a data set can be evaluated, not trained on.
+
     Args:
         pattern: a regular expression for names of another kind, with a group ``identity`` and, if there is one to read,
             ``camera``, searched in each path below its split's folder. By default names are Market-1501's, or all begin
@@ -101,7 +103,8 @@ def _load(root: str | Path, name: str, fold: str, pattern: str | None = None, *,
     where, paths = os.fspath(root).rstrip("/"), [path for path, _ in list_files(root)]
     if where.rpartition("/")[2] in FOLDERS.values():
         raise DataError(f"{where} is one split of Market-1501: pass the folder above it, which holds all three.")
-    base = find_base(where, paths, tuple(FOLDERS.values()), "Market-1501")
+    title = "Market-1501" if name == "market1501" else "a data set in Market-1501's layout"
+    base = find_base(where, paths, (FOLDERS["query"], FOLDERS["gallery"]), title)
     inside = {key: [path for path in paths if path.startswith(f"{base}/{FOLDERS[key]}/")] for key in FOLDERS}
     strays = [path for own in inside.values() for path in own if not is_image_name(path)]
     if any_numbers and pattern is None and _all_begin_alike(inside):
@@ -116,6 +119,8 @@ def _load(root: str | Path, name: str, fold: str, pattern: str | None = None, *,
     if any_numbers and any((splits[key].identities == DISTRACTOR).any() for key in ("train", "query")):
         splits = {key: _with_zero(split) for key, split in splits.items()}
         notes += ("Train or query has the identity 0, so it is no distractor: identities count one more here.",)
+    if not len(splits["train"]):
+        notes += ("It has no training images: it can be evaluated, not trained on.",)
     return Dataset(name, splits["train"], splits["query"], splits["gallery"], protocol, notes)
 
 

@@ -25,6 +25,7 @@ from resight.report.inside import Inside
 from resight.report.lists import entries
 from resight.report.pictures import Decode, Pictures
 from resight.retrieval.evaluation.compare import intervals
+from resight.retrieval.evaluation.domains import Domains
 from resight.retrieval.ranking import protocols
 from resight.retrieval.ranking.protocols import Protocol
 
@@ -52,6 +53,7 @@ def write(
     card: Mapping[str, Any] | None = None,
     attributes: Recognition | None = None,
     inside: Inside | None = None,
+    domains: Domains | None = None,
     ranked: int = 10,
     queries_shown: int = 24,
     pictures: bool = True,
@@ -74,6 +76,7 @@ def write(
             does on these embeddings has a section of its own.
         attributes: how right the model's attributes are, where it predicts any.
         inside: what can be seen inside the model, if anything.
+        domains: what the model does on other data sets, where that was measured.
         ranked: how many gallery images to show per query.
         queries_shown: how many queries to show: half of them the worst, a quarter random ones, a quarter the best.
         pictures: False leaves out all pictures, for a file that may be passed on.
@@ -121,6 +124,7 @@ def write(
             decided=decisions.look(decision, query, gallery, rules, metric) if decision else None,
             attributes=attributes,
             inside=inside,
+            domains=domains,
             groups=groups,
             group_notes=_GROUPS,
             pictures=shown,

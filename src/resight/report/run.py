@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 
 from resight import datasets
 from resight.attributes.run import Recognition, attribute_count, attribute_outputs, recognise
+from resight.datasets.best_known import best_known
 from resight.embedding.measure import measure
 from resight.errors import DataError
 from resight.images.cache import cache_folder
@@ -15,6 +16,7 @@ from resight.models.model import Model
 from resight.records import Embeddings, Report
 from resight.report import html
 from resight.report.inside import look_inside
+from resight.retrieval.evaluation.domains import Domains
 from resight.training import recipe as recipes
 from resight.training.recipe import Recipe
 from resight.training.run import Run
@@ -28,6 +30,7 @@ def report_run(
     title: str | None = None,
     measured: tuple[Embeddings, Embeddings, Report] | None = None,
     baseline: Report | None = None,
+    others: Mapping[str, datasets.Dataset] | None = None,
     pictures: bool = True,
     progress: Callable[[int, int], None] | None = None,
 ) -> tuple[Path, Report]:
@@ -38,6 +41,7 @@ def report_run(
         title: the page's, unless recipe and data name it well enough.
         measured: query, gallery and report where they are at hand already; else the model is measured again.
         baseline: another evaluation of the same queries, shown beside.
+        others: other data sets by name, on which the model is measured as well.
         pictures: whether the file may hold pictures.
 
     Raises:
@@ -62,9 +66,18 @@ def report_run(
         card=model.card.model_dump(mode="json"),
         attributes=_attributes(model, data),
         inside=look_inside(model, data.query, pictures=pictures),
+        domains=_domains(model, others, progress) if others else None,
         pictures=pictures,
     )
     return path, report
+
+
+def _domains(
+    model: Model, others: Mapping[str, datasets.Dataset], progress: Callable[[int, int], None] | None
+) -> Domains:
+    """The model on other data sets."""
+    reports = {name: measure(model, one, cache=cache_folder(), progress=progress)[2] for name, one in others.items()}
+    return Domains(reports, {name: best.mAP for name, one in others.items() if (best := best_known(one))})
 
 
 def _measured_on(recipe: Recipe, root: str | Path | None) -> datasets.Dataset:

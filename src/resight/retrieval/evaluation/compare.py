@@ -21,7 +21,7 @@ from resight.records import Report
 
 DRAWS = 2_000
 _BLOCK = 100  # exchanges at a time, for memory
-_COLUMNS = ("mAP", "R1", "R5", "R10")
+COLUMNS = ("mAP", "R1", "R5", "R10")
 
 
 @dataclass(frozen=True)
@@ -68,7 +68,7 @@ class Comparison:
 
     def numbers(self) -> dict[str, Any]:
         """The comparison without its per-query array, ready for JSON."""
-        differences = {name: asdict(getattr(self, name)) for name in _COLUMNS}
+        differences = {name: asdict(getattr(self, name)) for name in COLUMNS}
         return differences | {
             "wins": self.wins,
             "losses": self.losses,
@@ -94,8 +94,8 @@ def intervals(report: Report, *, level: float = 0.95, draws: int = DRAWS, seed: 
         DataError: no query was evaluated, the report has no identities, or a level or number of draws is out of range.
     """
     known = np.isfinite(report.average_precision)
-    sums, counts = _by_person(_per_query(report)[known], _people(report)[known])
-    return dict(zip(_COLUMNS, _bootstrap(sums, counts, level, draws, seed), strict=True))
+    sums, counts = by_person(per_query(report)[known], _people(report)[known])
+    return dict(zip(COLUMNS, _bootstrap(sums, counts, level, draws, seed), strict=True))
 
 
 def compare(a: Report, b: Report, *, level: float = 0.95, draws: int = DRAWS, seed: int = 0) -> Comparison:
@@ -125,15 +125,15 @@ def compare(a: Report, b: Report, *, level: float = 0.95, draws: int = DRAWS, se
         )
     difference = b.average_precision - a.average_precision
     gained = difference[known]
-    sums, counts = _by_person((_per_query(b) - _per_query(a))[known], people[known])
+    sums, counts = by_person((per_query(b) - per_query(a))[known], people[known])
     mean, r1, r5, r10 = _bootstrap(sums, counts, level, draws, seed)
     wins, losses = int((gained > 0).sum()), int((gained < 0).sum())
-    p_value = _p_value(sums[:, 0], draws, seed)
+    p_value = exchange_people(sums[:, 0], draws, seed)
     return Comparison(mean, r1, r5, r10, wins, losses, len(gained) - wins - losses, p_value, difference)
 
 
-def _per_query(report: Report) -> NDArray[np.float64]:
-    """(Q, 4) what the means in ``_COLUMNS`` are of."""
+def per_query(report: Report) -> NDArray[np.float64]:
+    """(Q, 4) what the means in ``COLUMNS`` are of."""
     hits = [(report.first_match <= k).astype(np.float64) for k in (1, 5, 10)]
     return np.stack([report.average_precision, *hits], 1)
 
@@ -147,7 +147,7 @@ def _people(report: Report) -> NDArray[np.int64]:
     return report.identities
 
 
-def _by_person(table: NDArray[np.float64], identities: NDArray[np.int64]) -> tuple[NDArray[np.float64], NDArray[Any]]:
+def by_person(table: NDArray[np.float64], identities: NDArray[np.int64]) -> tuple[NDArray[np.float64], NDArray[Any]]:
     """(P, M) sums of the queries' rows (n, M) for each person, and (P,) how many queries each has."""
     _, person, counts = np.unique(identities, return_inverse=True, return_counts=True)
     sums = np.zeros((len(counts), table.shape[1]))
@@ -157,21 +157,34 @@ def _by_person(table: NDArray[np.float64], identities: NDArray[np.int64]) -> tup
 
 def _bootstrap(sums: NDArray[np.float64], counts: NDArray[Any], level: float, draws: int, seed: int) -> list[Interval]:
     """An interval for the mean over all queries of each column of (P, M) sums."""
-    if not 0 < level < 1:
-        raise DataError(f"The confidence level is {level}: choose one between 0 and 1, such as 0.95.")
-    if draws < 1:
-        raise DataError(f"{draws} draws give no interval: draw at least once, better {DRAWS:,} times.")
     if not len(sums):
         raise DataError("No query was evaluated, so there is no interval to give: check the evaluation.")
-    drawn = np.random.default_rng(seed).multinomial(len(sums), np.full(len(sums), 1 / len(sums)), size=draws)
-    means = (drawn @ sums) / (drawn @ counts)[:, None]
-    tail = 50 * (1 - level)
-    low, high = np.percentile(means, [tail, 100 - tail], axis=0)
+    drawn = draw_means(sums, counts, draws, seed)
     value = sums.sum(0) / counts.sum()
-    return [Interval(float(v), float(x), float(y)) for v, x, y in zip(value, low, high, strict=True)]
+    return [interval(float(one), column, level) for one, column in zip(value, drawn.T, strict=True)]
 
 
-def _p_value(gained: NDArray[np.float64], draws: int, seed: int) -> float:
+def draw_means(
+    sums: NDArray[np.float64], counts: NDArray[Any], draws: int, seed: int | list[int]
+) -> NDArray[np.float64]:
+    """(draws, M) means over all queries of the columns of (P, M) sums, of people drawn with replacement."""
+    if draws < 1:
+        raise DataError(f"{draws} draws give no interval: draw at least once, better {DRAWS:,} times.")
+    drawn = np.random.default_rng(seed).multinomial(len(sums), np.full(len(sums), 1 / len(sums)), size=draws)
+    means: NDArray[np.float64] = (drawn @ sums) / (drawn @ counts)[:, None]
+    return means
+
+
+def interval(value: float, drawn: NDArray[np.float64], level: float) -> Interval:
+    """``value`` with the percentiles of its draws (draws,)."""
+    if not 0 < level < 1:
+        raise DataError(f"The confidence level is {level}: choose one between 0 and 1, such as 0.95.")
+    tail = 50 * (1 - level)
+    low, high = np.percentile(drawn, [tail, 100 - tail])
+    return Interval(value, float(low), float(high))
+
+
+def exchange_people(gained: NDArray[np.float64], draws: int, seed: int) -> float:
     """How often exchanging the models of some people (the signs of their (P,) sums) gives as much, two-sided."""
     found = permutation_test(
         (gained,),
