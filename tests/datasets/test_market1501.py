@@ -243,7 +243,7 @@ def test_names_that_only_begin_like_markets_are_read(tmp_path: Path) -> None:
     data = market_layout(root)
     assert data.query.identities.tolist() == [1, 1, 7] and data.query.cameras.tolist() == [2, 5, 1]
     assert not data.query.columns and data.protocol == "market1501"
-    with pytest.raises(DataError, match=r"load it as 'market_layout' with a pattern"):
+    with pytest.raises(DataError, match=r"load the data as 'market_layout' with a pattern"):
         market1501(root, strict=False)
 
 

@@ -197,4 +197,4 @@ def test_scan_keeps_the_order_of_paths(tiny_market, threads: int) -> None:
 def test_the_real_market_is_clean_and_quick_to_check(market_zip: Path) -> None:
     start = time.perf_counter()
     assert check(market_zip, "market1501") == []
-    assert time.perf_counter() - start < 60  # about 3 s on two cores
+    assert time.perf_counter() - start < 120  # about 10 s on two cores

@@ -8,8 +8,8 @@ from typing import Annotated
 import typer
 from rich.table import Table
 
-from resight.cli.console import Json, bar, out, print_json
-from resight.cli.options import DataName
+from resight.cli.console import Json, bar, err, out, print_json
+from resight.cli.options import DataName, DataOptions, load_data, settings
 
 data = typer.Typer(no_args_is_help=True, help="Check and count a data set before training.")
 
@@ -22,16 +22,42 @@ def add(app: typer.Typer) -> None:
 
 
 @data.command()
-def check(path: Where, name: DataName = "", json: Annotated[bool, Json] = False) -> None:
+def check(
+    path: Where,
+    name: DataName = "",
+    options: DataOptions = None,
+    sheet: Annotated[
+        Path | None,
+        typer.Option(metavar="FILE", help="Also write an HTML file with pictures of each finding."),
+    ] = None,
+    model: Annotated[
+        str | None,
+        typer.Option("--model", "-m", metavar="MODEL", help="Also list identities that this model doubts: person, ..."),
+    ] = None,
+    json: Annotated[bool, Json] = False,
+) -> None:
     """Find problems in a data set and explain how to fix them.
 
-    Reports corrupt or empty files, a single camera, queries without a match, identities in both train and test,
-    duplicates, tiny crops and wrong counts. Exits with code 1 if there is an error.
+    Reports corrupt, empty or unreadable files, copies and near copies across identities, cameras and splits, camera
+    labels that cannot be right, queries without a match, identities in both train and test, tiny crops and wrong
+    counts. Exits with code 1 if there is an error.
     """
     from resight.images.check import check as find
 
-    with bar("checking") as progress:
-        findings = find(path, name or None, progress=progress)
+    with bar("checking", json) as progress:
+        findings = find(path, name or None, progress=progress, **settings(options))
+    if model:
+        from resight.clustering.mislabelled import check_labels
+        from resight.embedding.embedder import Embedder
+        from resight.models.load import load
+
+        embedder = Embedder(load(model))
+        with bar("embedding", json) as progress:
+            findings += check_labels(load_data(path, name, options), embedder, progress)
+    if sheet:
+        from resight.report.findings import write_findings
+
+        write_findings(sheet, f"Check of {path.name}", findings)
     if json:
         print_json([finding.as_dict() for finding in findings])
     elif not findings:
@@ -40,16 +66,16 @@ def check(path: Where, name: DataName = "", json: Annotated[bool, Json] = False)
         colour = "red" if finding.severity == "error" else "yellow"
         out.print(f"[bold {colour}]{finding.severity}[/]", end=" ")
         out.print(str(finding), markup=False)
+    if sheet:
+        err.print(f"written: {sheet}", markup=False)
     if any(finding.severity == "error" for finding in findings):
         raise typer.Exit(1)
 
 
 @data.command()
-def stats(path: Where, name: DataName = "", json: Annotated[bool, Json] = False) -> None:
+def stats(path: Where, name: DataName = "", options: DataOptions = None, json: Annotated[bool, Json] = False) -> None:
     """Count images, identities, cameras, junk and distractors of each split."""
-    from resight import datasets
-
-    found = datasets.load(name or datasets.detect(path), path)
+    found = load_data(path, name, options)
     if json:
         print_json(
             {"name": found.name, "fingerprint": found.fingerprint(), "splits": found.facts(), "notes": found.notes}

@@ -30,8 +30,8 @@ OFFICIAL: Counts = {
 }
 _KIND = "of Market-1501's kind, such as 0002_c1s1_000451_03.jpg (identity, camera, sequence, frame, box)"
 _CURE = (
-    r"load it as 'market_layout' with a pattern such as '(?P<identity>\d+)_c(?P<camera>\d+)' (--set pattern=...), or "
-    "rename it"
+    "rename it, or load the data as 'market_layout' with a pattern for its names, such as "
+    r"'(?P<identity>\d+)_c(?P<camera>\d+)' (--set pattern=...)"
 )
 _BEGINNING = r"(?:^|/)(?P<identity>-1|\d{1,18})_c(?P<camera>\d{1,4})(?!\d)[^/]*$"
 _NAME = re.compile(

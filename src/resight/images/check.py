@@ -3,12 +3,9 @@
 from __future__ import annotations
 
 import os
-from collections import defaultdict
-from collections.abc import Callable, Iterator
-from dataclasses import asdict, dataclass
+from collections.abc import Callable, Iterator, Sequence
 from itertools import chain
-from pathlib import Path
-from typing import Any, Literal
+from pathlib import Path, PurePath
 
 import numpy as np
 from numpy.typing import NDArray
@@ -19,11 +16,25 @@ from resight.datasets.layouts import wrong_counts
 from resight.datasets.market1501 import OFFICIAL
 from resight.datasets.splitting import answerable
 from resight.errors import DataError
-from resight.files import is_image_name, list_files
-from resight.images.scan import DAMAGED, EMPTY, FOREIGN, UNREADABLE, WHOLE, Scan, scan
+from resight.files import list_images, repeated_members
+from resight.images.camera_labels import same_camera_share
+from resight.images.copies import exact_copies, similar_copies
+from resight.images.finding import PATHS, Finding, of_images
+from resight.images.near_copies import FLAT, contrast
+from resight.images.scan import (
+    DAMAGED,
+    EMPTY,
+    FOREIGN,
+    POINTER,
+    UNREADABLE,
+    UNSUPPORTED,
+    WHOLE,
+    Scan,
+    scan,
+)
 from resight.records import DISTRACTOR, Split
 
-EXAMPLES = 5  # paths named in a finding
+__all__ = ["Finding", "check"]
 LEAST_HEIGHT, LEAST_WIDTH = 32, 16
 
 _BAD_FILES = {
@@ -31,36 +42,14 @@ _BAD_FILES = {
     FOREIGN: ("{} file(s) are named like images but hold something else", "remove them"),
     DAMAGED: ("{} image file(s) are damaged or cut off", "copy them again or remove them"),
     UNREADABLE: ("{} image file(s) cannot be read", "check their rights, or download the archive again"),
+    POINTER: ("{} file(s) are pointers of Git LFS, not the images", "run git lfs pull where they were cloned"),
+    UNSUPPORTED: ("{} image file(s) are HEIC, which needs an extra", "pip install 'resight[heif]'"),
 }
-
-
-@dataclass(frozen=True)
-class Finding:
-    """One thing that is wrong, or may be.
-
-    Attributes:
-        severity: ``"error"`` where numbers would be wrong or a run would stop, ``"warning"`` where it is for the
-            reader to judge.
-        what: what is wrong, with its number.
-        where: the first few paths concerned.
-        count: how many images, identities or pictures are concerned.
-        cure: what to do.
-    """
-
-    severity: Literal["error", "warning"]
-    what: str
-    where: tuple[str, ...]
-    count: int
-    cure: str
-
-    def __str__(self) -> str:
-        more = ", ..." if self.count > len(self.where) else ""
-        where = f" ({', '.join(self.where)}{more})" if self.where else ""
-        return f"{self.what}{where}: {self.cure}."
-
-    def as_dict(self) -> dict[str, Any]:
-        """The fields, ready for JSON."""
-        return asdict(self)
+NOT_READ = frozenset(
+    {".svg", ".psd", ".xcf", ".raw", ".dng", ".cr2", ".cr3", ".nef", ".arw", ".orf", ".raf", ".rw2"}
+    | {".exr", ".hdr", ".jxl", ".ico", ".dds", ".eps", ".npy", ".mat"}
+)
+"""What names of pictures end with that cannot be read, or not without knowing their range."""
 
 
 def check(
@@ -87,11 +76,11 @@ def check(
         RecipeError: no such data set or option.
     """
     try:
-        files = [file for file, _ in list_files(path)]
+        pictures, others = list_images(path)
     except DataError as error:
         return [_not_loaded(error, os.fspath(path))]
-    name = dataset or detect_in(os.fspath(path), files)
-    findings: list[Finding] = []
+    name = dataset or detect_in(os.fspath(path), [*pictures, *others])
+    findings: list[Finding] = [*_others(others), *_repeated(os.fspath(path))]
     data = None
     if name == "market1501":
         options = {"strict": False} | options
@@ -105,8 +94,10 @@ def check(
     images = (
         list(dict.fromkeys(chain.from_iterable(split.paths.tolist() for split in data.splits.values()))) if data else []
     )
-    scanned = scan(images or [file for file in files if is_image_name(file)], threads=threads, progress=progress)
-    findings += chain(_files(scanned), _copies(scanned, data))
+    scanned = scan(images or pictures, threads=threads, progress=progress)
+    findings += chain(_files(scanned), exact_copies(scanned, data))
+    if data is not None:
+        findings += chain(similar_copies(scanned, data), _cameras(scanned, data))
     return sorted(findings, key=lambda finding: finding.severity)
 
 
@@ -178,55 +169,73 @@ def _labels(data: Dataset) -> Iterator[Finding]:
 
 
 def _files(scanned: Scan) -> Iterator[Finding]:
-    """Files that are no whole images, and images too small to tell who is on them."""
+    """Files that are no whole images, and images that show too little."""
     for state, (what, cure) in _BAD_FILES.items():
         bad = scanned.states == state
         if bad.any():
-            count = int(bad.sum())
-            yield Finding("error", what.format(count), _first(scanned.paths[bad]), count, cure)
-    tiny = (scanned.states == WHOLE) & ((scanned.heights < LEAST_HEIGHT) | (scanned.widths < LEAST_WIDTH))
+            yield of_images("error", what, scanned.paths[bad], cure)
+    whole = scanned.states == WHOLE
+    tiny = whole & ((scanned.heights < LEAST_HEIGHT) | (scanned.widths < LEAST_WIDTH))
     if tiny.any():
-        count = int(tiny.sum())
-        what = f"{count} images are less than {LEAST_HEIGHT} px high or {LEAST_WIDTH} px wide"
+        what = f"{{}} images are less than {LEAST_HEIGHT} px high or {LEAST_WIDTH} px wide"
+        yield of_images("warning", what, scanned.paths[tiny], "leave them out or crop from a sharper source")
+    flat = whole & (contrast(scanned.thumbnails) < FLAT)
+    if flat.any():
+        what = "{} images hold almost nothing: all of one shade, or nearly black"
+        cure = "remove them, or, where they hold 10, 12 or 14 bits stored as 16, stretch them to the whole range"
+        yield of_images("warning", what, scanned.paths[flat], cure)
+
+
+def _others(others: Sequence[str]) -> Iterator[Finding]:
+    """Pictures among the files that are not read."""
+    pictures = [path for path in others if PurePath(path).suffix.lower() in NOT_READ]
+    if pictures:
+        kinds = ", ".join(sorted({PurePath(path).suffix.lower() for path in pictures}))
+        what = f"{{}} pictures are of formats that are not read ({kinds}), and left out"
+        yield of_images("warning", what, pictures, "save them as JPEG or PNG")
+
+
+def _repeated(path: str) -> Iterator[Finding]:
+    repeated = repeated_members(path)
+    if repeated:
+        what = "{} files stand more than once in the archive under one name, and the last of each is used"
+        yield of_images("warning", what, repeated, "pack it again")
+
+
+def _cameras(scanned: Scan, data: Dataset) -> Iterator[Finding]:
+    """Camera labels that cannot be right."""
+    every = [split for split in data.splits.values() if len(split)]
+    identities, cameras = (np.concatenate([getattr(one, name) for one in every]) for name in ("identities", "cameras"))
+    people = identities > DISTRACTOR
+    known = len(np.unique(cameras[people]))
+    if known > 4 and 2 * known > people.sum():
         yield Finding(
-            "warning", what, _first(scanned.paths[tiny]), count, "leave them out or crop from a sharper source"
+            "error",
+            f"There are {known:,} cameras for {people.sum():,} images, nearly one for each",
+            tuple(str(path) for path in every[0].paths[:PATHS]),
+            known,
+            "what is read as the camera is a frame, a date or a track, so pass a pattern with the right group camera",
+        )
+        return
+    place = {path: at for at, path in enumerate(scanned.paths.tolist())}
+    at = np.array([place[path] for one in every for path in one.paths.tolist()], dtype=np.int64)
+    there = scanned.states[at] == WHOLE
+    share = same_camera_share(scanned.thumbnails[at[there]], identities[there], cameras[there])
+    if known > 1 and share.is_chance():
+        yield Finding(
+            "warning",
+            f"The camera labels look wrong: of {share.images:,} images, the one nearest in pixels of the same identity "
+            f"has the same camera for {share.found:.0%}, where chance gives {share.chance:.0%} and real data far more",
+            tuple(str(path) for path in every[0].paths[:PATHS]),
+            share.images,
+            "check that each image has the camera that took it, for images of one camera are left out of the results",
         )
 
 
-def _copies(scanned: Scan, data: Dataset | None) -> Iterator[Finding]:
-    """Files with the very same bytes: under two identities, in train and test, or merely twice."""
-    labels: dict[str, tuple[int, bool]] = {}
-    for key, split in data.splits.items() if data else ():
-        test = key != "train"
-        labels |= {path: (int(who), test) for path, who in zip(split.paths.tolist(), split.identities, strict=True)}
-    groups: defaultdict[bytes, list[str]] = defaultdict(list)
-    for path, digest in zip(scanned.paths.tolist(), scanned.digests, strict=True):
-        if digest:
-            groups[digest].append(path)
-    contrary: list[list[str]] = []
-    leaking: list[list[str]] = []
-    repeated: list[list[str]] = []
-    for paths in groups.values():
-        if len(paths) < 2:
-            continue
-        people = {labels[path][0] for path in paths if path in labels}
-        parts = {labels[path][1] for path in paths if path in labels}
-        (contrary if len(people) > 1 else leaking if len(parts) > 1 else repeated).append(paths)
-    kinds: tuple[tuple[Literal["error", "warning"], list[list[str]], str, str], ...] = (
-        ("error", contrary, "stand under different identities", "keep each under the right one"),
-        ("error", leaking, "stand in both train and test", "take them out of one"),
-        ("warning", repeated, "stand there more than once", "keep one of each"),
-    )
-    for severity, found, what, cure in kinds:
-        if found:
-            where = tuple(chain.from_iterable(found))[:EXAMPLES]
-            yield Finding(severity, f"{len(found)} pictures {what}, byte for byte", where, len(found), cure)
-
-
 def _first(paths: NDArray[np.str_]) -> tuple[str, ...]:
-    return tuple(str(path) for path in paths[:EXAMPLES])
+    return tuple(str(path) for path in paths[:PATHS])
 
 
 def _one_each(split: Split, identities: NDArray[np.int64]) -> tuple[str, ...]:
     """The first image of each of the first few ``identities``."""
-    return tuple(str(split.paths[np.argmax(split.identities == who)]) for who in identities[:EXAMPLES])
+    return tuple(str(split.paths[np.argmax(split.identities == who)]) for who in identities[:PATHS])
