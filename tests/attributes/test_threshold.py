@@ -153,8 +153,8 @@ def test_refusals(tmp_path):
     for options, message in (
         ({"beta": 0}, "beta is 0"),
         ({"beta": np.nan}, "beta is nan"),
-        ({"recall": 0}, "recall asked for is 0"),
-        ({"recall": 1.1}, "recall asked for is 1.1"),
+        ({"recall": 0}, "recall is 0"),
+        ({"recall": 1.1}, "recall is 1.1"),
         ({"protocol": "market"}, "did you mean 'market1501'"),
         ({"query": stranger}, "None of the 1 validation queries has a true match"),
     ):

@@ -120,13 +120,13 @@ def probabilities(logits: NDArray[np.float32]) -> NDArray[np.float32]:
 
 def _measure(name: str, distance: Distance, validation: Part, evaluated: Part, beta: float) -> Variant:
     seen = validation.seen_through(distance)
-    threshold = choose_threshold(seen.query, seen.gallery, seen.protocol, beta=beta)
+    threshold = choose_threshold(seen.query, seen.gallery, seen.protocol, "euclidean", beta=beta)
     part = evaluated.seen_through(distance)
-    matches = matches_within(part.query, part.gallery, threshold.distance, protocol=part.protocol)
+    matches = matches_within(part.query, part.gallery, threshold.distance, "euclidean", part.protocol)
     return Variant(
         name,
-        evaluate(seen.query, seen.gallery, protocol=seen.protocol),
-        evaluate(part.query, part.gallery, protocol=part.protocol),
+        evaluate(seen.query, seen.gallery, protocol=seen.protocol, metric="euclidean"),
+        evaluate(part.query, part.gallery, protocol=part.protocol, metric="euclidean"),
         threshold,
         matches,
         measure_matches(matches, part.query, part.gallery, part.protocol),

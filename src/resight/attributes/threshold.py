@@ -21,6 +21,7 @@ from resight.errors import DataError
 from resight.files import write_text
 from resight.records import Embeddings
 from resight.retrieval.ranking import protocols
+from resight.retrieval.ranking.arguments import choose_metric, number
 from resight.retrieval.ranking.protocols import Protocol
 from resight.retrieval.ranking.rank import MEMORY, Stream
 from resight.retrieval.ranking.validity import Validity
@@ -79,7 +80,7 @@ def choose_threshold(
     query: Embeddings,
     gallery: Embeddings,
     protocol: str | Protocol,
-    metric: str = "euclidean",
+    metric: str | None = None,
     *,
     beta: float = BETA,
     recall: float | None = None,
@@ -95,7 +96,7 @@ def choose_threshold(
     Args:
         query, gallery: validation embeddings with what the protocol needs; queries without a match do not count.
         protocol: which gallery images are valid and which of them match.
-        metric: "euclidean" or "cosine".
+        metric: "euclidean" or "cosine"; None for that of the embeddings' model, euclidean where it is unknown.
         beta: recall counts beta times as much as precision.
         recall: a share of the true matches in (0, 1] to reach, whatever it costs in precision.
         memory: bytes for a block of distances; O(M) comes on top. It changes the speed, never the result.
@@ -104,10 +105,10 @@ def choose_threshold(
         DataError: a beta or recall out of range, no true match at all, or as for
             :func:`resight.retrieval.ranking.rank.ranks_of_matches`.
     """
-    if not (beta > 0 and np.isfinite(beta)):
-        raise DataError(f"beta is {beta}: choose a number above 0, such as {BETA}.")
-    if recall is not None and not 0 < recall <= 1:
-        raise DataError(f"The recall asked for is {recall}: choose a number above 0 and up to 1.")
+    metric = choose_metric(metric, query, gallery)
+    beta = number("beta", beta, f"choose a number above 0, such as {BETA}", lambda b: b > 0)
+    if recall is not None:
+        number("The recall", recall, "choose a number above 0 and up to 1", lambda share: 0 < share <= 1)
     rules = protocols.get(protocol)
     stream = Stream(query, gallery, metric, rules, memory)
     found: list[NDArray[np.float32]] = [np.empty(0, np.float32)]

@@ -14,11 +14,12 @@ from numpy.typing import ArrayLike, NDArray
 from resight.clustering.linkage import link
 from resight.errors import DataError
 from resight.records import DISTRACTOR, Embeddings
+from resight.retrieval.ranking.arguments import check_embeddings, check_threshold, choose_metric
 from resight.retrieval.ranking.rank import MEMORY
 
 
 def group(
-    embeddings: Embeddings, threshold: float, metric: str = "cosine", *, memory: int = MEMORY
+    embeddings: Embeddings, threshold: float, metric: str | None = None, *, memory: int = MEMORY
 ) -> NDArray[np.int64]:
     """The group of each image, (N,) int64 from 0 on, numbered by their first image.
 
@@ -29,16 +30,16 @@ def group(
     Args:
         embeddings: N images.
         threshold: a distance of ``metric`` up to which two images count as the same, from a calibration; 0 or more.
-        metric: "euclidean" or "cosine".
+        metric: "euclidean" or "cosine"; None for that of the embeddings' model, cosine where it is unknown.
         memory: bytes for a block of distances; 50 MB for pairs come on top. It changes the speed alone.
 
     Raises:
         DataError: no images, a threshold that is negative or not finite, or vectors that the metric refuses.
     """
+    check_embeddings(embeddings=embeddings)
     if not len(embeddings):
         raise DataError("There are no images to group: pass some embeddings.")
-    if not (threshold >= 0 and np.isfinite(threshold)):
-        raise DataError(f"The threshold is {threshold}: choose a distance from 0 upwards.")
+    threshold, metric = check_threshold(threshold), choose_metric(metric, embeddings, default="cosine")
     return _number(link(embeddings, threshold, metric, memory))
 
 

@@ -11,7 +11,7 @@ from dataclasses import replace
 
 import numpy as np
 
-from resight.decisions import probability as chances
+from resight.decisions import probability as probabilities
 from resight.decisions.camera_pairs import camera_thresholds
 from resight.decisions.conformal import conformal_distance, needed_identities
 from resight.decisions.curves import threshold_at
@@ -22,7 +22,7 @@ from resight.decisions.pairs import Pairs, collect, step_of, to_end_of_step
 from resight.errors import DataError
 from resight.records import JUNK, Embeddings
 from resight.retrieval.ranking import protocols
-from resight.retrieval.ranking.distance import check_metric
+from resight.retrieval.ranking.arguments import check_embeddings, choose_metric, number
 from resight.retrieval.ranking.protocols import Protocol
 from resight.retrieval.ranking.rank import MEMORY
 from resight.retrieval.ranking.validity import check_same_model
@@ -34,7 +34,7 @@ def calibrate(
     false_match_rate: float = 1e-3,
     coverage: float = 0.95,
     protocol: str | Protocol | None = None,
-    metric: str = "euclidean",
+    metric: str | None = None,
     probability: str = "isotonic",
     memory: int = MEMORY,
 ) -> Decision:
@@ -46,7 +46,7 @@ def calibrate(
         false_match_rate: the share of impostor pairs that may be taken for matches, in (0, 0.5].
         coverage: the probability with which a returned set shall hold a true match, in (0, 1).
         protocol: which pairs count; "market1501" where both sides have cameras and "single_camera" where not, if None.
-        metric: "euclidean" or "cosine".
+        metric: "euclidean" or "cosine"; None for that of the embeddings' model, euclidean where it is unknown.
         probability: "isotonic" or "logistic", see :mod:`resight.decisions.probability`.
         memory: bytes for a block of distances; it changes the speed, never the result.
 
@@ -57,14 +57,14 @@ def calibrate(
         DataError: an argument out of its range; two models; too little data, and then how much is needed; or more
             impostor pairs without any distance than the rate allows.
     """
-    check_metric(metric)
     check_promises(false_match_rate, coverage)
     query, gallery, copies = both_sides(pairs_from)
+    metric = choose_metric(metric, query, gallery)
     rules = choose_protocol(query, gallery, protocol)
     pairs = collect(query, gallery, rules, metric, memory, copies)
     assert query.identities is not None and gallery.identities is not None
     _check_enough(query, pairs, rules, false_match_rate, coverage)
-    knots = chances.fit(pairs, probability)
+    knots = probabilities.fit(pairs, probability)
     threshold = threshold_at(pairs.impostors, false_match_rate, copies)
     if threshold is None:
         raise DataError(
@@ -113,10 +113,9 @@ def check_promises(false_match_rate: float, coverage: float) -> None:
     Raises:
         DataError: a false-match rate that is not in (0, 0.5], or a coverage that is not in (0, 1).
     """
-    if not 0 < false_match_rate <= 0.5:
-        raise DataError(f"The false-match rate is {false_match_rate}: choose a number above 0 and up to 0.5.")
-    if not 0 < coverage < 1:
-        raise DataError(f"The coverage is {coverage}: choose a number between 0 and 1, such as 0.95.")
+    advice = "choose a number above 0 and up to 0.5"
+    number("The false-match rate", false_match_rate, advice, lambda rate: 0 < rate <= 0.5)
+    number("The coverage", coverage, "choose a number between 0 and 1, such as 0.95", lambda share: 0 < share < 1)
 
 
 def both_sides(pairs_from: Embeddings | tuple[Embeddings, Embeddings]) -> tuple[Embeddings, Embeddings, int]:
@@ -125,10 +124,11 @@ def both_sides(pairs_from: Embeddings | tuple[Embeddings, Embeddings]) -> tuple[
     Raises:
         DataError: embeddings of two models, or without identities.
     """
-    if isinstance(pairs_from, Embeddings):
-        query = gallery = pairs_from
-    else:
+    if isinstance(pairs_from, (tuple, list)) and len(pairs_from) == 2:
         query, gallery = pairs_from
+    else:
+        query = gallery = pairs_from
+    check_embeddings(query=query, gallery=gallery)
     for name, one in (("query", query), ("gallery", gallery)):
         if one.identities is None:
             raise DataError(

@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from resight.decisions import drift as drifting
-from resight.decisions import probability as chances
+from resight.decisions import probability as probabilities
 from resight.decisions.camera_pairs import CameraThreshold
 from resight.decisions.drift import Drift, Reference
 from resight.decisions.operating import Errors, Point, SearchPoint
@@ -22,6 +22,7 @@ from resight.decisions.probability import Knots
 from resight.errors import DataError
 from resight.records import Embeddings
 from resight.retrieval.evaluation.compare import Interval
+from resight.retrieval.ranking.arguments import check_embeddings
 
 MATCH, UNSURE, NO_MATCH = "match", "unsure", "no match"
 VERSION = 1
@@ -91,7 +92,7 @@ class Decision:
             distance: one distance or many, of this decision's metric.
             cameras: which two cameras the images are from, to use their own threshold where there is one.
         """
-        values = np.asarray(distance)
+        values = _distances(distance)
         threshold = self.threshold_between(*cameras) if cameras else self.threshold
         refused = values > max(threshold, self.no_match_beyond)
         words: NDArray[np.str_] = np.where(values <= threshold, MATCH, np.where(refused, NO_MATCH, UNSURE))
@@ -108,7 +109,7 @@ class Decision:
         Raises:
             DataError: a prior that is not between 0 and 1.
         """
-        found = chances.probability(self.knots, distance, prior)
+        found = probabilities.probability(self.knots, _distances(distance), prior)
         return float(found) if found.ndim == 0 else found
 
     def threshold_between(self, first: int, second: int) -> float:
@@ -145,6 +146,7 @@ class Decision:
                 f"again with metric={metric!r}."
             )
         for one in embeddings:
+            check_embeddings(images=one)
             if one.fingerprint and self.fingerprint and one.fingerprint != self.fingerprint:
                 raise DataError(
                     f"The decision was calibrated on embeddings of {self.fingerprint} but these are of "
@@ -193,6 +195,20 @@ class Decision:
             f"from {self.facts.impostors:,} impostor and {self.facts.genuine:,} genuine pairs of "
             f"{self.facts.identities:,} identities"
         )
+
+
+def _distances(given: ArrayLike) -> NDArray[np.float64]:
+    """One distance or many, of any shape.
+
+    Raises:
+        DataError: something that is no number, or not a distance.
+    """
+    values = np.asarray(given)
+    if values.dtype.kind not in "iuf" or not (values >= 0).all():
+        raise DataError(
+            f"A distance is a number from 0 upwards, but {given!r} was passed: pass one or an array of them."
+        )
+    return values.astype(np.float64)
 
 
 def _facts(data: Mapping[str, Any]) -> Facts:

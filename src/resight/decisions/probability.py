@@ -31,6 +31,7 @@ from scipy.optimize import isotonic_regression
 
 from resight.decisions.pairs import Pairs, middle_of, step_of
 from resight.errors import DataError
+from resight.retrieval.ranking.arguments import number
 
 Method = Literal["isotonic", "logistic"]
 METHODS: tuple[str, ...] = get_args(Method)
@@ -89,8 +90,8 @@ def probability(knots: Knots, distances: ArrayLike, prior: float = 0.5) -> NDArr
     Raises:
         DataError: a prior that is not between 0 and 1.
     """
-    if not 0 < prior < 1:
-        raise DataError(f"The prior is {prior}: choose the share of genuine pairs, a number between 0 and 1.")
+    advice = "choose the share of genuine pairs, a number between 0 and 1"
+    prior = number("The prior", prior, advice, lambda share: 0 < share < 1)
     odds = log_likelihood_ratio(knots, distances) + np.log(prior / (1 - prior))
     found: NDArray[np.float64] = np.exp(-np.logaddexp(0.0, -odds))
     return found

@@ -139,16 +139,17 @@ class Embedder:
             items = source.items(0) if isinstance(source, Source) else source
             order: Colour = "RGB" if isinstance(images, Video) else colour
             batches = read(items, to, batch_size=self.batch_size, colour=order, judge=quality)
-        total = len(source) if isinstance(source, Source) else None
+        total, card = len(source) if isinstance(source, Source) else None, self.model.card
         for batch, vectors in self.run(batches, total, on_error=left_out, progress=progress):
             count += len(batch.positions) + len(batch.bad)
             found += len(vectors)
             if not len(vectors):
                 continue
             if isinstance(source, Source):
-                some = source.embeddings(vectors, batch.positions, self.model.card.fingerprint)
+                some = source.embeddings(vectors, batch.positions, card.fingerprint, card.metric)
             else:
-                some = Embeddings(vectors, paths=np.array(batch.names), fingerprint=self.model.card.fingerprint)
+                names = np.array(batch.names)
+                some = Embeddings(vectors, paths=names, fingerprint=card.fingerprint, metric=card.metric)
             if batch.quality is not None:
                 some = replace(some, columns={**some.columns, "quality": batch.quality})
             yield some
@@ -190,4 +191,4 @@ def join(parts: list[Embeddings]) -> Embeddings:
     )
     columns = {name: np.concatenate([part.columns[name] for part in parts]) for name in first.columns}
     vectors = np.concatenate([part.vectors for part in parts])
-    return Embeddings(vectors, identities, cameras, paths, columns, first.fingerprint)
+    return Embeddings(vectors, identities, cameras, paths, columns, first.fingerprint, first.metric)

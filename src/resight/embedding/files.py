@@ -24,7 +24,7 @@ from resight.records import Embeddings
 SUFFIXES = (".parquet", ".npz")
 _FIELDS = {"path": "paths", "identity": "identities", "camera": "cameras"}  # in a file, and in Embeddings
 _VECTORS = "embedding"
-_ABOUT = "resight"  # the fingerprint: in Parquet's metadata, and in npz as an array of this name
+_ABOUT, _METRIC = "resight", "resight_metric"  # fingerprint and metric: Parquet's metadata has both under the first
 
 
 def check(path: str | Path, columns: Mapping[str, NDArray[Any]] = MappingProxyType({})) -> None:
@@ -45,7 +45,8 @@ def check(path: str | Path, columns: Mapping[str, NDArray[Any]] = MappingProxyTy
 
 def save(path: str | Path, embeddings: Embeddings) -> None:
     """Write embeddings, whole or not at all; the name ends in ``.parquet`` or ``.npz``."""
-    write(path, columns_of(embeddings), [embeddings.vectors], len(embeddings), embeddings.fingerprint)
+    about = embeddings.fingerprint, embeddings.metric
+    write(path, columns_of(embeddings), [embeddings.vectors], len(embeddings), *about)
 
 
 def columns_of(known: Any) -> dict[str, NDArray[Any]]:
@@ -54,7 +55,7 @@ def columns_of(known: Any) -> dict[str, NDArray[Any]]:
     for name, column in known.columns.items():
         if column.ndim > 2:
             raise DataError(f"The column {name!r} has shape {column.shape}: a file takes one value or row per image.")
-    taken = [name for name in known.columns if name in (*_FIELDS, _VECTORS, _ABOUT)]
+    taken = [name for name in known.columns if name in (*_FIELDS, _VECTORS, _ABOUT, _METRIC)]
     if taken:
         raise DataError(f"The column {taken[0]!r} has a name that means something else in the file: rename it.")
     return {name: column for name, column in there.items() if column is not None} | dict(known.columns)
@@ -66,6 +67,7 @@ def write(
     vectors: Iterable[NDArray[np.float32]],
     count: int,
     fingerprint: str,
+    metric: str = "",
 ) -> None:
     """Write ``count`` rows whose vectors come in parts (n, D), one after the other, of which one is held at a time.
 
@@ -76,9 +78,9 @@ def write(
     check(path, columns)
     with atomic_path(path) as temporary:
         if Path(path).suffix == ".parquet":
-            _write_parquet(temporary, columns, vectors, fingerprint)
+            _write_parquet(temporary, columns, vectors, fingerprint, metric)
         else:
-            _write_npz(temporary, columns, vectors, count, fingerprint)
+            _write_npz(temporary, columns, vectors, count, fingerprint, metric)
 
 
 def read(path: str | Path) -> Embeddings:
@@ -91,7 +93,7 @@ def read(path: str | Path) -> Embeddings:
     if not Path(path).is_file():
         raise DataError(f"{path} does not exist: check the path of the embeddings.")
     try:
-        found, fingerprint = (_read_parquet if Path(path).suffix == ".parquet" else _read_npz)(Path(path))
+        found, fingerprint, metric = (_read_parquet if Path(path).suffix == ".parquet" else _read_npz)(Path(path))
     except ResightError:
         raise
     except Exception as error:  # a damaged file fails in any way it likes
@@ -103,7 +105,7 @@ def read(path: str | Path) -> Embeddings:
     vectors = found.pop(_VECTORS)
     known = {own: found.pop(name, None) for name, own in _FIELDS.items()}
     labels = known["identities"], known["cameras"], known["paths"]
-    return Embeddings(vectors, *labels, columns=found, fingerprint=fingerprint)
+    return Embeddings(vectors, *labels, columns=found, fingerprint=fingerprint, metric=metric)
 
 
 def _arrow() -> Any:
@@ -117,14 +119,18 @@ def _arrow() -> Any:
 
 
 def _write_parquet(
-    path: Path, columns: Mapping[str, NDArray[Any]], vectors: Iterable[NDArray[np.float32]], fingerprint: str
+    path: Path,
+    columns: Mapping[str, NDArray[Any]],
+    vectors: Iterable[NDArray[np.float32]],
+    fingerprint: str,
+    metric: str,
 ) -> None:
     arrow, at, writer = _arrow(), 0, None
     try:
         for some in vectors:
             rows = {name: column[at : at + len(some)] for name, column in columns.items()} | {_VECTORS: some}
             table = arrow.table({name: _column(arrow, values) for name, values in rows.items()})
-            table = table.replace_schema_metadata({_ABOUT: json.dumps({"fingerprint": fingerprint})})
+            table = table.replace_schema_metadata({_ABOUT: json.dumps({"fingerprint": fingerprint, "metric": metric})})
             writer = writer or arrow.parquet.ParquetWriter(path, table.schema, use_dictionary=False)
             writer.write_table(table)
             at += len(some)
@@ -140,7 +146,7 @@ def _column(arrow: Any, values: NDArray[Any]) -> Any:
     return found if values.ndim == 1 else arrow.FixedSizeListArray.from_arrays(found, values.shape[1])
 
 
-def _read_parquet(path: Path) -> tuple[dict[str, NDArray[Any]], str]:
+def _read_parquet(path: Path) -> tuple[dict[str, NDArray[Any]], str, str]:
     arrow = _arrow()
     table = arrow.parquet.read_table(path, memory_map=True)
     found: dict[str, NDArray[Any]] = {}
@@ -157,8 +163,8 @@ def _read_parquet(path: Path) -> tuple[dict[str, NDArray[Any]], str]:
         array = values.to_numpy()
         array = array.astype(np.str_) if array.dtype == object else array
         found[name] = array if values is column else array.reshape(table.num_rows, *lengths)
-    about = (table.schema.metadata or {}).get(_ABOUT.encode(), b"{}")
-    return found, str(json.loads(about).get("fingerprint", ""))
+    about = json.loads((table.schema.metadata or {}).get(_ABOUT.encode(), b"{}"))
+    return found, str(about.get("fingerprint", "")), str(about.get("metric", ""))
 
 
 def _write_npz(
@@ -167,9 +173,10 @@ def _write_npz(
     vectors: Iterable[NDArray[np.float32]],
     count: int,
     fingerprint: str,
+    metric: str,
 ) -> None:
     with zipfile.ZipFile(path, "w") as archive:
-        for name, column in {_ABOUT: np.array(fingerprint), **columns}.items():
+        for name, column in {_ABOUT: np.array(fingerprint), _METRIC: np.array(metric), **columns}.items():
             with _member(archive, name) as file:
                 np.lib.format.write_array(file, np.asarray(column), allow_pickle=False)
         with _member(archive, _VECTORS) as file:
@@ -185,8 +192,7 @@ def _member(archive: zipfile.ZipFile, name: str) -> Any:
     return archive.open(zipfile.ZipInfo(f"{name}.npy"), "w", force_zip64=True)
 
 
-def _read_npz(path: Path) -> tuple[dict[str, NDArray[Any]], str]:
+def _read_npz(path: Path) -> tuple[dict[str, NDArray[Any]], str, str]:
     with np.load(path, allow_pickle=False) as file:
         found = {name: file[name] for name in file.files}
-    about = found.pop(_ABOUT, None)
-    return found, "" if about is None else str(about)
+    return found, str(found.pop(_ABOUT, "")), str(found.pop(_METRIC, ""))

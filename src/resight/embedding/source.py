@@ -50,11 +50,13 @@ class Source:
     def __len__(self) -> int:
         return len(self.paths)
 
-    def embeddings(self, vectors: NDArray[np.float32], which: NDArray[np.int64], fingerprint: str) -> Embeddings:
+    def embeddings(
+        self, vectors: NDArray[np.float32], which: NDArray[np.int64], fingerprint: str, metric: str
+    ) -> Embeddings:
         """The vectors of the images at ``which``, with what is known of these."""
         identities, cameras = (None if known is None else known[which] for known in (self.identities, self.cameras))
         columns = {name: column[which] for name, column in self.columns.items()}
-        return Embeddings(vectors, identities, cameras, self.paths[which], columns, fingerprint)
+        return Embeddings(vectors, identities, cameras, self.paths[which], columns, fingerprint, metric)
 
     def fingerprint(self) -> str:
         """64 hex digits that stand for the images' names, sizes in bytes, order and labels.

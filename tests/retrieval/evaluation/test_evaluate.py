@@ -1,4 +1,5 @@
 import json
+import pickle
 
 import numpy as np
 import pytest
@@ -10,7 +11,11 @@ from reference import ranking as plain
 from reference.ranking_cases import cases, track_cases
 from resight import DataError, Embeddings, KReciprocal
 from resight.retrieval.evaluation.evaluate import LEFT_OUT, NO_IDENTITY, NOT_IN_GALLERY, evaluate
+from resight.retrieval.evaluation.repeats import single_shot
 from resight.retrieval.ranking.distance import pairwise
+from resight.retrieval.ranking.rank import topk
+from resight.retrieval.ranking.within import matches_within
+from resight.retrieval.reranking.expansion import expand_queries, pool
 
 FAST = settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 METRICS = pytest.mark.parametrize("metric", ["euclidean", "cosine"])
@@ -60,6 +65,89 @@ def test_the_query_set_may_be_the_gallery():
     other = Embeddings(images.vectors, images.identities, [1, 2, 1, 1], images.paths)
     with pytest.raises(DataError, match="d is query 3 and also image 3 of the gallery, which protocol market1501"):
         evaluate(images, other)
+
+
+@pytest.mark.parametrize("spelling", ["relative", "link to the folder", "link to the file", "dots", "archive"])
+def test_a_file_is_the_same_file_under_another_spelling(spelling, tmp_path, monkeypatch):
+    """The query's own file, nearest of all, is refused by one protocol and left out by the other."""
+    folder = tmp_path / "images"
+    folder.mkdir()
+    for name in "abcd":
+        (folder / name).write_text(name)
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "linked").symlink_to(folder)
+    (folder / "other").symlink_to(folder / "d")
+    (tmp_path / "images.zip").write_bytes(b"PK")
+    d, again = {
+        "relative": (f"{folder}/d", "images/d"),
+        "link to the folder": (f"{folder}/d", f"{tmp_path}/linked/d"),
+        "link to the file": (f"{folder}/d", f"{folder}/other"),
+        "dots": (f"{folder}/d", f"{folder}/../images/./d"),
+        "archive": (f"{tmp_path}/images.zip/d", "images.zip/d"),
+    }[spelling]
+    query = Embeddings(np.array([[6.0]]), [2], [2], [d])
+    gallery = Embeddings(np.array([[0.0], [1], [5], [6]]), [1, 1, 2, 2], [1, 2, 1, 1], ["a", "b", "c", again])
+    with pytest.raises(DataError, match="is query 0 and also image 3 of the gallery, there called"):
+        evaluate(query, gallery)
+    report = evaluate(query, gallery, protocol="single_camera")
+    assert (report.precision[1], report.r_precision) == (1, 1)  # image 2 is the only match
+    with pytest.raises(DataError, match="leaves out all images"):
+        evaluate(query, gallery.take([0, 1, 3]), protocol="single_camera")
+
+
+@pytest.mark.parametrize("metric", ["euclidean", "cosine"])
+def test_the_metric_is_that_of_the_embeddings(metric):
+    """By direction the second image is the nearest, by distance the first, which is somebody else."""
+    query = Embeddings(np.array([[1.0, 0]]), [1], [1], metric=metric)
+    gallery = Embeddings(np.array([[1.0, 0.5], [9, 0]]), [2, 1], [2, 2])
+    report = evaluate(query, gallery)
+    assert report.metric == metric and report.cmc[1] == (metric == "cosine")
+    first = topk(query, gallery, 1).indices[0, 0]
+    assert first == (1 if metric == "cosine" else 0)
+    assert evaluate(query, gallery, metric="euclidean").metric == "euclidean"
+    assert evaluate(query.take([0]), gallery).metric == metric and pickle.loads(pickle.dumps(query)).metric == metric
+    assert evaluate(Embeddings(query.vectors, [1], [1]), gallery).metric == "euclidean"
+    other = Embeddings(gallery.vectors, [2, 1], [2, 2], metric="cosine" if metric == "euclidean" else "euclidean")
+    with pytest.raises(DataError, match="Some embeddings are compared by"):
+        evaluate(query, other)
+
+
+IMAGES = Embeddings(np.eye(4), [1, 2, 1, 2], [1, 1, 2, 2])
+
+
+@pytest.mark.parametrize(
+    ("call", "message"),
+    [
+        (lambda: evaluate(np.eye(4), np.eye(4)), "The query must be resight.Embeddings but is a ndarray"),
+        (lambda: evaluate(IMAGES, None), "The gallery must be resight.Embeddings but is None"),
+        (lambda: evaluate(IMAGES, [1, 2]), "The gallery must be resight.Embeddings but is a list"),
+        (lambda: evaluate(IMAGES, IMAGES, rerank=True), r"rerank is True: pass rerank=resight.KReciprocal\(\)"),
+        (lambda: evaluate(IMAGES, IMAGES, rerank="k-reciprocal"), "rerank is 'k-reciprocal'"),
+        (lambda: evaluate(IMAGES, IMAGES, rerank=KReciprocal), "rerank is <class"),
+        (lambda: evaluate(IMAGES, IMAGES, memory="1GB"), "memory is '1GB': pass a whole number"),
+        (lambda: evaluate(IMAGES, IMAGES, metric=2), "There is no metric 2"),
+        (lambda: evaluate(IMAGES, IMAGES, metric=["cosine"]), r"There is no metric \['cosine'\]"),
+        (lambda: evaluate(IMAGES, IMAGES, protocol=["market1501"]), "There is no protocol"),
+        (lambda: topk(IMAGES, np.eye(4), 2), "The gallery must be resight.Embeddings"),
+        (lambda: topk(IMAGES, IMAGES, "5"), "k is '5': pass a whole number from 1 upwards"),
+        (lambda: topk(IMAGES, IMAGES, 5.0), "k is 5.0"),
+        (lambda: topk(IMAGES, IMAGES, True), "k is True"),
+        (lambda: matches_within(IMAGES, np.eye(4), 1.0), "The gallery must be resight.Embeddings"),
+        (lambda: matches_within(IMAGES, IMAGES, "0.5"), "The threshold is '0.5'"),
+        (lambda: expand_queries(IMAGES, np.eye(4)), "The gallery must be resight.Embeddings"),
+        (lambda: expand_queries(IMAGES, IMAGES, n=2.5), "n is 2.5"),
+        (lambda: pool(np.eye(4), [1, 1, 2, 2]), "The images must be resight.Embeddings"),
+        (lambda: single_shot(np.eye(4), IMAGES), "The query must be resight.Embeddings"),
+        (lambda: single_shot(IMAGES, IMAGES, draws="20"), "draws is '20'"),
+        (lambda: KReciprocal(k1="20"), "The k1 of re-ranking is '20'"),
+        (lambda: KReciprocal(lambda_value="0.3"), "The lambda of re-ranking is '0.3'"),
+        (lambda: pairwise(np.eye(4), ["a"] * 4), "must hold numbers"),
+    ],
+)
+def test_a_slip_is_one_sentence(call, message):
+    with pytest.raises(DataError, match=message) as caught:
+        call()
+    assert "\n" not in str(caught.value)
 
 
 def test_tracks_in_the_open():

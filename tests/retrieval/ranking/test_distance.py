@@ -2,8 +2,9 @@ import numpy as np
 import pytest
 
 from reference import ranking as plain
-from resight import DataError
+from resight import DataError, Embeddings, KReciprocal
 from resight.retrieval.ranking.distance import Distances, pairwise
+from resight.retrieval.ranking.rank import topk
 
 
 @pytest.mark.parametrize("metric", ["euclidean", "cosine"])
@@ -86,3 +87,30 @@ def test_a_zero_vector_is_fine_for_euclidean_and_refused_for_cosine():
 def test_refusals(a, b, metric, message):
     with pytest.raises(DataError, match=message):
         pairwise(a, b, metric)
+
+
+@pytest.mark.parametrize("metric", ["euclidean", "cosine"])
+@pytest.mark.parametrize("size", [1e-43, 1e-40, 1e-38, 1e-30, 1e-20, 1e-12])
+def test_very_short_vectors_have_distances_and_neighbours(rng, metric, size):
+    """Down to where float32 itself has only a few bits: distances by plain float64 arithmetic."""
+    query, gallery = (np.float32(size * rng.normal(size=(n, 8))) for n in (5, 40))
+    a, b = query.astype(np.float64)[:, None], gallery.astype(np.float64)[None]
+    if metric == "euclidean":
+        expected = np.sqrt(((a - b) ** 2).sum(2))
+    else:
+        expected = 1 - (a * b).sum(2) / np.linalg.norm(a, axis=2) / np.linalg.norm(b, axis=2)
+    grain = 1.5e-45 if metric == "euclidean" else 1e-7
+    np.testing.assert_allclose(pairwise(query, gallery, metric), expected, rtol=1e-6, atol=grain)
+    found = topk(Embeddings(query), Embeddings(gallery), 3, metric)
+    assert (found.indices >= 0).all()
+    np.testing.assert_allclose(found.distances, np.sort(expected, axis=1)[:, :3], rtol=1e-6, atol=grain)
+    again = topk(Embeddings(query), Embeddings(gallery), 40, metric, rerank=KReciprocal(k1=5, k2=2))
+    assert all(sorted(row) == list(range(40)) for row in again.indices.tolist())
+
+
+@pytest.mark.parametrize("size", [1e-40, 1e25])
+def test_the_length_of_a_vector_does_not_change_its_cosine_distance(rng, size):
+    vectors = rng.normal(size=(6, 16)).astype(np.float32)
+    other = vectors.copy()
+    other[2] = np.float32(size) * vectors[2].astype(np.float64)
+    np.testing.assert_allclose(pairwise(other, vectors, "cosine"), pairwise(vectors, vectors, "cosine"), atol=1e-4)

@@ -121,7 +121,7 @@ def embed_to_file(
     vectors = (Part.read(folder, start).vectors for start in range(0, len(source), part))
     rows = {name: column[kept] for name, column in columns.items()}
     joined = folder / f"joined{Path(file).suffix}"  # here, so that a killed run leaves nothing elsewhere
-    write(joined, rows, (some for some in vectors if len(some)), len(kept), fingerprint)
+    write(joined, rows, (some for some in vectors if len(some)), len(kept), fingerprint, card.metric)
     _move(joined, written.file)
     _move(folder / _MANIFEST, manifest)
     _end(folder)

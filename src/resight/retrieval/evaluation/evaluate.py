@@ -9,6 +9,7 @@ from resight.errors import DataError
 from resight.records import DISTRACTOR, JUNK, Embeddings, Report
 from resight.retrieval.evaluation import metrics
 from resight.retrieval.ranking import protocols
+from resight.retrieval.ranking.arguments import check_embeddings, check_rerank, choose_metric
 from resight.retrieval.ranking.by_track import by_track
 from resight.retrieval.ranking.protocols import Protocol
 from resight.retrieval.ranking.rank import MEMORY, Rerank, ranks_of_matches
@@ -25,7 +26,7 @@ def evaluate(
     gallery: Embeddings,
     *,
     protocol: str | Protocol = "market1501",
-    metric: str = "euclidean",
+    metric: str | None = None,
     rerank: Rerank | None = None,
     memory: int = MEMORY,
     products: Products | None = None,
@@ -36,7 +37,8 @@ def evaluate(
         query: Q embeddings with identities (and cameras, if the protocol needs them).
         gallery: G embeddings with the same columns, made by the same model.
         protocol: "market1501", "single_camera" or "image_to_track", see :mod:`resight.retrieval.ranking.protocols`.
-        metric: "euclidean" or "cosine", see :mod:`resight.retrieval.ranking.distance`.
+        metric: "euclidean" or "cosine", see :mod:`resight.retrieval.ranking.distance`; None for that of the embeddings'
+            model, euclidean where it is unknown.
         rerank: :class:`resight.KReciprocal` to sort by its distances instead; the report says which and with what
             parameters. It sees all queries and the whole gallery, junk included; the protocol is applied afterwards.
         memory: bytes for a block of distances (default 256 MiB); it changes the speed, never the result.
@@ -52,7 +54,9 @@ def evaluate(
             the metric cannot compare, an empty gallery, a query whose own file would count as an answer, or no query
             with a true match.
     """
-    rules = protocols.get(protocol)
+    check_embeddings(query=query, gallery=gallery)
+    check_rerank(rerank)
+    rules, metric = protocols.get(protocol), choose_metric(metric, query, gallery)
     check_same_model(query, gallery)
     check_no_leak(query, gallery, rules)
     ranked, distances = by_track(gallery, rerank) if rules.by_track else (gallery, rerank)

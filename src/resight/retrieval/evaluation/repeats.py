@@ -9,6 +9,7 @@ import numpy as np
 from resight.errors import DataError
 from resight.records import DISTRACTOR, Embeddings, Report
 from resight.retrieval.evaluation.evaluate import evaluate
+from resight.retrieval.ranking.arguments import check_embeddings, whole_number
 from resight.retrieval.ranking.protocols import Protocol
 
 
@@ -19,7 +20,7 @@ def single_shot(
     draws: int = 20,
     seed: int = 0,
     protocol: str | Protocol = "market1501",
-    metric: str = "euclidean",
+    metric: str | None = None,
 ) -> list[Report]:
     """One report for each of several random galleries that hold one image of each identity.
 
@@ -37,8 +38,8 @@ def single_shot(
     Raises:
         DataError: ``draws`` below 1, a gallery without identities, or what :func:`resight.evaluate` refuses.
     """
-    if draws < 1:
-        raise DataError(f"A single-shot evaluation was asked for {draws} draws: ask for at least 1.")
+    check_embeddings(query=query, gallery=gallery)
+    draws = whole_number("draws", draws)
     who = gallery.identities
     if who is None:
         raise DataError(

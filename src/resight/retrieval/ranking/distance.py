@@ -27,12 +27,13 @@ ROUNDING = 2.0**-52
 TILE_QUERIES, TILE_GALLERY = 256, 4096  # 1 MiB + 16 MiB + 8 MiB of float64 at D = 512
 TOGETHER = 2**14  # float64 values in work at a time, row by row: more memory costs more than the arithmetic in it
 _ALIGN = 64  # edges of the grid are filled up with zero rows to a multiple of this
+_SHORT = 2.0**-80  # squared lengths of vectors that are scaled
 _LONGEST = 1e18  # squares of longer vectors leave float32
 
 
 def check_metric(metric: str) -> None:
     """Raise DataError unless ``metric`` is one of :data:`METRICS`."""
-    if metric not in METRICS:
+    if not isinstance(metric, str) or metric not in METRICS:
         raise DataError(f"There is no metric {metric!r}: choose one of {', '.join(METRICS)}.")
 
 
@@ -68,9 +69,10 @@ class Distances:
                 f"The query vectors have {query.shape[1]} dimensions and the gallery's {gallery.shape[1]}: "
                 "embed both with the same model."
             )
-        self.query, self.gallery, self.metric = query, gallery, metric
-        self.shape = (len(query), len(gallery))
-        self.squares = tuple(_squared_lengths(name, v, metric) for name, v in (("query", query), ("gallery", gallery)))
+        self.metric, self.shape = metric, (len(query), len(gallery))
+        squares = [_squared_lengths(name, v, metric) for name, v in (("query", query), ("gallery", gallery))]
+        sides, self.power = _into_range([query, gallery], squares, metric)
+        (self.query, self.gallery), self.squares = sides, tuple(squares)
 
     def block(self, rows: slice, columns: slice) -> NDArray[np.float32]:
         """The float32 distances of ``rows`` (start a multiple of TILE_QUERIES) to ``columns`` (of TILE_GALLERY)."""
@@ -91,7 +93,7 @@ class Distances:
                 product = (wanted @ candidates.T)[:height, : stop - column]
                 target = out[row - top : row - top + height, column - left : stop - left]
                 self._finish(product, row, column, target)
-        return out
+        return np.ldexp(out, -self.power, out=out) if self.power else out
 
     def _rows(self, side: int, start: int, stop: int) -> NDArray[np.float64]:
         """Rows of the query (side 0, negated) or gallery (1) in float64, filled up with zero rows."""
@@ -120,6 +122,41 @@ class Distances:
             out[zero] = 0.0
         if self.metric == "euclidean":
             np.sqrt(out, out=out)
+
+
+def _into_range(
+    sides: list[NDArray[Any]], squares: list[NDArray[np.float64]], metric: str
+) -> tuple[list[NDArray[Any]], int]:
+    """Vectors so short or long that float32 does not resolve their squares, scaled by powers of two, which is exact.
+
+    Cosine distances stay the same. Euclidean ones become 2^power as large: all vectors are scaled alike, if all are
+    short.
+
+    Args:
+        sides: query and gallery, (Q, D) and (G, D).
+        squares: their squared lengths, which are scaled in place.
+
+    Returns:
+        The two sides, and the power.
+    """
+    if metric == "euclidean":
+        longest = max(float(one.max(initial=0.0)) for one in squares)
+        if not 0 < longest < _SHORT:
+            return sides, 0
+        power = -(int(np.frexp(longest)[1]) // 2)
+        for one in squares:
+            np.ldexp(one, 2 * power, out=one)
+        return [np.ldexp(one, power) for one in sides], power
+    found = []
+    for vectors, one in zip(sides, squares, strict=True):
+        extreme = np.flatnonzero((one < _SHORT) | (one > 1 / _SHORT))
+        if len(extreme):
+            powers = -(np.frexp(one[extreme])[1] // 2)
+            vectors = vectors.copy()
+            vectors[extreme] = np.ldexp(vectors[extreme], powers[:, None])
+            one[extreme] = np.ldexp(one[extreme], 2 * powers)
+        found.append(vectors)
+    return found, 0
 
 
 def _squared_lengths(name: str, vectors: NDArray[Any], metric: str) -> NDArray[np.float64]:
@@ -159,5 +196,9 @@ def pairwise(query: ArrayLike, gallery: ArrayLike, metric: str = "euclidean") ->
     Raises:
         DataError: see :class:`Distances`.
     """
-    distances = Distances(np.asarray(query), np.asarray(gallery), metric)
+    sides = [np.asarray(one) for one in (query, gallery)]
+    for name, vectors in zip(("query", "gallery"), sides, strict=True):
+        if vectors.dtype.kind not in "iuf":
+            raise DataError(f"The {name} vectors must hold numbers but hold {vectors.dtype}: pass (N, D) floats.")
+    distances = Distances(*sides, metric)
     return distances.block(slice(0, distances.shape[0]), slice(0, distances.shape[1]))

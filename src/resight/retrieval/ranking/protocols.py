@@ -71,7 +71,7 @@ def get(name: str | Protocol) -> Protocol:
     """
     if isinstance(name, Protocol):
         return name
-    if name in PROTOCOLS:
+    if isinstance(name, str) and name in PROTOCOLS:
         return PROTOCOLS[name]
     near = difflib.get_close_matches(str(name).lower(), PROTOCOLS, n=1, cutoff=0.4)
     hint = f"did you mean {near[0]!r}?" if near else f"choose one of {', '.join(PROTOCOLS)}."

@@ -25,6 +25,7 @@ from numpy.typing import NDArray
 from resight.errors import DataError
 from resight.records import Embeddings, Ranking
 from resight.retrieval.ranking import distance as grid
+from resight.retrieval.ranking.arguments import check_embeddings, check_rerank, choose_metric, whole_number
 from resight.retrieval.ranking.counting import Counter
 from resight.retrieval.ranking.distance import Distances
 from resight.retrieval.ranking.nearest import nearest
@@ -86,7 +87,8 @@ class Stream:
         memory: int,
         rerank: Rerank | None = None,
     ) -> None:
-        check_gallery(gallery)
+        check_sets(query, gallery, rerank)
+        memory = whole_number("memory", memory, 0)
         self.valid = Validity(query, gallery, protocol)
         self.distances: Blocks
         if rerank is None:
@@ -126,8 +128,10 @@ class Stream:
                     yield q, start, row
 
 
-def check_gallery(gallery: Embeddings) -> None:
-    """Raise DataError where there is nothing to search in."""
+def check_sets(query: Embeddings, gallery: Embeddings, rerank: Rerank | None = None) -> None:
+    """Raise DataError where there is nothing to search in, or something that is no embeddings."""
+    check_embeddings(query=query, gallery=gallery)
+    check_rerank(rerank)
     if not len(gallery):
         raise DataError("The gallery is empty, so there is nothing to search in: check what was embedded.")
 
@@ -157,7 +161,8 @@ def ranks_of_matches(
         DataError: dimensions or columns that do not fit, an empty gallery, or vectors the metric cannot compare.
     """
     if rerank is None:
-        check_gallery(gallery)
+        check_sets(query, gallery)
+        memory = whole_number("memory", memory, 0)
         valid = Validity(query, gallery, protocol)
         rough = Rough(query.vectors, gallery.vectors, metric, products)
         return MatchRanks(Counter(rough, valid, memory).ranks(), valid.matches.offsets)
@@ -217,7 +222,7 @@ def topk(
     query: Embeddings,
     gallery: Embeddings,
     k: int,
-    metric: str = "euclidean",
+    metric: str | None = None,
     protocol: Protocol | None = None,
     memory: int = MEMORY,
     rerank: Rerank | None = None,
@@ -229,7 +234,7 @@ def topk(
         query: Q embeddings.
         gallery: G embeddings.
         k: how many, at least 1.
-        metric: "euclidean" or "cosine".
+        metric: "euclidean" or "cosine"; None for that of the embeddings' model, euclidean where it is unknown.
         protocol: leave out what it leaves out (identities are then needed); None keeps every gallery image.
         memory: bytes for a block of distances; it changes the speed, never the result.
         rerank: take other distances, those it makes; None for those of the metric.
@@ -240,12 +245,13 @@ def topk(
         Ranking of shape (Q, k): index -1 and distance infinity where a query has fewer than k valid images.
 
     Raises:
-        DataError: ``k`` below 1, or as for :func:`ranks_of_matches`.
+        DataError: ``k`` is no whole number from 1 upwards, or as for :func:`ranks_of_matches`.
     """
-    if k < 1:
-        raise DataError(f"topk was asked for {k} neighbours: ask for at least 1.")
+    check_sets(query, gallery, rerank)
+    k, metric = whole_number("k", k), choose_metric(metric, query, gallery)
     if rerank is None:
-        check_gallery(gallery)
+        check_sets(query, gallery)
+        memory = whole_number("memory", memory, 0)
         valid = Validity(query, gallery, protocol)
         rough = Rough(query.vectors, gallery.vectors, metric, products)
         return Ranking(*nearest(rough, k, valid.kept, valid.left_out, memory))

@@ -92,7 +92,8 @@ class Rough:
     def __init__(self, query: Floats, gallery: Floats, metric: str, products: Products | None = None) -> None:
         plain = Distances(query, gallery, metric)  # refuses what cannot be compared
         self.shape, self.dimensions = plain.shape, query.shape[1]
-        self._query, self._gallery, self._metric, self._products = query, gallery, metric, products
+        self._query, self._gallery, self._power = plain.query, plain.gallery, plain.power
+        self._metric, self._products = metric, products
         self._step = max(TOGETHER // self.dimensions, 1)
         self._scales = tuple(None if metric == "euclidean" else s**-0.5 for s in plain.squares)
         sample = slice(0, None, -(-len(gallery) // _SAMPLE))
@@ -115,7 +116,8 @@ class Rough:
         """x - c of some queries (side 0) or gallery images (1)."""
         vectors, scales = (self._query, self._gallery)[side], self._scales[side]
         if scales is None:
-            return np.subtract(vectors[rows], self._centre, dtype=np.float32)
+            plain: Floats = np.subtract(vectors[rows], self._centre, dtype=np.float32)
+            return plain
         points: Floats = vectors[rows] * scales[rows, None].astype(np.float32)
         points -= self._centre
         return points
@@ -176,7 +178,7 @@ class Rough:
         Returns:
             (P,) low and high: what is below ``low`` is nearer, what is above ``high`` is farther.
         """
-        squares = distances.astype(np.float64)
+        squares = np.ldexp(distances.astype(np.float64), self._power)
         squares = (2 * squares if self._metric == "cosine" else squares**2) * self._shrink**2
         middle = squares - self._squares[0][queries] * self._shrink**2
         slack = self.error[queries] + _ROUNDED * squares
@@ -190,7 +192,8 @@ class Rough:
             found[found <= self._zero[queries] / 2] = 0.0
             return found.astype(np.float32)
         found[found <= self._zero[queries]] = 0.0
-        return np.sqrt(found.astype(np.float32))
+        distances: Floats = np.ldexp(np.sqrt(found.astype(np.float32)), -self._power)
+        return distances
 
 
 def _multiply(points: Floats, wanted: Floats, out: Floats) -> None:

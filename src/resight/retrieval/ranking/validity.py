@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from resight.errors import DataError
+from resight.files import same_file_keys
 from resight.records import DISTRACTOR, JUNK, Embeddings
 from resight.retrieval.ranking.protocols import Protocol
 
@@ -76,7 +77,7 @@ class Validity:
             left_out = same.select(cameras[same.images] == query_cameras[same.owners()])
         if protocol.ignore_same_path:
             if query.paths is not None and gallery.paths is not None:
-                left_out = _union(left_out, _groups(query.paths, gallery.paths), len(gallery))
+                left_out = _union(left_out, _groups(_files(query), _files(gallery)), len(gallery))
             elif np.may_share_memory(query.vectors, gallery.vectors):
                 raise DataError(
                     f"The query and the gallery are the same vectors without paths, so {protocol.name} cannot leave "
@@ -106,24 +107,34 @@ def check_same_model(query: Embeddings, gallery: Embeddings) -> None:
 
 
 def check_no_leak(query: Embeddings, gallery: Embeddings, rules: Protocol) -> None:
-    """Raise DataError where a query's own file stands in the gallery and the protocol does not leave it out for it."""
+    """Raise DataError where a query's own file is in the gallery and the protocol does not leave it out for it.
+
+    A file is the same file under another spelling: relative, absolute or through a link.
+    """
     if rules.ignore_same_path or query.paths is None or gallery.paths is None:
         return
     if query.identities is None or gallery.identities is None or query.cameras is None or gallery.cameras is None:
         return  # the protocol says what it misses
-    asked = set(query.paths.tolist())
-    stands: dict[str, list[int]] = {}
-    for g, path in enumerate(gallery.paths.tolist()):
-        if path in asked and gallery.identities[g] != JUNK:
-            stands.setdefault(path, []).append(g)
-    for q, path in enumerate(query.paths.tolist() if stands else ()):
-        for g in stands.get(path, ()) if query.identities[q] > DISTRACTOR else ():
-            same = query.identities[q] == gallery.identities[g]
-            if not (rules.ignore_same_camera and same and query.cameras[q] == gallery.cameras[g]):
-                raise DataError(
-                    f"{path} is query {q} and also image {g} of the gallery, which protocol {rules.name} does not "
-                    "leave out for it: take it out of one of them, or mend its labels."
-                )
+    both = _groups(_files(query), _files(gallery))
+    queries, images = both.owners(), both.images
+    counts = (query.identities[queries] > DISTRACTOR) & (gallery.identities[images] != JUNK)
+    if rules.ignore_same_camera:
+        same = query.identities[queries] == gallery.identities[images]
+        counts &= ~(same & (query.cameras[queries] == gallery.cameras[images]))
+    if counts.any():
+        q, g = int(queries[counts][0]), int(images[counts][0])
+        one, other = str(query.paths[q]), str(gallery.paths[g])
+        alias = "" if one == other else f", there called {other}"
+        raise DataError(
+            f"{one} is query {q} and also image {g} of the gallery{alias}, which protocol {rules.name} does not leave "
+            "out for it: take it out of one of them, or correct its labels."
+        )
+
+
+def _files(embeddings: Embeddings) -> NDArray[np.str_]:
+    """(N,) a text for each image's file, the same for all spellings of its path."""
+    assert embeddings.paths is not None
+    return np.array(same_file_keys(embeddings.paths.tolist()), np.str_)
 
 
 def _groups(queries: NDArray[np.generic], gallery: NDArray[np.generic]) -> Lists:

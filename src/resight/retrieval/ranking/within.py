@@ -10,9 +10,9 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from resight.errors import DataError
 from resight.records import Embeddings
 from resight.retrieval.ranking import protocols
+from resight.retrieval.ranking.arguments import check_embeddings, check_threshold, choose_metric
 from resight.retrieval.ranking.protocols import Protocol
 from resight.retrieval.ranking.rank import MEMORY, Stream
 
@@ -43,7 +43,7 @@ def matches_within(
     query: Embeddings,
     gallery: Embeddings,
     threshold: float,
-    metric: str = "euclidean",
+    metric: str | None = None,
     protocol: str | Protocol | None = None,
     memory: int = MEMORY,
 ) -> MatchesWithin:
@@ -53,15 +53,15 @@ def matches_within(
         query: Q embeddings.
         gallery: G embeddings.
         threshold: a distance of ``metric``, from 0 upwards.
-        metric: "euclidean" or "cosine".
+        metric: "euclidean" or "cosine"; None for that of the embeddings' model, euclidean where it is unknown.
         protocol: leave out what it leaves out (identities are then needed); None keeps every gallery image.
         memory: bytes for a block of distances; the matches come on top.
 
     Raises:
         DataError: a threshold that is negative or not finite, or as for :func:`resight.retrieval.ranking.rank.topk`.
     """
-    if not (threshold >= 0 and np.isfinite(threshold)):
-        raise DataError(f"The threshold is {threshold}: choose a distance from 0 upwards.")
+    check_embeddings(query=query, gallery=gallery)
+    threshold, metric = check_threshold(threshold), choose_metric(metric, query, gallery)
     stream = Stream(query, gallery, metric, None if protocol is None else protocols.get(protocol), memory)
     indices: list[list[NDArray[np.int64]]] = [[] for _ in range(len(query))]
     distances: list[list[NDArray[np.float32]]] = [[] for _ in range(len(query))]

@@ -15,6 +15,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from resight.errors import DataError
 from resight.records import Embeddings
+from resight.retrieval.ranking.arguments import check_embeddings, number, whole_number
 from resight.retrieval.ranking.rank import MEMORY, topk
 from resight.retrieval.ranking.validity import check_same_model
 
@@ -44,10 +45,10 @@ def expand_queries(
         DataError: ``n`` or ``alpha`` out of range, dimensions or fingerprints that differ, a vector of length zero, or
             a query that its neighbours cancel out.
     """
-    if not 1 <= n <= len(gallery):
+    check_embeddings(query=query, gallery=gallery)
+    if not 1 <= whole_number("n", n) <= len(gallery):
         raise DataError(f"Query expansion wants {n} of {len(gallery):,} gallery images: choose from 1 to all of them.")
-    if not (alpha >= 0 and np.isfinite(alpha)):
-        raise DataError(f"The alpha of query expansion is {alpha}: choose 0 for the average, or a number above.")
+    number("The alpha of query expansion", alpha, "choose 0 for the average, or a number above", lambda a: a >= 0)
     check_same_model(query, gallery)
     nearest = topk(query, gallery, n, "cosine", memory=memory).indices
     expanded = _directions(query.vectors.astype(np.float64), "query")
@@ -61,6 +62,7 @@ def expand_queries(
         query.paths,
         query.columns,
         query.fingerprint,
+        query.metric,
     )
 
 
@@ -81,6 +83,7 @@ def pool(images: Embeddings, groups: ArrayLike) -> Embeddings:
         DataError: no label or more than one for an image, a group of different identities, a vector of length zero, or
             a group whose images cancel out.
     """
+    check_embeddings(images=images)
     labels = np.asarray(groups)
     if labels.ndim not in (1, 2) or len(labels) != len(images):
         raise DataError(f"The groups have shape {labels.shape} for {len(images):,} images: pass one label per image.")
@@ -100,7 +103,7 @@ def pool(images: Embeddings, groups: ArrayLike) -> Embeddings:
         raise DataError(f"Image {mixed} has another identity than its group: pool images of one identity.")
     if _differ(images.cameras, cameras, member) is not None:
         cameras = None
-    return Embeddings(pooled, identities, cameras, fingerprint=images.fingerprint)
+    return Embeddings(pooled, identities, cameras, fingerprint=images.fingerprint, metric=images.metric)
 
 
 def _differ(column: NDArray[Any] | None, groups: NDArray[Any] | None, member: NDArray[np.int64]) -> int | None:

@@ -78,7 +78,8 @@ class KReciprocal:
             DataError: dimensions that differ, or vectors the metric cannot compare.
         """
         plain = Distances(query.vectors, gallery.vectors, metric)  # before anything long: it refuses what does not fit
-        both = Embeddings(np.concatenate([query.vectors, gallery.vectors]))
+        plain = Distances(plain.query, plain.gallery, metric)  # short vectors scaled, of which the result knows nothing
+        both = Embeddings(np.concatenate([plain.query, plain.gallery]))
         near = neighbours(both, max(self.k1 + 1, self.k2), metric, memory)
         encoded = encode(both.vectors, near, metric, self.k1, self.k2)
         return Reranked(plain, encoded, near.farthest[: len(query)], self.lambda_value)
