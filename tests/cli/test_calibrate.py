@@ -10,7 +10,7 @@ import pytest
 
 import resight
 from limits import files_no_larger_than
-from resight.decisions.model import decision_of
+from resight.decisions.decide import Decision
 from resight.errors import ModelError
 
 from .conftest import Shell
@@ -30,7 +30,7 @@ def calibrate(shell: Shell) -> Shell:
 def test_the_card_gets_the_decision_and_the_weights_stay(calibrate: Shell) -> None:
     weights, before = Path(MODEL).read_bytes(), resight.load(MODEL).card
     with pytest.raises(ModelError, match="has not been calibrated"):
-        decision_of(resight.load(MODEL))
+        Decision.from_card(resight.load(MODEL).card)
     code, out, err = calibrate(MODEL, *EASY, "--json")
     assert code == 0, err
     told = json.loads(out)
@@ -38,7 +38,7 @@ def test_the_card_gets_the_decision_and_the_weights_stay(calibrate: Shell) -> No
     assert Path(MODEL).read_bytes() == weights and after.card.fingerprint == before.fingerprint
     changed = {"threshold", "decision"}
     assert after.card.model_dump(exclude=changed) == before.model_dump(exclude=changed)
-    decision = decision_of(after)
+    decision = Decision.from_card(after.card)
     assert told["decision"] == decision.plain() == after.card.decision and told["card"] == "model.card.json"
     assert after.card.threshold == decision.threshold and decision.false_match_rate == 0.01
 
@@ -52,7 +52,7 @@ def test_the_card_gets_the_decision_and_the_weights_stay(calibrate: Shell) -> No
 def test_the_table_says_what_it_can_and_what_it_cannot(calibrate: Shell) -> None:
     code, out, err = calibrate(MODEL, *EASY)
     assert code == 0, err
-    decision = decision_of(resight.load(MODEL))
+    decision = Decision.from_card(resight.load(MODEL).card)
     impostors = 96 * 192 - 24 * 4 * 8
     assert decision.facts.impostors == impostors
     assert f"{impostors:,} impostor" in out and f"match up to {decision.threshold:.4g}" in out
@@ -66,10 +66,10 @@ def test_to_another_file(calibrate: Shell) -> None:
     assert code == 0, err
     assert resight.load(MODEL).card.decision is None
     other = resight.load("out/calibrated.safetensors")
-    assert other.card.fingerprint == resight.load(MODEL).card.fingerprint == decision_of(other).fingerprint
+    assert other.card.fingerprint == resight.load(MODEL).card.fingerprint == Decision.from_card(other.card).fingerprint
     code, _, err = calibrate("osnet_x0_25", *EASY, "--weights", MODEL, "-o", "third.safetensors", "--json")
     assert code == 0, err
-    assert decision_of(resight.load("third.safetensors")) == decision_of(other)
+    assert Decision.from_card(resight.load("third.safetensors").card) == Decision.from_card(other.card)
 
 
 def test_a_full_disk_leaves_the_old_card(calibrate: Shell) -> None:
@@ -87,7 +87,7 @@ def test_a_decision_of_another_model_is_refused(calibrate: Shell) -> None:
     other = resight.load("osnet_x0_25", height=32, width=16)
     mixed = type(other)(other.network, other.card.model_copy(update={"decision": calibrated.card.decision}))
     with pytest.raises(ModelError, match=f"distances of {calibrated.card.fingerprint}, but the model is"):
-        decision_of(mixed)
+        Decision.from_card(mixed.card)
 
 
 def test_a_model_that_came_along_is_not_changed_nor_a_folder_of_its_name(calibrate: Shell) -> None:

@@ -13,7 +13,8 @@ from PIL import Image
 
 import resight
 from reference.pairs import every_pair
-from resight.decisions.model import calibrate, decision_of
+from resight.decisions.decide import Decision
+from resight.decisions.model import calibrate
 from resight.decisions.report import rate_text
 from resight.retrieval.ranking.distance import pairwise
 from resight.training import recipe as recipes
@@ -50,7 +51,7 @@ def test_what_the_decision_does_here(calibrated: Shell) -> None:
     ((told,),) = (json.loads(out),)
     found = told["decision"]
     model = resight.load(MODEL)
-    decision = decision_of(model)
+    decision = Decision.from_card(model.card)
     data = resight.datasets.load("synthetic", "others", identities=30, test_fraction=0.8, seed=7)
     embedder = resight.Embedder(model, device="cpu")
     query, gallery = embedder(data.query), embedder(data.gallery)
@@ -91,7 +92,7 @@ def test_it_reads_well(calibrated: Shell) -> None:
         assert words in out
     assert (
         "the promises are" in out
-        and "95% intervals over the queries: mAP" in out
+        and "95% intervals over people: mAP" in out
         and "like those of the calibration" in out
     )
     code, out, _ = calibrated(MODEL, *OTHERS)

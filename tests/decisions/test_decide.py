@@ -59,15 +59,6 @@ def test_words(decision):
     assert decision.decide(np.float32(near)) == "match"
 
 
-def test_cameras_have_thresholds_of_their_own(images, decision):
-    assert {one.cameras for one in decision.camera_pairs} == {(1, 1), (1, 2), (1, 3), (2, 2), (2, 3), (3, 3)}
-    own = {one.cameras: one.threshold for one in decision.camera_pairs}
-    assert decision.threshold_between(2, 1) == decision.threshold_between(1, 2) == own[1, 2]
-    assert decision.threshold_between(1, 9) == decision.threshold
-    assert decision.decide(own[1, 2], cameras=(2, 1)) == "match"
-    assert decision.decide(own[1, 2] * 1.001, cameras=(1, 2)) != "match"
-
-
 def test_probabilities_fall_with_the_distance(decision):
     at = np.linspace(0, 12, 100)
     chance = decision.probability(at)
@@ -83,14 +74,53 @@ def test_plain_data_and_pickle(decision):
     assert len(json.dumps(plain)) < 20_000
     for damaged, message in (
         ({}, "version None"),
-        (plain | {"version": 2}, "version 2"),
+        (plain | {"version": 3}, "version 3"),
         (plain | {"more": 1}, "not a whole decision .*more"),
         ({key: value for key, value in plain.items() if key != "facts"}, "not a whole decision .*facts"),
         (plain | {"knots": [1, 2]}, "not a whole decision"),
-        (plain | {"camera_pairs": [3]}, "not a whole decision"),
+        (plain | {"domains": [3]}, "not a whole decision"),
     ):
         with pytest.raises(DataError, match=message):
             Decision.from_plain(damaged)
+
+
+def test_a_decision_of_version_1_is_read_without_its_camera_pairs(decision):
+    plain = json.loads(json.dumps(decision.plain()))
+    del plain["domains"]
+    own = [{"cameras": [1, 2], "threshold": 0.5, "fnmr": None, "impostors": 9}]
+    assert Decision.from_plain(plain | {"version": 1, "camera_pairs": own}) == decision
+
+
+@pytest.mark.parametrize("given", ["0.3", None, [0.1, "a"], -0.5, np.nan])
+def test_what_is_no_distance_is_refused(decision, given):
+    for ask in (decision.decide, decision.probability):
+        with pytest.raises(DataError, match="A distance is a number from 0 upwards"):
+            ask(given)
+
+
+@pytest.mark.parametrize(
+    ("call", "message"),
+    [
+        (lambda d, e: resight.calibrate(e.vectors), "The query must be resight.Embeddings but is a ndarray"),
+        (lambda d, e: resight.calibrate((e, None)), "The gallery must be resight.Embeddings but is None"),
+        (lambda d, e: resight.calibrate(e, false_match_rate="1e-3"), "The false-match rate is '1e-3'"),
+        (lambda d, e: resight.calibrate(e, coverage=True), "The coverage is True"),
+        (lambda d, e: resight.calibrate(e, metric="l2"), "There is no metric 'l2'"),
+        (lambda d, e: d.drift(e.vectors), "The images must be resight.Embeddings"),
+        (lambda d, e: d.probability(0.1, prior="half"), "The prior is 'half'"),
+        (lambda d, e: measure_decisions(d, e.vectors, e), "The query must be resight.Embeddings"),
+    ],
+)
+def test_a_slip_is_one_sentence(images, decision, call, message):
+    with pytest.raises(DataError, match=message):
+        call(decision, images)
+
+
+@pytest.mark.parametrize("metric", ["cosine", "euclidean"])
+def test_the_metric_is_that_of_the_embeddings(images, metric):
+    given = Embeddings(images.vectors, images.identities, images.cameras, images.paths, metric=metric)
+    found = resight.calibrate(given, false_match_rate=1e-2, coverage=0.9)
+    assert found.metric == metric and (found.threshold < 2) == (metric == "cosine")
 
 
 def test_it_reads_well(images, decision):
@@ -199,7 +229,6 @@ def test_query_and_gallery_or_one_set(images):
     nameless = Embeddings(images.vectors, images.identities)  # neither cameras nor paths: each pair but with itself
     one = resight.calibrate(nameless, false_match_rate=1e-2)
     assert one.protocol == "single_camera" and one.facts.genuine == 80 * 15
-    assert one.camera_pairs == ()
 
 
 @pytest.mark.parametrize("metric", ["euclidean", "cosine"])

@@ -9,9 +9,8 @@ from reference import ranking as plain
 from reference.pairs import every_pair, people
 from reference.ranking_cases import cases
 from resight import Embeddings
-from resight.decisions.camera_pairs import ENOUGH, camera_thresholds
 from resight.decisions.operating import errors, needed, rates_at
-from resight.decisions.pairs import collect, end_of, near_impostors, step_of, to_end_of_step
+from resight.decisions.pairs import collect, near_impostors, to_end_of_step
 from resight.retrieval.evaluation.identity_bootstrap import (
     Tally,
     count_near,
@@ -182,47 +181,3 @@ def test_strangers_are_asked_alone_where_there_are_some(rng):
     pairs = collect(query, gallery, MARKET, "euclidean")
     point = errors(query, gallery, MARKET, "euclidean", pairs, ()).searches[0]
     assert point.threshold > 50 and point.tpir.value == 1  # only the far ones are strangers
-
-
-def test_camera_pairs_keep_the_rate_each_by_itself(rng):
-    images = people(rng, 40, images=6, cameras=3)
-    vectors = images.vectors.copy()
-    vectors[images.cameras == 3] *= 0.8  # a dark camera, in which everybody looks alike
-    junk = np.arange(len(images)) % 50 == 0
-    images = Embeddings(vectors, np.where(junk, -1, images.identities), images.cameras)
-    pairs = collect(images, images, MARKET, "euclidean", copies=2)
-    wanted = 0.01
-    found = camera_thresholds(images, images, MARKET, "euclidean", pairs, wanted)
-    assert [one.cameras for one in found] == [(1, 1), (1, 2), (1, 3), (2, 2), (2, 3), (3, 3)]
-    distances = pairwise(vectors, vectors)
-    everything = list(every_pair(images, images, distances, "market1501"))
-    for one in found:
-        of = [
-            (d, same)
-            for q, g, d, same in everything
-            if tuple(sorted((int(images.cameras[q]), int(images.cameras[g])))) == one.cameras
-        ]
-        impostors = [d for d, same in of if not same]
-        genuine = [d for d, same in of if same]
-        assert one.impostors == len(impostors) // 2 >= ENOUGH / wanted
-        assert sum(d <= one.threshold for d in impostors) + 2 <= wanted * (len(impostors) + 2) + 1e-6
-        after = float(end_of(step_of([one.threshold]) + 1)[0])
-        assert sum(d <= after for d in impostors) + 2 > wanted * (len(impostors) + 2)
-        if one.cameras[0] == one.cameras[1]:
-            assert one.fnmr is None
-        else:
-            assert one.fnmr == pytest.approx(sum(d > one.threshold for d in genuine) / len(genuine))
-    of = {one.cameras: one.threshold for one in found}
-    assert of[3, 3] < 0.92 * of[1, 1]
-
-
-def test_camera_pairs_without_enough_data_have_none(rng):
-    images = people(rng, 40, images=6, cameras=3)
-    pairs = collect(images, images, MARKET, "euclidean", copies=2)
-    assert camera_thresholds(images, images, MARKET, "euclidean", pairs, 0.001) == ()
-    few = people(rng, 19, images=40, cameras=2)
-    pairs = collect(few, few, MARKET, "euclidean", copies=2)
-    assert camera_thresholds(few, few, MARKET, "euclidean", pairs, 0.01) == ()
-    blind = Embeddings(images.vectors, images.identities, paths=images.paths)
-    pairs = collect(blind, blind, protocols.single_camera, "euclidean", copies=2)
-    assert camera_thresholds(blind, blind, protocols.single_camera, "euclidean", pairs, 0.01) == ()

@@ -15,7 +15,7 @@ from safetensors.torch import load_file
 import resight
 from resight import datasets
 from resight.datasets.synthetic.dataset import draw
-from resight.decisions.model import decision_of
+from resight.decisions.decide import Decision
 from resight.decisions.same import same
 from resight.errors import ModelError, RecipeError
 from resight.models import shipped
@@ -99,7 +99,7 @@ def test_the_answer_is_the_decision_on_the_distance(model: Model) -> None:
     )
     embedder = resight.Embedder(model)
     vectors = embedder([first, second, other]).vectors
-    decision = decision_of(model)
+    decision = Decision.from_card(model.card)
     for pair, (a, b) in {(0, 0): (first, first), (0, 1): (first, second), (0, 2): (first, other)}.items():
         answer = same(a, b, embedder, prior=0.2)
         distance = pairwise(vectors[[pair[0]]], vectors[[pair[1]]], model.card.metric)[0, 0]
@@ -161,10 +161,10 @@ def test_a_decision_goes_with_the_weights(tmp_path: Path, people: datasets.Datas
     given = resight.load()
     twin = Model(given.network, given.card.model_copy(update={"decision": None, "threshold": None}))
     done = ship(twin, tmp_path / "model.safetensors", decided_by=given, data=people)
-    decision = decision_of(resight.load(tmp_path / "model.safetensors"))
-    assert decision.threshold == decision_of(given).threshold == done.model.card.threshold
+    decision = Decision.from_card(resight.load(tmp_path / "model.safetensors").card)
+    assert decision.threshold == Decision.from_card(given.card).threshold == done.model.card.threshold
     lengths, means, crowded = decision.reference.quantiles
-    assert lengths == means == () and crowded == decision_of(given).reference.quantiles[2]
+    assert lengths == means == () and crowded == Decision.from_card(given.card).reference.quantiles[2]
     assert done.parity.before == done.parity.after and done.parity.error == 0  # halves of halves are the same
 
 

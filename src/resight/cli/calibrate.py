@@ -25,7 +25,7 @@ def add(app: typer.Typer) -> None:
 def calibrate(
     model: Model,
     data: Annotated[
-        Path, typer.Argument(metavar="DATA", help="A data set of identities the model was not trained on.")
+        list[Path], typer.Argument(metavar="DATA...", help="Data sets of identities the model was not trained on.")
     ],
     weights: Weights = None,
     name: DataName = "",
@@ -34,7 +34,8 @@ def calibrate(
         float, typer.Option(metavar="RATE", help="Accepted share of impostor pairs that are called a match.")
     ] = 1e-3,
     coverage: Annotated[
-        float, typer.Option(metavar="RATE", help="Probability that the returned images include a true match.")
+        float,
+        typer.Option(metavar="RATE", help="Probability that the images within the set distance hold a true match."),
     ] = 0.95,
     output: Annotated[
         Path | None,
@@ -50,20 +51,21 @@ def calibrate(
     """Calibrate a model's decisions on labelled images and save them in its card.
 
     A calibrated model answers match, unsure or no match, gives the probability that two images show the same identity,
-    and knows how many images to return so that a true match is among them. Use identities the model was not trained
-    on, for example --set fold=validation. The weights do not change.
+    and knows the distance within which a true match is. Use identities the model was not trained on, for example
+    --set fold=validation. With several data sets, each of another place, the threshold is that of the worst, and each
+    is left out once to see whether the promised rate holds in a new place. The weights do not change.
     """
     from resight.decisions.model import calibrate as learn
     from resight.models.card import card_path
     from resight.models.load import load
 
     file = _file(model, weights, output)
-    data_set = load_data(data, name, options)
+    data_sets = {_place(at, data): load_data(at, name, options) for at in data}
     loaded = load(model, weights, height=height, width=width)
     with bar("embedding", json) as progress:
         calibrated, decision = learn(
             loaded,
-            data_set,
+            data_sets if len(data) > 1 else next(iter(data_sets.values())),
             false_match_rate=false_match_rate,
             coverage=coverage,
             batch_size=batch_size,
@@ -73,11 +75,17 @@ def calibrate(
         calibrated.save(output)
     else:
         calibrated.card.save(file)
+    shown = ", ".join(data_sets) if len(data) > 1 else next(iter(data_sets.values())).name
     if json:
-        print_json({"data": data_set.name, "card": card_path(file), "decision": decision.plain()})
+        print_json({"data": shown, "card": card_path(file), "decision": decision.plain()})
         return
-    _show(data_set.name, decision)
+    _show(shown, decision)
     err.print(f"written: {card_path(file)}", markup=False)
+
+
+def _place(data: Path, every: list[Path]) -> str:
+    """The name of a data set among several: that of its folder or archive, or its whole path where two share it."""
+    return data.stem if [one.stem for one in every].count(data.stem) == 1 else str(data)
 
 
 def _file(model: str, weights: Path | None, output: Path | None) -> Path:
@@ -128,6 +136,8 @@ def _show(data: str, decision: Decision) -> None:
         else:
             searches.add_row(rate_text(search.wanted), f"{search.threshold:.4g}", text(search.fpir), text(search.tpir))
     out.print(searches)
+    if decision.domains:
+        out.print(_domains(decision))
     zone = (
         f"unsure up to {decision.no_match_beyond:.4g}, no match beyond"
         if decision.no_match_beyond > decision.threshold
@@ -138,7 +148,17 @@ def _show(data: str, decision: Decision) -> None:
         f"all images within {decision.set_distance:.4g} hold a true match with probability {decision.coverage:g}: "
         f"{decision.set_size:,.1f} images a query"
     )
-    out.print(
-        f"from {facts.impostors:,} impostor and {facts.genuine:,} genuine pairs, {facts.identities:,} identities; "
-        f"{len(decision.camera_pairs)} camera pairs have a threshold of their own"
-    )
+    out.print(f"from {facts.impostors:,} impostor and {facts.genuine:,} genuine pairs, {facts.identities:,} identities")
+
+
+def _domains(decision: Decision) -> Table:
+    """What the decision does in each domain, and what the others' threshold would have done there."""
+    from resight.decisions.report import rate_text
+
+    table = Table("domain", title="false matches in each domain", caption="[95% intervals]")
+    for column in ("of one camera", "of two cameras", "at the others' threshold", "missed matches"):
+        table.add_column(column, justify="right")
+    for one in decision.domains:
+        rates = (one.same_camera, one.cross_camera, one.left_out, one.fnmr)
+        table.add_row(one.name, *("-" if rate is None else rate_text(rate) for rate in rates))
+    return table

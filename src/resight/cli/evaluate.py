@@ -81,7 +81,7 @@ def evaluate(
     from resight.cli.decision_table import show
     from resight.cli.domain_table import show_domains
     from resight.datasets.best_known import best_known
-    from resight.decisions.model import decision_of
+    from resight.decisions.decide import Decision
     from resight.decisions.report import measure_decisions
     from resight.embedding.measure import measure, measure_repeats
     from resight.errors import RecipeError
@@ -106,7 +106,7 @@ def evaluate(
         raise RecipeError("The decision was calibrated on embeddings without mirrored images: leave out --flip.")
     ways: list[KReciprocal | None] = [None, KReciprocal(**parameters)] if rerank else [None]
     loaded = load(model, weights, height=height, width=width)
-    decision = decision_of(loaded) if decide else None
+    decision = Decision.from_card(loaded.card) if decide else None
     if decision and metric and decision.metric not in metric:
         raise RecipeError(f"The decision is about {decision.metric} distances: add --metric {decision.metric}.")
     if repeats > 1:

@@ -8,11 +8,11 @@ the calibration as much as these resemble each other.
 from __future__ import annotations
 
 from dataclasses import replace
+from typing import Any
 
 import numpy as np
 
 from resight.decisions import probability as probabilities
-from resight.decisions.camera_pairs import camera_thresholds
 from resight.decisions.conformal import conformal_distance, needed_identities
 from resight.decisions.curves import threshold_at
 from resight.decisions.decide import Decision, Facts
@@ -92,7 +92,6 @@ def calibrate(
         set_distance=set_distance,
         set_size=set_size(pairs, set_distance),
         knots=knots,
-        camera_pairs=camera_thresholds(query, gallery, rules, metric, pairs, false_match_rate, memory),
         reference=reference(images, metric),
         facts=Facts(
             queries=int(pairs.asked.sum()),
@@ -181,8 +180,17 @@ def _check_enough(query: Embeddings, pairs: Pairs, rules: Protocol, false_match_
 
 
 def together(query: Embeddings, gallery: Embeddings) -> Embeddings:
-    """The images of both sides with their identities, which must be known."""
-    assert query.identities is not None and gallery.identities is not None
+    """The images of both sides with their identities, which must be known; cameras and paths where both have them."""
+
+    def both(name: str) -> Any:
+        sides = [getattr(one, name) for one in (query, gallery)]
+        return None if any(one is None for one in sides) else np.concatenate(sides)
+
     return Embeddings(
-        np.concatenate([query.vectors, gallery.vectors]), np.concatenate([query.identities, gallery.identities])
+        np.concatenate([query.vectors, gallery.vectors]),
+        both("identities"),
+        both("cameras"),
+        both("paths"),
+        fingerprint=query.fingerprint or gallery.fingerprint,
+        metric=query.metric or gallery.metric,
     )

@@ -11,10 +11,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from resight.decisions.calibrate import both_sides
-from resight.decisions.camera_pairs import impostors_between
 from resight.decisions.decide import Decision
 from resight.decisions.pairs import collect, near_impostors
-from resight.records import Embeddings
+from resight.records import DISTRACTOR, JUNK, Embeddings
 from resight.retrieval.ranking.protocols import Protocol, get
 from resight.retrieval.ranking.rank import MEMORY
 
@@ -26,9 +25,7 @@ class CameraRates:
     Attributes:
         cameras: the two, the smaller number first.
         genuine, impostors: how many different pairs.
-        fmr, fnmr: the rates at the threshold of all cameras; None where there is no such pair.
-        threshold: the threshold of these two cameras; None where the calibration had too little data for one.
-        own_fmr, own_fnmr: the rates at that threshold.
+        fmr, fnmr: the rates at the decision's threshold; None where there is no such pair.
     """
 
     cameras: tuple[int, int]
@@ -36,9 +33,6 @@ class CameraRates:
     impostors: int
     fmr: float | None
     fnmr: float | None
-    threshold: float | None
-    own_fmr: float | None
-    own_fnmr: float | None
 
 
 def camera_rates(
@@ -62,12 +56,6 @@ def camera_rates(
     seen_by = [np.searchsorted(names, one) for one in (query.cameras, gallery.cameras)]
     count = len(names)
     impostors, _ = impostors_between(query, gallery, pairs.asked, seen_by, count)
-    own = np.full((count, count), np.nan, np.float32)
-    for one in decision.camera_pairs:
-        if np.isin(one.cameras, names).all():
-            first, second = np.searchsorted(names, one.cameras)
-            own[first, second] = one.threshold
-    everywhere = np.full((count, count), decision.threshold, np.float32)
 
     def between(q: NDArray[np.int64], g: NDArray[np.int64]) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
         a, b = seen_by[0][q], seen_by[1][g]
@@ -76,36 +64,51 @@ def camera_rates(
     def tally(which: tuple[NDArray[np.int64], NDArray[np.int64]]) -> NDArray[np.int64]:
         return np.bincount(which[0] * count + which[1], minlength=count * count).reshape(count, count)
 
-    false = [np.zeros((count, count), np.int64) for _ in range(2)]
-    limit = float(np.nanmax([decision.threshold, np.nanmax(own, initial=0.0)]))
-    for q, g, distances in near_impostors(query, gallery, rules, decision.metric, limit, memory):
-        at = between(q, g)
-        for counts, thresholds in zip(false, (everywhere, own), strict=True):
-            within = distances <= thresholds[at]
-            counts += tally((at[0][within], at[1][within]))
+    false = np.zeros((count, count), np.int64)
+    for q, g, _ in near_impostors(query, gallery, rules, decision.metric, decision.threshold, memory):
+        false += tally(between(q, g))
     at = between(pairs.genuine_query, pairs.genuine_gallery)
-    genuine = tally(at)
-    missed = []
-    for thresholds in (everywhere, own):
-        beyond = ~(pairs.genuine <= thresholds[at])
-        missed.append(tally((at[0][beyond], at[1][beyond])))
+    genuine, beyond = tally(at), pairs.genuine > np.float32(decision.threshold)
+    missed = tally((at[0][beyond], at[1][beyond]))
 
     def share(part: NDArray[np.int64], whole: NDArray[np.int64], a: int, b: int) -> float | None:
         return float(part[a, b] / whole[a, b]) if whole[a, b] else None
 
-    found = []
-    for a, b in np.argwhere(np.triu(genuine + impostors > 0)).tolist():
-        has_own = bool(np.isfinite(own[a, b]))
-        found.append(
-            CameraRates(
-                (int(names[a]), int(names[b])),
-                int(genuine[a, b]) // copies,
-                int(impostors[a, b]) // copies,
-                share(false[0], impostors, a, b),
-                share(missed[0], genuine, a, b),
-                float(own[a, b]) if has_own else None,
-                share(false[1], impostors, a, b) if has_own else None,
-                share(missed[1], genuine, a, b) if has_own else None,
-            )
+    return tuple(
+        CameraRates(
+            (int(names[a]), int(names[b])),
+            int(genuine[a, b]) // copies,
+            int(impostors[a, b]) // copies,
+            share(false, impostors, a, b),
+            share(missed, genuine, a, b),
         )
-    return tuple(found)
+        for a, b in np.argwhere(np.triu(genuine + impostors > 0)).tolist()
+    )
+
+
+def impostors_between(
+    query: Embeddings, gallery: Embeddings, asked: NDArray[np.bool_], seen_by: list[NDArray[np.int64]], count: int
+) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """How many impostor pairs two cameras have, in either order, and how many identities each camera has seen.
+
+    Args:
+        query, gallery: embeddings with identities.
+        asked: (Q,) which queries have an identity.
+        seen_by: (Q,) and (G,) numbers of cameras in [0, count).
+        count: C.
+
+    Returns:
+        (C, C) int64, above the diagonal and on it; (C,) int64.
+    """
+    assert query.identities is not None and gallery.identities is not None
+    there = gallery.identities != JUNK
+    totals = np.outer(np.bincount(seen_by[0][asked], minlength=count), np.bincount(seen_by[1][there], minlength=count))
+    people = np.unique(query.identities[asked])
+    images = []  # (identities, C) images of each identity in each camera
+    for identities, cameras in zip((query.identities, gallery.identities), seen_by, strict=True):
+        known = np.isin(identities, people) & (identities > DISTRACTOR)
+        table = np.zeros((len(people), count), np.int64)
+        np.add.at(table, (np.searchsorted(people, identities[known]), cameras[known]), 1)
+        images.append(table)
+    totals = totals - images[0].T @ images[1]
+    return np.triu(totals + np.tril(totals, -1).T), ((images[0] + images[1]) > 0).sum(axis=0)

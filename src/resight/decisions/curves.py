@@ -1,4 +1,4 @@
-"""ROC and DET curves, the equal error rate, and thresholds for a wanted false-match rate.
+"""Error curves, the equal error rate, and thresholds for a wanted false-match rate.
 
 At a threshold t a pair is taken for a match if its distance is at most t. With the pairs of
 :class:`resight.decisions.pairs.Pairs`,
@@ -37,10 +37,6 @@ class Curve:
     thresholds: NDArray[np.float64]
     fmr: NDArray[np.float64]
     fnmr: NDArray[np.float64]
-
-    def roc(self) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-        """(P,) false-match rates and (P,) true-match rates, ready to be drawn."""
-        return self.fmr, 1 - self.fnmr
 
     def det(self) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
         """FMR and FNMR as normal deviates, without the points where either is 0 or 1.

@@ -15,17 +15,18 @@ from numpy.typing import ArrayLike, NDArray
 
 from resight.decisions import drift as drifting
 from resight.decisions import probability as probabilities
-from resight.decisions.camera_pairs import CameraThreshold
 from resight.decisions.drift import Drift, Reference
 from resight.decisions.operating import Errors, Point, SearchPoint
 from resight.decisions.probability import Knots
-from resight.errors import DataError
+from resight.errors import DataError, ModelError
+from resight.models.card import Card
 from resight.records import Embeddings
 from resight.retrieval.evaluation.compare import Interval
 from resight.retrieval.ranking.arguments import check_embeddings
 
 MATCH, UNSURE, NO_MATCH = "match", "unsure", "no match"
-VERSION = 1
+VERSION = 2
+READABLE = (1, VERSION)
 
 
 @dataclass(frozen=True)
@@ -51,6 +52,29 @@ class Facts:
 
 
 @dataclass(frozen=True)
+class Domain:
+    """What a decision that was calibrated on several domains does on one of them; intervals are of 95%.
+
+    Attributes:
+        name: of the domain.
+        identities: how many with a true match.
+        same_camera, cross_camera: false-match rates at the decision's threshold, of pairs of one camera and of two;
+            None where the domain has no such pairs.
+        fnmr: the share of genuine pairs of two cameras that are beyond the threshold.
+        left_out: the larger false-match rate at the threshold that the other domains alone give.
+        reference: its images in numbers, for :meth:`Decision.drift`.
+    """
+
+    name: str
+    identities: int
+    same_camera: Interval | None
+    cross_camera: Interval | None
+    fnmr: Interval
+    left_out: Interval
+    reference: Reference
+
+
+@dataclass(frozen=True)
 class Decision:
     """What distances mean, for embeddings of one model under one metric.
 
@@ -66,9 +90,9 @@ class Decision:
             if there are any, with probability ``coverage``.
         set_size: how many images that is, on average over the calibration's queries.
         knots: the log-likelihood ratio by distance, see :mod:`resight.decisions.probability`.
-        camera_pairs: thresholds of camera pairs that have enough data.
         reference: the calibration images in numbers, for :meth:`drift`.
-        facts: what all this stands on.
+        facts: what all this was learnt from; with several domains, from the one with the smallest threshold.
+        domains: what it does on each of several domains, see :mod:`resight.decisions.domains`; empty for one.
     """
 
     metric: str
@@ -81,21 +105,19 @@ class Decision:
     set_distance: float
     set_size: float
     knots: Knots
-    camera_pairs: tuple[CameraThreshold, ...]
     reference: Reference
     facts: Facts
+    domains: tuple[Domain, ...] = ()
 
-    def decide(self, distance: ArrayLike, cameras: tuple[int, int] | None = None) -> Any:
+    def decide(self, distance: ArrayLike) -> Any:
         """``"match"``, ``"unsure"`` or ``"no match"``; for an array of distances an array of these, of its shape.
 
         Args:
             distance: one distance or many, of this decision's metric.
-            cameras: which two cameras the images are from, to use their own threshold where there is one.
         """
         values = _distances(distance)
-        threshold = self.threshold_between(*cameras) if cameras else self.threshold
-        refused = values > max(threshold, self.no_match_beyond)
-        words: NDArray[np.str_] = np.where(values <= threshold, MATCH, np.where(refused, NO_MATCH, UNSURE))
+        refused = values > self.no_match_beyond
+        words: NDArray[np.str_] = np.where(values <= self.threshold, MATCH, np.where(refused, NO_MATCH, UNSURE))
         return str(words) if words.ndim == 0 else words
 
     def probability(self, distance: ArrayLike, prior: float = 0.5) -> Any:
@@ -112,19 +134,18 @@ class Decision:
         found = probabilities.probability(self.knots, _distances(distance), prior)
         return float(found) if found.ndim == 0 else found
 
-    def threshold_between(self, first: int, second: int) -> float:
-        """The threshold for images of two cameras: their own where there was enough data, else that of all."""
-        wanted = (min(first, second), max(first, second))
-        return next((one.threshold for one in self.camera_pairs if one.cameras == wanted), self.threshold)
-
     def drift(self, images: Embeddings) -> Drift:
         """How unlike new images are, see :mod:`resight.decisions.drift`; 64 or more are needed, labels are not.
+
+        With several domains it is the comparison with the most similar of them.
 
         Raises:
             DataError: too few images, or images of another model.
         """
         self.check(images)
-        return drifting.drift(self.reference, images, self.metric)
+        known = [one.reference for one in self.domains] or [self.reference]
+        found = [drifting.drift(one, images, self.metric) for one in known]
+        return min(found, key=lambda one: (one.unlike, max(shift.distance for shift in one.shifts)))
 
     def taken_over(self, fingerprint: str) -> Decision:
         """This decision for another model that was trained alike, such as one that has seen all of the data.
@@ -132,7 +153,9 @@ class Decision:
         Thresholds, probabilities and promises are taken to hold for its embeddings too; :meth:`drift` compares only how
         crowded they are, since their length and mean differ from one training to the next.
         """
-        return replace(self, fingerprint=fingerprint, reference=self.reference.for_another_network())
+        domains = tuple(replace(one, reference=one.reference.for_another_network()) for one in self.domains)
+        reference = self.reference.for_another_network()
+        return replace(self, fingerprint=fingerprint, reference=reference, domains=domains)
 
     def check(self, *embeddings: Embeddings, metric: str | None = None) -> None:
         """Refuse embeddings, or a metric, that this decision is not about.
@@ -164,6 +187,26 @@ class Decision:
         return result
 
     @classmethod
+    def from_card(cls, card: Card) -> Decision:
+        """The decision in a model's card: ``Decision.from_card(resight.load("person").card)``.
+
+        Raises:
+            ModelError: the model was never calibrated, or its card holds the decision of another model.
+        """
+        if card.decision is None:
+            raise ModelError(
+                f"This {card.architecture} has not been calibrated, so what its distances mean is not known: run "
+                "resight calibrate MODEL DATA first."
+            )
+        decision = cls.from_plain(card.decision)
+        if (decision.fingerprint, decision.metric) != (card.fingerprint, card.metric):
+            raise ModelError(
+                f"The card holds a decision about {decision.metric} distances of {decision.fingerprint}, but the model "
+                f"is {card.fingerprint} with {card.metric} distance: run resight calibrate again."
+            )
+        return decision
+
+    @classmethod
     def from_plain(cls, data: Mapping[str, Any]) -> Decision:
         """The decision that :meth:`plain` gave.
 
@@ -172,15 +215,18 @@ class Decision:
         """
         content = dict(data)
         version = content.pop("version", None)
-        if version != VERSION:
+        if version not in READABLE:
             raise DataError(f"This decision is of version {version} but {VERSION} is known here: calibrate again.")
+        if version == 1:
+            content.pop("camera_pairs", None)  # thresholds for pairs of cameras, which nothing applied
         try:
             content["knots"] = tuple((float(d), float(ratio)) for d, ratio in content["knots"])
-            content["camera_pairs"] = tuple(
-                CameraThreshold(**one | {"cameras": tuple(one["cameras"])}) for one in content["camera_pairs"]
+            content["reference"] = _reference(content["reference"])
+            content["domains"] = tuple(
+                Domain(**_intervals(one, "same_camera", "cross_camera", "fnmr", "left_out") | {"reference": ref})
+                for one in content.get("domains", ())
+                for ref in [_reference(one["reference"])]
             )
-            known = content["reference"]
-            content["reference"] = Reference(**known | {"quantiles": tuple(map(tuple, known["quantiles"]))})
             content["facts"] = _facts(content["facts"])
             return cls(**content)
         except (KeyError, TypeError, ValueError, AttributeError) as error:
@@ -209,6 +255,10 @@ def _distances(given: ArrayLike) -> NDArray[np.float64]:
             f"A distance is a number from 0 upwards, but {given!r} was passed: pass one or an array of them."
         )
     return values.astype(np.float64)
+
+
+def _reference(data: Mapping[str, Any]) -> Reference:
+    return Reference(**dict(data) | {"quantiles": tuple(map(tuple, data["quantiles"]))})
 
 
 def _facts(data: Mapping[str, Any]) -> Facts:

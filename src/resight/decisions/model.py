@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from pathlib import Path
 
@@ -10,14 +10,17 @@ from resight.datasets import Dataset
 from resight.decisions.calibrate import calibrate as learn
 from resight.decisions.calibrate import check_promises
 from resight.decisions.decide import Decision
-from resight.embedding.measure import measure
-from resight.errors import ModelError
+from resight.decisions.domains import calibrate_domains
+from resight.embedding.compute import shifted
+from resight.embedding.embedder import Embedder
+from resight.errors import DataError
 from resight.models.model import Model
+from resight.records import Embeddings
 
 
 def calibrate(
     model: Model,
-    data: Dataset,
+    data: Dataset | Mapping[str, Dataset],
     *,
     false_match_rate: float = 1e-3,
     coverage: float = 0.95,
@@ -27,11 +30,12 @@ def calibrate(
     cache: str | Path | None = None,
     progress: Callable[[int, int], None] | None = None,
 ) -> tuple[Model, Decision]:
-    """Embed the queries and the gallery of a data set and learn from them what distances mean.
+    """Embed the queries and the gallery of one or more data sets and learn from them what distances mean.
 
     Args:
         model: what :func:`resight.load` gives; it stays as it is.
         data: identities the model was not trained on, such as a validation fold; its protocol says which pairs count.
+            Several data sets by name are domains, see :mod:`resight.decisions.domains`.
         false_match_rate, coverage, probability: as for :func:`resight.calibrate`.
         batch_size, device, cache: as for :class:`~resight.embedding.embedder.Embedder`.
         progress: called with (images done, images in all).
@@ -44,34 +48,29 @@ def calibrate(
         DataError: no queries, an image that cannot be read, or too little data, see :func:`resight.calibrate`.
     """
     check_promises(false_match_rate, coverage)  # before any image is embedded
-    query, gallery, _ = measure(model, data, batch_size=batch_size, device=device, cache=cache, progress=progress)
-    decision = learn(
-        (query, gallery),
-        false_match_rate=false_match_rate,
-        coverage=coverage,
-        protocol=data.protocol,
-        metric=model.card.metric,
-        probability=probability,
-    )
+    sets = data if isinstance(data, Mapping) else {"": data}
+    for one in sets.values():
+        if not len(one.query):
+            raise DataError(f"{one.name} has no queries: nothing can be learnt from it.")
+    embedder = Embedder(model, batch_size=batch_size, device=device, cache=cache)
+    total, done = sum(len(one.query) + len(one.gallery) for one in sets.values()), 0
+    embedded: dict[str, tuple[Embeddings, Embeddings]] = {}
+    for name, one in sets.items():
+        query = embedder(one.query, progress=shifted(progress, done, total))
+        gallery = embedder(one.gallery, progress=shifted(progress, done + len(one.query), total))
+        embedded[name] = query, gallery
+        done += len(one.query) + len(one.gallery)
+    if isinstance(data, Mapping):
+        decision = calibrate_domains(
+            embedded, false_match_rate=false_match_rate, coverage=coverage, probability=probability
+        )
+    else:
+        decision = learn(
+            embedded[""],
+            false_match_rate=false_match_rate,
+            coverage=coverage,
+            protocol=data.protocol,
+            probability=probability,
+        )
     update = {"threshold": decision.threshold, "decision": decision.plain()}
     return replace(model, card=model.card.model_copy(update=update)), decision
-
-
-def decision_of(model: Model) -> Decision:
-    """The decision in a model's card.
-
-    Raises:
-        ModelError: the model was never calibrated, or its card holds the decision of another model.
-    """
-    if model.card.decision is None:
-        raise ModelError(
-            f"This {model.card.architecture} has not been calibrated, so what its distances mean is not known: run "
-            "resight calibrate MODEL DATA first."
-        )
-    decision = Decision.from_plain(model.card.decision)
-    if decision.fingerprint != model.card.fingerprint or decision.metric != model.card.metric:
-        raise ModelError(
-            f"The card holds a decision about {decision.metric} distances of {decision.fingerprint}, but the model is "
-            f"{model.card.fingerprint} with {model.card.metric} distance: run resight calibrate again."
-        )
-    return decision

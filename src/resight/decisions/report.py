@@ -55,7 +55,7 @@ class DecisionReport:
             right or wrong, and of searches for strangers.
         searches: how many searches for strangers.
         eer: the equal error rate.
-        curve: FMR and FNMR at every threshold, ready to be drawn with ``curve.roc()`` and ``curve.det()``.
+        curve: FMR and FNMR at every threshold, for ROC and DET curves (``curve.det()``).
         reliability: predicted against observed probabilities at a prior of 1/2; ``reliability.error`` is the expected
             calibration error.
         queries, identities: how many queries have an identity, and how many identities a true match.

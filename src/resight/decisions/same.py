@@ -5,8 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from functools import lru_cache
 
-from resight.decisions.decide import MATCH
-from resight.decisions.model import decision_of
+from resight.decisions.decide import MATCH, Decision
 from resight.embedding.embedder import Embedder
 from resight.images.pictures import Picture
 from resight.models.load import load
@@ -16,25 +15,28 @@ from resight.retrieval.ranking.distance import pairwise
 
 @dataclass(frozen=True)
 class Answer:
-    """What is said of two pictures; it counts as true where they are a match.
+    """The answer about two pictures; it is true where they are a match.
 
     Attributes:
-        answer: ``"match"``, ``"unsure"`` (a person should look) or ``"no match"``.
+        answer: ``"match"``, ``"unsure"`` (a person should decide) or ``"no match"``.
         probability: that both show the same one, in (0, 1).
         distance: between their embeddings; ``metric``: which distance.
+        threshold, no_match_beyond: up to where it is a match, and beyond where it is none.
     """
 
     answer: str
     probability: float
     distance: float
     metric: str
+    threshold: float
+    no_match_beyond: float
 
     def __bool__(self) -> bool:
         return self.answer == MATCH
 
     def __str__(self) -> str:
-        how = f"{self.metric} distance {self.distance:.3f}"
-        return f"{self.answer}: the same with probability {self.probability:.1%} ({how})"
+        marks = f"match up to {self.threshold:.3f}, no match beyond {self.no_match_beyond:.3f}"
+        return f"{self.answer}: {self.metric} distance {self.distance:.3f} ({marks})"
 
 
 def same(first: Picture, second: Picture, embedder: Embedder | Model | None = None, *, prior: float = 0.5) -> Answer:
@@ -43,19 +45,26 @@ def same(first: Picture, second: Picture, embedder: Embedder | Model | None = No
     Args:
         first, second: two crops, each of one person (or vehicle): a path, bytes, a Pillow image, an array (H, W, 3) or
             a tensor (3, H, W) in RGB.
-        embedder: a calibrated model, best made ready to embed if there are many pictures; the person model that comes
-            with resight when None.
-        prior: how likely it was before anybody looked, see :meth:`resight.decisions.decide.Decision.probability`.
+        embedder: a calibrated model, best made ready to embed if there are many pictures; the bundled person model
+            when None.
+        prior: how likely "the same" is before looking, see :meth:`resight.decisions.decide.Decision.probability`.
 
     Raises:
         DataError: a picture that cannot be read, or a prior that is not between 0 and 1.
         ModelError: a model that was never calibrated.
     """
     embedder = Embedder(embedder, batch_size=2) if isinstance(embedder, Model) else embedder or _shipped()
-    decision = decision_of(embedder.model)
+    decision = Decision.from_card(embedder.model.card)
     vectors = embedder([first, second]).vectors
     distance = float(pairwise(vectors[:1], vectors[1:], decision.metric)[0, 0])
-    return Answer(decision.decide(distance), decision.probability(distance, prior), distance, decision.metric)
+    return Answer(
+        decision.decide(distance),
+        decision.probability(distance, prior),
+        distance,
+        decision.metric,
+        decision.threshold,
+        decision.no_match_beyond,
+    )
 
 
 @lru_cache(maxsize=1)

@@ -80,15 +80,7 @@ def decision_in(card: Card) -> Decision | None:
     Raises:
         ModelError: it is about another model.
     """
-    if card.decision is None:
-        return None
-    decision = Decision.from_plain(card.decision)
-    if (decision.fingerprint, decision.metric) != (card.fingerprint, card.metric):
-        raise ModelError(
-            f"The card holds a decision about {decision.metric} distances of {decision.fingerprint}, but the model is "
-            f"{card.fingerprint} with {card.metric} distance: run resight calibrate again."
-        )
-    return decision
+    return None if card.decision is None else Decision.from_card(card)
 
 
 def embedder_of(about: About, uri: str) -> Embedder:

@@ -11,7 +11,7 @@ import yaml
 from pydantic import BaseModel, ConfigDict, ValidationError
 
 from resight.datasets import Dataset
-from resight.decisions.model import decision_of
+from resight.decisions.decide import Decision
 from resight.embedding.export.parity import Parity, both_splits, compare
 from resight.embedding.export.samples import Samples, samples
 from resight.errors import ModelError, RecipeError
@@ -134,7 +134,7 @@ def _decided(model: Model, by: Model | None, fingerprint: str) -> dict[str, Any]
     if by is None and model.card.decision is None:
         return {}
     source = by or model
-    decision = decision_of(source)
+    decision = Decision.from_card(source.card)
     decision = decision.taken_over(fingerprint) if by else replace(decision, fingerprint=fingerprint)
     for name in ("architecture", "arguments", "preprocessing", "metric"):
         if getattr(source.card, name) != getattr(model.card, name):

@@ -200,5 +200,5 @@ def pairwise(query: ArrayLike, gallery: ArrayLike, metric: str = "euclidean") ->
     for name, vectors in zip(("query", "gallery"), sides, strict=True):
         if vectors.dtype.kind not in "iuf":
             raise DataError(f"The {name} vectors must hold numbers but hold {vectors.dtype}: pass (N, D) floats.")
-    distances = Distances(*sides, metric)
+    distances = Distances(sides[0], sides[1], metric)
     return distances.block(slice(0, distances.shape[0]), slice(0, distances.shape[1]))
