@@ -91,9 +91,7 @@ def test_it_reads_well(calibrated: Shell) -> None:
     for words in ("false matches", "1%", "strangers found wrongly, of 96 searches", "first answers, strangers"):
         assert words in out
     assert (
-        "the promises are" in out
-        and "95% intervals over people: mAP" in out
-        and "like those of the calibration" in out
+        "the promises are" in out and "95% intervals over people: mAP" in out and "like those of the calibration" in out
     )
     code, out, _ = calibrated(MODEL, *OTHERS)
     assert code == 0 and "intervals" not in out and "strangers" not in out
