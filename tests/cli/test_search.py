@@ -99,7 +99,7 @@ def test_the_table_and_the_contact_sheet(seen: Shell) -> None:
     asked = pictures("query")
     code, out, err = seen("search", "seen", "people/query", "-k", 100, "--camera", "1", "--html", "sheet.html")
     assert code == 0 and "written: sheet.html" in err
-    for word in ("distance", "same", "decision", "match", "identity", "camera", "id"):
+    for word in ("distance", "decision", "match", "identity", "camera", "id"):
         assert word in out
     (one, *_) = told(seen("search", "seen", *asked[:1], "-k", 100, "--camera", "1", "--json"))
     assert one["hits"][0]["record"]["id"][:12] in out

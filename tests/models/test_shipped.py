@@ -90,12 +90,10 @@ def test_the_fingerprint_is_that_of_the_weights_in_float32(model: Model) -> None
 # ---- the same one?
 
 
-def test_the_answer_is_the_decision_on_the_distance(model: Model) -> None:
-    kind = "vehicle" if "vehicle" in model.card.about.title.lower() else "person"
-    size = (96, 96) if kind == "vehicle" else (128, 64)
+def test_the_answer_is_the_decision_on_the_distance() -> None:
+    model = resight.load("person")
     first, second, other = (
-        draw(kind, identity, camera, 0, seed=4, size=size)  # type: ignore[arg-type]
-        for identity, camera in ((1, 1), (1, 2), (2, 1))
+        draw("person", identity, camera, 0, seed=4, size=(128, 64)) for identity, camera in ((1, 1), (1, 2), (2, 1))
     )
     embedder = resight.Embedder(model)
     vectors = embedder([first, second, other]).vectors
@@ -108,9 +106,22 @@ def test_the_answer_is_the_decision_on_the_distance(model: Model) -> None:
         assert answer.probability == decision.probability(answer.distance, 0.2)
         assert bool(answer) == (answer.distance <= decision.threshold)
     itself = same(first, first, model)
-    assert itself and itself.distance == 0 and itself.probability > 0.9 and str(itself).startswith("match: the same")
+    assert (
+        itself
+        and itself.distance == 0
+        and itself.probability > 0.9
+        and str(itself).startswith("match: cosine distance 0.000")
+    )
+    assert "%" not in str(itself) and f"match up to {decision.threshold:.3f}" in str(itself)
     noise = np.random.default_rng(0).integers(0, 255, (128, 64, 3), dtype=np.uint8)
     assert same(first, noise, embedder).probability < itself.probability
+
+
+def test_the_vehicle_model_has_no_decision_since_none_held() -> None:
+    card = resight.load("vehicle").card
+    assert card.decision is card.threshold is None
+    with pytest.raises(ModelError, match="has not been calibrated"):
+        Decision.from_card(card)
 
 
 def test_a_model_that_was_never_calibrated_says_nothing() -> None:

@@ -17,7 +17,7 @@ def jpeg(seed: int) -> bytes:
 
 
 def found(number: int, decision: str | None, picture: bytes | None = None) -> Found:
-    return Found(picture, "Anna & <b>Ben</b>", ("camera 1",), f"{number:012x}", 0.1 * number, 0.5, decision)
+    return Found(picture, "Anna & <b>Ben</b>", ("camera 1",), f"{number:012x}", 0.1 * number, decision)
 
 
 def test_one_file_with_frames_and_gaps(tmp_path: Path) -> None:
@@ -34,6 +34,7 @@ def test_one_file_with_frames_and_gaps(tmp_path: Path) -> None:
         where="4 records",
         metric="cosine",
         rule="match up to 1",
+        warning="These pictures are unlike <others>.",
     ).read_text(encoding="utf-8")
     opened: list[str] = []
 
@@ -52,11 +53,12 @@ def test_one_file_with_frames_and_gaps(tmp_path: Path) -> None:
     assert page.count("data:image/jpeg") == 3 and page.count("no picture") == 4
     assert "2 pictures could not be read" in page and "gone.jpg" in page
     assert "<b>Ben</b>" not in page and "Anna &amp; &lt;b&gt;Ben" in page
-    assert "match up to 1" in page and "0 found" in page and "http" not in page
+    assert 'role="alert"><b>These pictures are unlike &lt;others&gt;.</b>' in page
+    assert "match up to 1" in page and "%" not in page.split("<main>")[1] and "0 found" in page and "http" not in page
 
 
 def test_without_a_calibration_there_are_no_decisions(tmp_path: Path) -> None:
-    searches = [Search(jpeg(0), "asked", (Found(jpeg(1), "", (), "0a", 0.25, None, None),))]
+    searches = [Search(jpeg(0), "asked", (Found(jpeg(1), "", (), "0a", 0.25, None),))]
     page = write_found(
         tmp_path / "sheet.html", title="Found", searches=searches, where="1 record", metric="euclidean"
     ).read_text(encoding="utf-8")
@@ -64,5 +66,6 @@ def test_without_a_calibration_there_are_no_decisions(tmp_path: Path) -> None:
         "never calibrated" in page
         and "unknown" in page
         and "distance 0.250" in page
+        and 'role="alert"' not in page
         and "%" not in page.split("<main>")[1]
     )

@@ -44,7 +44,7 @@ def calibrate(
         pairs_from: query and gallery embeddings with identities, or one set of embeddings, of which all pairs are
             taken. With cameras where they are known.
         false_match_rate: the share of impostor pairs that may be taken for matches, in (0, 0.5].
-        coverage: the probability with which a returned set shall hold a true match, in (0, 1).
+        coverage: the wanted probability of a true match within the set distance, in (0, 1).
         protocol: which pairs count; "market1501" where both sides have cameras and "single_camera" where not, if None.
         metric: "euclidean" or "cosine"; None for that of the embeddings' model, euclidean where it is unknown.
         probability: "isotonic" or "logistic", see :mod:`resight.decisions.probability`.

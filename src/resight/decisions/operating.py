@@ -180,13 +180,13 @@ def _search(query: Embeddings, gallery: Embeddings, pairs: Pairs, wanted: float)
         return SearchPoint(wanted, needed(wanted))
     groups = group_identities(query, gallery)
     draws, size = draw(groups.count), groups.count
-    returned = np.bincount(groups.query[strangers & (nearest <= threshold)], minlength=size)
+    found = np.bincount(groups.query[strangers & (nearest <= threshold)], minlength=size)
     right = pairs.has_match & pairs.match_first & (pairs.nearest_match <= threshold)
     return SearchPoint(
         wanted,
         needed(wanted),
         float(threshold),
-        rate(returned, np.bincount(groups.query[strangers], minlength=size), draws),
+        rate(found, np.bincount(groups.query[strangers], minlength=size), draws),
         rate(
             np.bincount(groups.query[right], minlength=size),
             np.bincount(groups.query[pairs.has_match], minlength=size),

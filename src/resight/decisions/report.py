@@ -45,9 +45,9 @@ class DecisionReport:
         fnmr: the share of genuine pairs that are beyond the threshold.
         refused: the share of genuine pairs answered with "no match"; promised is at most 1 - promised_coverage.
         unsure_genuine, unsure_impostor: the share of either kind answered with "unsure".
-        promised_coverage, coverage: the probability that a returned set holds a true match, for a query of somebody
+        promised_coverage, coverage: the probability of a true match within the set distance, for a query of somebody
             new: each identity counts once.
-        set_size: images in a returned set, on average.
+        set_size: images within the set distance, on average.
         fpir: the share of searches for strangers that find a match. Strangers are the queries without a true match;
             where there are none, every query is searched for in a gallery without its own identity.
         tpir: the share of the other searches whose first answer is right and a match.

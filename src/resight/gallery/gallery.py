@@ -13,12 +13,14 @@ from types import TracebackType
 import numpy as np
 from numpy.typing import NDArray
 
+from resight.decisions.applied import Applied
 from resight.decisions.decide import Decision
 from resight.embedding.embedder import Embedder, OnError
 from resight.embedding.source import Pictures
 from resight.errors import DataError
 from resight.gallery import adding, binding, exporting, moving, recall, searching
 from resight.gallery import log as chain
+from resight.gallery.applying import Applying
 from resight.gallery.arguments import ids_in, several, some_ids, user
 from resight.gallery.engines import open_store
 from resight.gallery.labels import Labels
@@ -65,6 +67,7 @@ class Gallery:
         self.store, self.actor = store, actor
         self.card = store.about.card
         self.decision: Decision | None = binding.decision_in(self.card)
+        self._applying = Applying(store, self.decision)
         self._embedder = embedder
         self._lock = Lock()
 
@@ -192,7 +195,11 @@ class Gallery:
     ) -> list[list[Hit]]:
         """As :meth:`search` for each of several pictures, embeddings or float vectors (Q, D)."""
         vectors = searching.vectors_of(queries, self.card, lambda pictures: self.embedder(pictures))
-        return searching.search(self.store, vectors, k, where, self.decision, rerank, approximate=approximate)
+        return searching.search(self.store, vectors, k, where, self.applied(), rerank, approximate=approximate)
+
+    def applied(self) -> Applied | None:
+        """The decision and whether it applies to what is in the gallery; None where the model was never calibrated."""
+        return self._applying.now()
 
     def get(self, ids: Sequence[str]) -> list[Record]:
         """Records by their ids; Missing, a DataError, names the first id that is not there."""

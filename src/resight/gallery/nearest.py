@@ -10,7 +10,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from resight.decisions.decide import Decision
+from resight.decisions.applied import Applied
 from resight.gallery.record import Hit
 from resight.gallery.store import Candidates
 from resight.records import Embeddings
@@ -37,7 +37,7 @@ def hits(
     found: Candidates,
     k: int,
     metric: str,
-    decision: Decision | None,
+    applied: Applied | None,
     rerank: KReciprocal | None,
 ) -> list[Hit]:
     """The ``k`` nearest candidates; by their re-ranked distance where ``rerank`` is given, of the nearest of them."""
@@ -51,10 +51,11 @@ def hits(
         order = order[np.argsort(again, kind="stable")]
     order = order[:k]
     near = apart[order].astype(np.float64)
-    if decision is None:
+    if applied is None:
         return [Hit(found.records[at], float(d), None, None) for at, d in zip(order.tolist(), near, strict=True)]
-    told = zip(order.tolist(), near.tolist(), decision.probability(near).tolist(), decision.decide(near), strict=True)
-    return [Hit(found.records[at], d, probability, str(word)) for at, d, probability, word in told]
+    probabilities, words = applied.decision.probability(near).tolist(), applied.decide(near)
+    each = zip(order.tolist(), near.tolist(), probabilities, words, strict=True)
+    return [Hit(found.records[at], d, probability, str(word)) for at, d, probability, word in each]
 
 
 def shortlist(k: int) -> int:

@@ -11,7 +11,7 @@ from typing import TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
-from resight.decisions.decide import Decision
+from resight.decisions.applied import Applied
 from resight.embedding.source import Pictures
 from resight.errors import DataError
 from resight.gallery import binding
@@ -47,7 +47,7 @@ def search(
     vectors: NDArray[np.float32],
     k: int,
     where: Filter,
-    decision: Decision | None,
+    applied: Applied | None,
     rerank: KReciprocal | None,
     *,
     approximate: bool,
@@ -61,6 +61,6 @@ def search(
         raise DataError(f"A search for {k} neighbours is not possible: ask for 1 to {MOST:,}.")
     found = store.near(vectors, shortlist(k) if rerank else k, where, approximate)
     return [
-        hits(query, candidates, k, store.about.card.metric, decision, rerank)
+        hits(query, candidates, k, store.about.card.metric, applied, rerank)
         for query, candidates in zip(vectors, found, strict=True)
     ]

@@ -70,8 +70,8 @@ def _rates(report: DecisionReport) -> list[tuple[str, str, str]]:
     return [
         ("false matches, of impostor pairs", rate_text(report.promised_fmr), rate_text(report.fmr)),
         ("missed matches, of genuine pairs", "", rate_text(report.fnmr)),
-        ("returned sets with a true match", rate_text(report.promised_coverage), rate_text(report.coverage)),
-        ("images in a returned set", "", f"{report.set_size:,.1f}"),
+        ("true match within the set distance", rate_text(report.promised_coverage), rate_text(report.coverage)),
+        ("images within the set distance", "", f"{report.set_size:,.1f}"),
         (f"strangers found wrongly, of {report.searches:,} searches", "", rate_text(report.fpir)),
         ("found first and within the threshold", "", rate_text(report.tpir)),
         ("calibration error of the probabilities", "", rate_text(report.reliability.error)),

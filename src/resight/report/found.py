@@ -24,7 +24,7 @@ class Found:
         picture: the bytes of an image file, or None where none is kept.
         who: a name, "" where unknown; ``facts``: lines about it, such as its camera and time; ``id``: what the record
             is called, short enough to be read.
-        distance, probability, decision: the last two are None where the model was never calibrated.
+        distance: to the picture asked for; ``decision``: None where the model was never calibrated.
     """
 
     picture: bytes | None
@@ -32,7 +32,6 @@ class Found:
     facts: tuple[str, ...]
     id: str
     distance: float
-    probability: float | None
     decision: str | None
 
 
@@ -56,6 +55,7 @@ def write_found(
     where: str,
     metric: str,
     rule: str = "",
+    warning: str = "",
     filters: str = "",
 ) -> Path:
     """Write searches as one self-contained HTML file.
@@ -66,6 +66,7 @@ def write_found(
         searches: shown in this order.
         where: what was searched, in words; ``filters``: what of it, "" for all.
         metric: of the distances; ``rule``: what makes a match, "" where the model was never calibrated.
+        warning: a sentence to show above everything, such as that the decision does not apply here.
 
     Raises:
         ResightError: the file cannot be written. A picture that cannot be read leaves a gap, and the file says so.
@@ -107,6 +108,7 @@ def write_found(
             filters=filters,
             metric=metric,
             rule=rule,
+            warning=warning,
             pictures=pictures,
             version=resight.__version__,
         )

@@ -125,7 +125,6 @@ def table_of(records: Sequence[Record], hits: Sequence[Hit] | None = None) -> Ta
     if hits is not None:
         columns[""] = [str(at) for at in range(1, len(hits) + 1)]
         columns["distance"] = [f"{hit.distance:.4f}" for hit in hits]
-        columns["same"] = ["" if hit.probability is None else f"{hit.probability:.1%}" for hit in hits]
         columns["decision"] = [hit.decision or "" for hit in hits]
     columns["identity"] = [record.identity or "" for record in records]
     columns["camera"] = [record.camera for record in records]
@@ -136,7 +135,7 @@ def table_of(records: Sequence[Record], hits: Sequence[Hit] | None = None) -> Ta
     table = Table(box=None, pad_edge=False, collapse_padding=True)
     for name in columns:  # where a terminal is narrow, names become shorter
         shorter = name in ("identity", "camera", "source")
-        justify: Literal["left", "right"] = "right" if name in ("", "distance", "same") else "left"
+        justify: Literal["left", "right"] = "right" if name in ("", "distance") else "left"
         table.add_column(name, justify=justify, no_wrap=not shorter, overflow="ellipsis", min_width=len(name))
     for row in zip(*columns.values(), strict=True):
         table.add_row(*map(_printable, row))

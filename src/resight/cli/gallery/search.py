@@ -64,8 +64,8 @@ def search(
 ) -> None:
     """Search a gallery by image: have we seen this one before?
 
-    Results are sorted by distance. With a calibrated model each has a decision (match, unsure or no match) and the
-    probability that both show the same identity, assuming even prior odds.
+    Results are sorted by distance. With a calibrated model each has a decision: match, unsure or no match. If the
+    pictures are unlike those of the calibration, a warning says so and nothing is called a match.
     """
     from resight.embedding.source import source_of
     from resight.retrieval.reranking.rerank import KReciprocal
@@ -84,8 +84,11 @@ def search(
                 names += source_of(image).paths.tolist()  # type: ignore[union-attr] # a path has a known length
             query = names
         found = found_in.search_many(query, k, where, rerank=again, approximate=approximate)
+        applied = found_in.applied()
         if html:
             _sheet(html, found_in, names, found, where, by_record=bool(record))
+    if applied and applied.banner:
+        err.print(f"warning: {applied.banner}", markup=False)
     if json:
         answers = zip(names, found, strict=True)
         print_json([{"query": name, "hits": [asdict(hit) for hit in hits]} for name, hits in answers])
@@ -116,7 +119,6 @@ def _sheet(
                     tuple(filter(None, (hit.record.camera and f"camera {hit.record.camera}", iso(hit.record.time)))),
                     hit.record.id[:SHOWN],
                     hit.distance,
-                    hit.probability,
                     hit.decision,
                 )
                 for hit in hits
@@ -124,8 +126,9 @@ def _sheet(
         )
         for name, hits in zip(names, found, strict=True)
     ]
-    rule, decision = "", gallery.decision
-    if decision is not None:
+    rule, applied = "", gallery.applied()
+    if applied is not None:
+        decision = applied.decision
         rule = (
             f"match up to distance {decision.threshold:.4g} (promised false-match rate {decision.false_match_rate:g}), "
             f"no match beyond {decision.no_match_beyond:.4g}"
@@ -138,5 +141,6 @@ def _sheet(
         where=f"{len(gallery):,} records of {name}",
         metric=gallery.card.metric,
         rule=rule,
+        warning=applied.banner if applied else "",
         filters=in_words(where),
     )

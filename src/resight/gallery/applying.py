@@ -1,0 +1,40 @@
+"""Whether a gallery's decision applies to the pictures in it, looked at again now and then."""
+
+from __future__ import annotations
+
+import time
+
+from resight.decisions.applied import MOST, Applied, apply
+from resight.decisions.decide import Decision
+from resight.gallery.record import Filter
+from resight.gallery.store import Store
+from resight.records import Embeddings
+
+AGAIN = 60.0  # seconds after which the pictures are compared anew, since more may have been added
+
+
+class Applying:
+    """The decision of a gallery as it applies to what is in it; safe to use from many threads.
+
+    Args:
+        store: of the gallery.
+        decision: what distances mean, None where the model was never calibrated.
+    """
+
+    def __init__(self, store: Store, decision: Decision | None) -> None:
+        self._store, self._decision = store, decision
+        self._known: tuple[float, Applied] | None = None
+
+    def now(self) -> Applied | None:
+        """The decision, compared with the first 2,048 records by id, which are as good as drawn at random."""
+        if self._decision is None:
+            return None
+        known = self._known
+        if known is not None and time.monotonic() - known[0] < AGAIN:
+            return known[1]
+        ids = [record.id for record in self._store.page(Filter(), MOST, "")]
+        if not ids:
+            return Applied(self._decision, None)
+        found = apply(self._decision, Embeddings(self._store.vectors(ids)))
+        self._known = time.monotonic(), found
+        return found
