@@ -13,7 +13,7 @@ import pytest
 import torch
 
 import resight
-from resight.decisions.model import decision_of
+from resight.decisions.decide import Decision
 from resight.models import shipped, weights
 from resight.models.card import named, parse_card
 from resight.models.model import Model
@@ -75,7 +75,7 @@ def test_a_card_of_version_0_1_0_belongs_to_its_weights_and_so_does_its_decision
     plain["fingerprint"] = plain["decision"]["fingerprint"] = old
     card.write_text(json.dumps(plain))
     loaded = resight.load(file)
-    assert loaded.card == model.card and decision_of(loaded).fingerprint == model.card.fingerprint
+    assert loaded.card == model.card and Decision.from_card(loaded.card).fingerprint == model.card.fingerprint
     plain["fingerprint"] = "ae18cd3c7a8a1058"
     card.write_text(json.dumps(plain))
     with pytest.raises(resight.ModelError, match="does not belong to the card beside it"):
