@@ -121,3 +121,30 @@ def test_what_cannot_be_done_is_one_sentence(calibrate: Shell) -> None:
 def test_help_says_what_it_does(calibrate: Shell) -> None:
     code, out, _ = calibrate("--help")
     assert code == 0 and "false-match" in out and "coverage" in out and "fold=validation" in out
+
+
+def test_several_places_and_what_each_of_them_shows(calibrate: Shell) -> None:
+    code, out, err = calibrate(MODEL, "yard", "hall", *EASY[1:], "--json")
+    assert code == 0, err
+    decision = Decision.from_card(resight.load(MODEL).card)
+    assert json.loads(out)["data"] == "yard, hall" and [one.name for one in decision.domains] == ["yard", "hall"]
+    assert all(one.cross_camera is not None and one.cross_camera.value <= 0.01 for one in decision.domains)
+    code, out, err = calibrate(MODEL, "yard", "hall", *EASY[1:])
+    assert code == 0, err
+    assert "false matches in each domain" in out and "yard" in out and "hall" in out
+
+
+def test_a_table_of_pairs(calibrate: Shell) -> None:
+    data = resight.datasets.load("synthetic", "people", identities=30, test_fraction=0.8)
+    query, gallery = data.query, data.gallery
+    rows = ["a,b,same"]
+    for q in range(len(query)):
+        for g in range(0, len(gallery), 3):
+            same = query.identities[q] == gallery.identities[g]
+            rows += [f"{query.paths[q]},{gallery.paths[g]},{'yes' if same else 'no'}"] * bool(same or (q + g) % 25 == 0)
+    Path("pairs.csv").write_text("\n".join(rows) + "\n")
+    code, out, err = calibrate(MODEL, "--pairs", "pairs.csv", "--false-match-rate", "0.05", "--json")
+    assert code == 0, err
+    decision = Decision.from_card(resight.load(MODEL).card)
+    assert json.loads(out)["decision"] == decision.plain() and decision.facts.impostors == sum("no" in r for r in rows)
+    assert calibrate(MODEL)[0] == 2 and calibrate(MODEL, "people", "--pairs", "pairs.csv")[0] == 2

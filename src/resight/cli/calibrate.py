@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 from rich.table import Table
@@ -25,8 +26,12 @@ def add(app: typer.Typer) -> None:
 def calibrate(
     model: Model,
     data: Annotated[
-        list[Path], typer.Argument(metavar="DATA...", help="Data sets of identities the model was not trained on.")
-    ],
+        list[Path] | None,
+        typer.Argument(metavar="DATA...", help="Data sets of identities the model was not trained on."),
+    ] = None,
+    pairs: Annotated[
+        Path | None, typer.Option(metavar="FILE", help="Instead of DATA: a CSV file with columns a, b (images), same.")
+    ] = None,
     weights: Weights = None,
     name: DataName = "",
     options: DataOptions = None,
@@ -55,17 +60,24 @@ def calibrate(
     --set fold=validation. With several data sets, each of another place, the threshold is that of the worst, and each
     is left out once to see whether the promised rate holds in a new place. The weights do not change.
     """
+    from resight.decisions.answered import read_answers
     from resight.decisions.model import calibrate as learn
     from resight.models.card import card_path
     from resight.models.load import load
 
+    if bool(data) == bool(pairs):
+        raise RecipeError("A calibration needs labelled images: pass one or more DATA, or --pairs FILE.")
     file = _file(model, weights, output)
-    data_sets = {_place(at, data): load_data(at, name, options) for at in data}
+    places = data or ()
+    data_sets = {_place(at, places): load_data(at, name, options) for at in places}
+    given: Any = read_answers(pairs) if pairs else data_sets
+    if len(data_sets) == 1:
+        (given,) = data_sets.values()
     loaded = load(model, weights, height=height, width=width)
     with bar("embedding", json) as progress:
         calibrated, decision = learn(
             loaded,
-            data_sets if len(data) > 1 else next(iter(data_sets.values())),
+            given,
             false_match_rate=false_match_rate,
             coverage=coverage,
             batch_size=batch_size,
@@ -75,7 +87,7 @@ def calibrate(
         calibrated.save(output)
     else:
         calibrated.card.save(file)
-    shown = ", ".join(data_sets) if len(data) > 1 else next(iter(data_sets.values())).name
+    shown = given.name if len(data_sets) == 1 else ", ".join(data_sets) or str(pairs)
     if json:
         print_json({"data": shown, "card": card_path(file), "decision": decision.plain()})
         return
@@ -83,7 +95,7 @@ def calibrate(
     err.print(f"written: {card_path(file)}", markup=False)
 
 
-def _place(data: Path, every: list[Path]) -> str:
+def _place(data: Path, every: Sequence[Path]) -> str:
     """The name of a data set among several: that of its folder or archive, or its whole path where two share it."""
     return data.stem if [one.stem for one in every].count(data.stem) == 1 else str(data)
 
@@ -144,9 +156,9 @@ def _show(data: str, decision: Decision) -> None:
         else "no match beyond"
     )
     out.print(f"match up to {decision.threshold:.4g} (false-match rate {decision.false_match_rate:g}), {zone}")
+    size = f": {decision.set_size:,.1f} images a query" if decision.set_size else ""
     out.print(
-        f"all images within {decision.set_distance:.4g} hold a true match with probability {decision.coverage:g}: "
-        f"{decision.set_size:,.1f} images a query"
+        f"all images within {decision.set_distance:.4g} hold a true match with probability {decision.coverage:g}{size}"
     )
     out.print(f"from {facts.impostors:,} impostor and {facts.genuine:,} genuine pairs, {facts.identities:,} identities")
 

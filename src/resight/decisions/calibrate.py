@@ -155,6 +155,11 @@ def set_size(pairs: Pairs, distance: float) -> float:
     return (within + int((pairs.genuine <= np.float32(distance)).sum())) / int(pairs.asked.sum())
 
 
+def least_identities(coverage: float) -> int:
+    """How many identities a coverage needs at least."""
+    return max(LEAST_IDENTITIES, needed_identities(coverage))
+
+
 def _check_enough(query: Embeddings, pairs: Pairs, rules: Protocol, false_match_rate: float, coverage: float) -> None:
     assert query.identities is not None
     if not len(pairs.genuine):
@@ -163,7 +168,7 @@ def _check_enough(query: Embeddings, pairs: Pairs, rules: Protocol, false_match_
             "identities, seen by different cameras where the protocol asks for that."
         )
     count = len(np.unique(query.identities[pairs.has_match]))
-    least = max(LEAST_IDENTITIES, needed_identities(coverage))
+    least = least_identities(coverage)
     if count < least:
         raise DataError(
             f"A calibration with a coverage of {coverage:g} needs at least {least:,} identities with a true match, but "

@@ -88,7 +88,7 @@ class Decision:
             the answer is "unsure".
         set_distance: all gallery images within this distance of a query of somebody new hold one of its true matches,
             if there are any, with probability ``coverage``.
-        set_size: how many images that is, on average over the calibration's queries.
+        set_size: how many images that is, on average over the calibration's queries; 0 where it is not known.
         knots: the log-likelihood ratio by distance, see :mod:`resight.decisions.probability`.
         reference: the calibration images in numbers, for :meth:`drift`.
         facts: what all this was learnt from; with several domains, from the one with the smallest threshold.
@@ -234,10 +234,11 @@ class Decision:
 
     def __str__(self) -> str:
         unsure = f"unsure up to {self.no_match_beyond:.4g}" if self.no_match_beyond > self.threshold else "never unsure"
+        size = f", {self.set_size:,.1f} images" if self.set_size else ""
         return (
             f"match up to {self.metric} distance {self.threshold:.4g} (promised false-match rate "
             f"{self.false_match_rate:g}, misses {self.facts.fnmr.value:.1%} of the genuine pairs), {unsure}; within "
-            f"{self.set_distance:.4g} a true match with probability {self.coverage:g}, {self.set_size:,.1f} images; "
+            f"{self.set_distance:.4g} a true match with probability {self.coverage:g}{size}; "
             f"from {self.facts.impostors:,} impostor and {self.facts.genuine:,} genuine pairs of "
             f"{self.facts.identities:,} identities"
         )

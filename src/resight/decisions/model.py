@@ -5,8 +5,12 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
+
+import numpy as np
 
 from resight.datasets import Dataset
+from resight.decisions.answered import Answers, calibrate_answers
 from resight.decisions.calibrate import calibrate as learn
 from resight.decisions.calibrate import check_promises
 from resight.decisions.decide import Decision
@@ -20,7 +24,7 @@ from resight.records import Embeddings
 
 def calibrate(
     model: Model,
-    data: Dataset | Mapping[str, Dataset],
+    data: Dataset | Mapping[str, Dataset] | Answers,
     *,
     false_match_rate: float = 1e-3,
     coverage: float = 0.95,
@@ -35,7 +39,8 @@ def calibrate(
     Args:
         model: what :func:`resight.load` gives; it stays as it is.
         data: identities the model was not trained on, such as a validation fold; its protocol says which pairs count.
-            Several data sets by name are domains, see :mod:`resight.decisions.domains`.
+            Several data sets by name are domains, see :mod:`resight.decisions.domains`; pairs with their answers come
+            from :func:`resight.decisions.answered.read_answers`.
         false_match_rate, coverage, probability: as for :func:`resight.calibrate`.
         batch_size, device, cache: as for :class:`~resight.embedding.embedder.Embedder`.
         progress: called with (images done, images in all).
@@ -48,11 +53,28 @@ def calibrate(
         DataError: no queries, an image that cannot be read, or too little data, see :func:`resight.calibrate`.
     """
     check_promises(false_match_rate, coverage)  # before any image is embedded
-    sets = data if isinstance(data, Mapping) else {"": data}
+    embedder = Embedder(model, batch_size=batch_size, device=device, cache=cache)
+    promises: dict[str, Any] = {"false_match_rate": false_match_rate, "coverage": coverage, "probability": probability}
+    if isinstance(data, Answers):
+        paths, at = np.unique(np.concatenate([data.first, data.second]), return_inverse=True)
+        images = embedder(paths.tolist(), progress=progress)
+        sides = images.take(at[: len(data.first)]), images.take(at[len(data.first) :])
+        decision = calibrate_answers(*sides, data.same, **promises)
+    elif isinstance(data, Mapping):
+        decision = calibrate_domains(_embedded(embedder, data, progress), **promises)
+    else:
+        decision = learn(_embedded(embedder, {"": data}, progress)[""], protocol=data.protocol, **promises)
+    update = {"threshold": decision.threshold, "decision": decision.plain()}
+    return replace(model, card=model.card.model_copy(update=update)), decision
+
+
+def _embedded(
+    embedder: Embedder, sets: Mapping[str, Dataset], progress: Callable[[int, int], None] | None
+) -> dict[str, tuple[Embeddings, Embeddings]]:
+    """Query and gallery of each data set."""
     for one in sets.values():
         if not len(one.query):
             raise DataError(f"{one.name} has no queries: nothing can be learnt from it.")
-    embedder = Embedder(model, batch_size=batch_size, device=device, cache=cache)
     total, done = sum(len(one.query) + len(one.gallery) for one in sets.values()), 0
     embedded: dict[str, tuple[Embeddings, Embeddings]] = {}
     for name, one in sets.items():
@@ -60,17 +82,4 @@ def calibrate(
         gallery = embedder(one.gallery, progress=shifted(progress, done + len(one.query), total))
         embedded[name] = query, gallery
         done += len(one.query) + len(one.gallery)
-    if isinstance(data, Mapping):
-        decision = calibrate_domains(
-            embedded, false_match_rate=false_match_rate, coverage=coverage, probability=probability
-        )
-    else:
-        decision = learn(
-            embedded[""],
-            false_match_rate=false_match_rate,
-            coverage=coverage,
-            protocol=data.protocol,
-            probability=probability,
-        )
-    update = {"threshold": decision.threshold, "decision": decision.plain()}
-    return replace(model, card=model.card.model_copy(update=update)), decision
+    return embedded

@@ -1,0 +1,173 @@
+"""Calibration on single pairs whose answer is known: a table with columns ``a,b,same``, such as people can answer.
+
+Who is on the pictures is not known, so each pair counts as independent of the others. Draw the pairs at random, or the
+rates are about pairs such as were chosen.
+
+Shape letters: ``N`` pairs.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from resight.datasets.tables import find, read_table
+from resight.decisions import probability as probabilities
+from resight.decisions.calibrate import check_promises, least_identities
+from resight.decisions.conformal import conformal_distance
+from resight.decisions.curves import curve, fmr, fnmr, threshold_at
+from resight.decisions.decide import Decision, Facts
+from resight.decisions.drift import reference
+from resight.decisions.operating import RATES, Errors, Point, needed
+from resight.decisions.pairs import STEPS, Pairs, step_of, to_end_of_step
+from resight.errors import DataError
+from resight.records import Embeddings
+from resight.retrieval.evaluation.compare import Interval
+from resight.retrieval.evaluation.identity_bootstrap import independent
+from resight.retrieval.ranking.arguments import check_embeddings, choose_metric
+from resight.retrieval.ranking.rough import dissimilarities
+from resight.retrieval.ranking.validity import check_same_model
+
+_YES, _NO = ("1", "true", "yes", "same"), ("0", "false", "no", "different")
+
+
+@dataclass(frozen=True, eq=False)
+class Answers:
+    """Pairs of pictures and whether both show the same identity.
+
+    Attributes:
+        first, second: (N,) paths.
+        same: (N,) bool.
+    """
+
+    first: NDArray[np.str_]
+    second: NDArray[np.str_]
+    same: NDArray[np.bool_]
+
+
+def read_answers(path: str | Path) -> Answers:
+    """Read a CSV file with the columns ``a``, ``b`` (paths) and ``same`` (yes or no, true or false, 1 or 0).
+
+    Paths count from the file's folder, the one above it, or the working folder.
+
+    Raises:
+        DataError: no such file, an image that does not exist, or another answer; the message names the line.
+    """
+    table = read_table(path, ("a", "b", "same"), others=True)
+    same = []
+    for row, cell in enumerate(table.columns["same"]):
+        if cell.lower() not in _YES + _NO:
+            raise table.error(row, f"the answer is {cell!r}: write yes or no.")
+        same.append(cell.lower() in _YES)
+    return Answers(find(table, "a"), find(table, "b"), np.array(same))
+
+
+def calibrate_answers(
+    first: Embeddings,
+    second: Embeddings,
+    same: ArrayLike,
+    *,
+    false_match_rate: float = 1e-3,
+    coverage: float = 0.95,
+    metric: str | None = None,
+    probability: str = "isotonic",
+) -> Decision:
+    """Learn what distances mean from N pairs, the i-th of ``first[i]`` and ``second[i]``.
+
+    The decision's set distance is that within which a genuine pair is with probability ``coverage``; how many images
+    of a gallery that would be is not known (``set_size`` is 0).
+
+    Args:
+        first, second: N embeddings each, of one model.
+        same: (N,) whether both show the same identity.
+        false_match_rate, coverage, metric, probability: as for :func:`resight.calibrate`.
+
+    Raises:
+        DataError: another number of answers, too few pairs of either kind, and then how many are needed, or as there.
+    """
+    check_embeddings(first=first, second=second)
+    check_promises(false_match_rate, coverage)
+    check_same_model(first, second)
+    metric, answers = choose_metric(metric, first, second), np.asarray(same)
+    if answers.dtype != np.bool_ or answers.shape != (len(first),) or len(second) != len(first):
+        raise DataError(
+            f"There are {len(first):,} and {len(second):,} images and answers of shape {answers.shape} and type "
+            f"{answers.dtype}: pass one pair of images and one True or False for each."
+        )
+    rows = np.arange(len(first))
+    found = dissimilarities(first.vectors, second.vectors, rows, rows, metric)
+    distances = (np.maximum(found, 0.0) ** (0.5 if metric == "euclidean" else 1.0)).astype(np.float32)
+    genuine, impostors = distances[answers], distances[~answers]
+    least, wanted = least_identities(coverage), needed(false_match_rate)
+    if len(genuine) < least or len(impostors) < wanted:
+        raise DataError(
+            f"A coverage of {coverage:g} needs at least {least:,} pairs that are the same, and a false-match rate of "
+            f"{false_match_rate:g} at least {wanted:,} that are not, but there are {len(genuine):,} and "
+            f"{len(impostors):,}: answer more, or ask for less."
+        )
+    count = np.arange(len(genuine))
+    pairs = Pairs(
+        genuine,
+        count,
+        count,
+        np.bincount(step_of(impostors), minlength=STEPS),
+        nearest_match=genuine,
+        nearest_other=np.full(len(genuine), np.inf, np.float32),
+        match_first=np.ones(len(genuine), np.bool_),
+        asked=np.ones(len(genuine), np.bool_),
+    )
+    threshold = threshold_at(pairs.impostors, false_match_rate)
+    if threshold is None:
+        raise DataError(
+            f"More than {false_match_rate:g} of the pairs that are not the same have no distance at all between them, "
+            "so no threshold keeps that rate: look for pairs of one picture with itself."
+        )
+    farthest = to_end_of_step(conformal_distance(genuine, count, coverage))
+    false, missed = _rates(pairs, threshold)
+    return Decision(
+        metric=metric,
+        fingerprint=first.fingerprint or second.fingerprint,
+        protocol="single_camera",
+        false_match_rate=false_match_rate,
+        coverage=coverage,
+        threshold=threshold,
+        no_match_beyond=max(threshold, farthest),
+        set_distance=farthest,
+        set_size=0.0,
+        knots=probabilities.fit(pairs, probability),
+        reference=reference(Embeddings(np.concatenate([first.vectors, second.vectors])), metric),
+        facts=Facts(
+            queries=len(first),
+            gallery=len(first),
+            identities=len(genuine),
+            genuine=len(genuine),
+            impostors=len(impostors),
+            fmr=false,
+            fnmr=missed,
+            errors=_errors(pairs, false_match_rate),
+        ),
+    )
+
+
+def _errors(pairs: Pairs, false_match_rate: float) -> Errors:
+    eer, at = curve(pairs).eer()
+    points = []
+    for wanted in sorted({*RATES, false_match_rate}, reverse=True):
+        enough = pairs.different_impostors >= needed(wanted)
+        threshold = threshold_at(pairs.impostors, wanted) if enough else None
+        both = (None, None) if threshold is None else _rates(pairs, threshold)
+        points.append(Point(wanted, needed(wanted), threshold, *both))
+    false, missed = _rates(pairs, at)
+    low, high = (false.low + missed.low) / 2, (false.high + missed.high) / 2
+    return Errors(Interval(eer, min(low, eer), max(high, eer)), at, tuple(points), (), 0)
+
+
+def _rates(pairs: Pairs, threshold: float) -> tuple[Interval, Interval]:
+    """FMR and FNMR of independent pairs at a threshold."""
+    at = np.array([threshold], np.float32)
+    shares = (fmr(pairs, at)[0], pairs.impostors.sum()), (fnmr(pairs, at)[0], len(pairs.genuine))
+    false, missed = (Interval(float(x), *independent(round(x * total), int(total))) for x, total in shares)
+    return false, missed
