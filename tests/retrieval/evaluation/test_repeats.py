@@ -131,7 +131,7 @@ def test_single_shot_equals_the_peers(package: str, monkeypatch: pytest.MonkeyPa
 
 def test_single_shot_refuses() -> None:
     query, gallery = two_cameras(np.random.default_rng(0), 2, 1)
-    with pytest.raises(DataError, match="asked for 0 draws: ask for at least 1"):
+    with pytest.raises(DataError, match="draws is 0: pass a whole number from 1"):
         single_shot(query, gallery, draws=0)
     with pytest.raises(DataError, match="The gallery embeddings have no identities"):
         single_shot(query, Embeddings(gallery.vectors))

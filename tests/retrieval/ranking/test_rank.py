@@ -158,7 +158,7 @@ def test_without_paths_a_gallery_that_is_the_query_set_is_refused():
         (Embeddings(np.ones((2, 1)), [1, 1]), 1, "gallery embeddings have no cameras"),
         (Embeddings(np.ones((2, 1))), 1, "gallery embeddings have no identities"),
         (Embeddings(np.ones((0, 1)), [], []), 1, "gallery is empty"),
-        (Embeddings(np.ones((2, 1)), [1, 1], [1, 1]), 0, "0 neighbours"),
+        (Embeddings(np.ones((2, 1)), [1, 1], [1, 1]), 0, "k is 0: pass a whole number"),
     ],
 )
 def test_refusals(gallery, k, message):

@@ -11,13 +11,15 @@ import pytest
 from threadpoolctl import ThreadpoolController
 
 import resight
+from resight.retrieval.ranking import threads
 from resight.retrieval.ranking.threads import one_blas_thread
 
 fork = pytest.mark.skipif("fork" not in multiprocessing.get_all_start_methods(), reason="needs fork")
 
 
 def blas_threads() -> list[int]:
-    return [one["num_threads"] for one in ThreadpoolController().select(user_api="blas").info()]
+    """Of the library behind numpy's products; scipy has another one, which may be loaded at any time."""
+    return [library.get_num_threads() for library in threads._blas]
 
 
 @pytest.fixture(autouse=True)
@@ -45,10 +47,10 @@ def test_overlapping_uses_leave_the_number_of_threads_as_it_was() -> None:
 
     within: list[int] = []
     before = blas_threads()
-    threads = [threading.Thread(target=first), threading.Thread(target=second)]
-    for thread in threads:
+    both = [threading.Thread(target=first), threading.Thread(target=second)]
+    for thread in both:
         thread.start()
-    for thread in threads:
+    for thread in both:
         thread.join()
     assert set(within) == {1} and blas_threads() == before and set(before) == {2}
 

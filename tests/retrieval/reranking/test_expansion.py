@@ -76,7 +76,7 @@ def test_groups_by_two_columns_and_by_names():
 @pytest.mark.parametrize(
     ("work", "message"),
     [
-        (lambda one: expand_queries(one, one, 0), "wants 0 of 3 gallery images"),
+        (lambda one: expand_queries(one, one, 0), "n is 0: pass a whole number"),
         (lambda one: expand_queries(one, one, 4), "wants 4 of 3 gallery images"),
         (lambda one: expand_queries(one, one, 1, -1), "alpha of query expansion is -1"),
         (lambda one: expand_queries(one, one, 1, np.inf), "alpha of query expansion is inf"),
