@@ -18,8 +18,7 @@ import pkgutil
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from importlib import import_module
-from pathlib import Path
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -131,18 +130,24 @@ def names() -> list[str]:
     return sorted(_LOADERS)
 
 
-def load(name: str, root: str | Path | None = None, **options: object) -> Dataset:
+def load(name: str, root: Any = None, **options: object) -> Dataset:
     """The data set ``name`` from ``root``, a folder or a zip archive.
 
     Args:
         name: one of :func:`names`.
-        root: where the images are.
+        root: where the images are: a path, in which ``~`` is the home folder; of ``"table"`` also a data frame.
         options: passed on to the data set's own loader, for example ``fold="validation"`` or ``strict=False``.
 
     Raises:
         RecipeError: no such data set or option; the message names the nearest one.
         DataError: ``root`` is missing, or is not that data set.
     """
+    if not isinstance(name, str):
+        raise RecipeError(
+            f"The name of a data set is text, not {name!r}: pass one of {', '.join(names())}, and its path."
+        )
+    if isinstance(root, (str, os.PathLike)):
+        root = Path(root).expanduser() if os.fspath(root).startswith("~") else root
     if name not in _LOADERS and name in _modules():  # a data set mostly bears its file's name: spare the other imports
         import_module(_modules()[name])
     if name not in _LOADERS:

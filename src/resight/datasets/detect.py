@@ -9,6 +9,7 @@ from pathlib import Path
 
 from resight.datasets import two_camera_vehicles, veri776
 from resight.datasets.market1501 import FOLDERS, OFFICIAL
+from resight.datasets.table import SUFFIXES as TABLES
 from resight.files import is_image_name, list_files
 
 
@@ -18,12 +19,19 @@ def detect(root: str | Path) -> str:
     In the layout of Market-1501 it is ``"market1501"`` where at least half of its images are there, whose numbers are
     then checked when it is loaded, and ``"market_layout"`` where there are fewer. ``"cuhk03"``, ``"msmt17"``,
     ``"veri776"``, ``"vehicleid"``, ``"veriwild"``, ``"two_camera_vehicles"`` and ``"course"`` are known by their
-    folders and lists; all else is ``"folder"``.
+    folders and lists; a CSV or Parquet file is a ``"table"``; all else is ``"folder"``.
 
     Raises:
         DataError: there is nothing at ``root``, or it is neither a folder nor a zip archive.
     """
+    if is_table(root):
+        return "table"
     return detect_in(os.fspath(root), (path for path, _ in list_files(root)))
+
+
+def is_table(root: str | Path) -> bool:
+    """Whether a CSV or Parquet file lies at ``root``."""
+    return Path(root).suffix.lower() in TABLES and Path(root).is_file()
 
 
 def detect_in(root: str, paths: Iterable[str]) -> str:

@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from resight.datasets.catalog import Dataset, load
-from resight.datasets.detect import detect_in
+from resight.datasets.detect import detect, detect_in, is_table
 from resight.datasets.layouts import wrong_counts
 from resight.datasets.market1501 import OFFICIAL
 from resight.datasets.splitting import answerable
@@ -75,19 +75,20 @@ def check(
     Raises:
         RecipeError: no such data set or option.
     """
+    path = os.fspath(Path(path).expanduser())
     try:
-        pictures, others = list_images(path)
+        pictures, others = ([], []) if is_table(path) else list_images(path)
+        name = dataset or (detect_in(path, [*pictures, *others]) if pictures or others else detect(path))
     except DataError as error:
-        return [_not_loaded(error, os.fspath(path))]
-    name = dataset or detect_in(os.fspath(path), [*pictures, *others])
-    findings: list[Finding] = [*_others(others), *_repeated(os.fspath(path))]
+        return [_not_loaded(error, path)]
+    findings: list[Finding] = [*_others(others), *_repeated(path)]
     data = None
     if name == "market1501":
         options = {"strict": False} | options
     try:
         data = load(name, path, **options)
     except DataError as error:
-        findings.append(_not_loaded(error, os.fspath(path)))
+        findings.append(_not_loaded(error, path))
     if data is not None:
         findings += _counts(data) if data.name == "market1501" else []
         findings += _labels(data)
