@@ -145,7 +145,7 @@ def saver() -> None:
 
 
 def gates() -> None:
-    """Which scales the gates of OSNet let through, after training on drawn people."""
+    """Which scales the gates of OSNet let through, after training on synthetic people."""
     with tempfile.TemporaryDirectory() as folder:
         people = resight.datasets.load("synthetic", f"{folder}/people", identities=120, cameras=3)
         content = {

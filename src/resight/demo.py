@@ -1,4 +1,4 @@
-"""The whole of resight on a set that is drawn on the spot: data, training, measuring, searching, report."""
+"""The whole of resight on a synthetic set: data, training, measuring, searching, report."""
 
 from __future__ import annotations
 
@@ -68,7 +68,7 @@ def run(output: Path, *, seed: int = 0, epochs: int = 24, say: Callable[[str], N
     path, _ = report_run(
         folder.folder,
         output / "report.html",
-        title="resight demo: drawn people, before and after training",
+        title="resight demo: synthetic people, before and after training",
         measured=(query, gallery, after),
         baseline=before,
     )

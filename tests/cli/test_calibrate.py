@@ -1,4 +1,4 @@
-"""``resight calibrate`` as people and scripts meet it, on drawn people."""
+"""``resight calibrate`` as people and scripts meet it, on synthetic people."""
 
 from __future__ import annotations
 

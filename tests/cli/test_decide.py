@@ -1,4 +1,4 @@
-"""``resight evaluate --decide --intervals`` on drawn people, recounted one pair at a time."""
+"""``resight evaluate --decide --intervals`` on synthetic people, recounted one pair at a time."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ OTHERS = ("others", *DRAWN, "--set", "seed=7")
 
 @pytest.fixture(scope="module")
 def models(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A folder with an untrained model and the same one calibrated on drawn people, and with others, drawn already."""
+    """A folder with an untrained model one calibrated on synthetic people, and other people, generated already."""
     folder = tmp_path_factory.mktemp("models")
     data = resight.datasets.load("synthetic", folder / "people", identities=30, test_fraction=0.8)
     resight.datasets.load("synthetic", folder / "others", identities=30, test_fraction=0.8, seed=7)

@@ -1,4 +1,4 @@
-"""``resight gallery`` on drawn people: every command, what it prints, what it refuses."""
+"""``resight gallery`` on synthetic people: every command, what it prints, what it refuses."""
 
 import json
 import shutil

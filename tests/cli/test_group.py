@@ -1,4 +1,4 @@
-"""``resight group`` on drawn people: the CSV, the contact sheet, and what is missing."""
+"""``resight group`` on synthetic people: the CSV, the contact sheet, and what is missing."""
 
 import csv
 import json

@@ -1,4 +1,4 @@
-"""``resight evaluate --rerank`` on drawn people."""
+"""``resight evaluate --rerank`` on synthetic people."""
 
 import json
 from pathlib import Path

@@ -19,7 +19,7 @@ from resight.retrieval.ranking.distance import pairwise
 
 @pytest.fixture(scope="module")
 def filled(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A gallery of drawn people whose model is calibrated, so that there are decisions."""
+    """A gallery of synthetic people whose model is calibrated, so that there are decisions."""
     folder = tmp_path_factory.mktemp("filled")
     data = resight.datasets.load("synthetic", folder / "people", identities=12, cameras=2, images_per_camera=2)
     model = resight.load("osnet_x0_25", height=32, width=16)

@@ -13,13 +13,12 @@ from conftest import SHARED
 from resight.datasets import load
 from resight.datasets.market_attributes import (
     ATTRIBUTES,
-    SOURCE_COLUMNS,
+    PREDICTED,
     UNKNOWN,
     Annotation,
-    from_source_table,
     official_columns,
+    prediction_table,
     read_annotation,
-    to_source_table,
 )
 from resight.errors import DataError, RecipeError
 
@@ -76,8 +75,8 @@ def test_the_order_of_the_attributes() -> None:
     assert list(ATTRIBUTES) == [
         *YES_NO, *UP, *DOWN, "upmulticolor", "downmulticolor", "young", "teenager", "adult", "old"
     ]  # fmt: skip
-    assert len(ATTRIBUTES) == 32 and len(SOURCE_COLUMNS) == 29
-    assert list(SOURCE_COLUMNS) == ["age", *YES_NO, *UP, "upmulticolor", *DOWN, "downmulticolor"]
+    assert len(ATTRIBUTES) == 32 and len(PREDICTED) == 29
+    assert list(PREDICTED) == ["age", *YES_NO, *UP, "upmulticolor", *DOWN, "downmulticolor"]
 
 
 def test_the_statistics_of_the_real_annotation(mat: Path) -> None:
@@ -119,13 +118,12 @@ def test_the_official_columns_of_the_real_annotation(mat: Path, raw: dict[str, A
     assert official_columns(np.full((2, 32), UNKNOWN)).tolist() == [[0] * 12] * 2
 
 
-def test_the_source_table_and_back(mat: Path, raw: dict[str, Any]) -> None:
+def test_a_table_of_predictions_is_coded_like_the_annotation(mat: Path, raw: dict[str, Any]) -> None:
     values = np.concatenate([part.values for part in read_annotation(mat).values()])
     values = np.concatenate([values, np.full((1, 32), UNKNOWN, dtype=np.uint8)])
-    table = to_source_table(values)
-    np.testing.assert_array_equal(from_source_table(table), values)
+    table = prediction_table(values)
     assert set(np.unique(table[:-1, 1:])) == {1, 2} and set(np.unique(table[:-1, 0])) == {1, 2, 3, 4}
-    for c, name in enumerate(SOURCE_COLUMNS):
+    for c, name in enumerate(PREDICTED):
         if not name.endswith("multicolor"):
             np.testing.assert_array_equal(table[:751, c], getattr(raw["train"], name))
     assert not table[-1].any()
@@ -135,27 +133,19 @@ def test_probabilities_become_answers() -> None:
     chances = np.full((1, 32), 0.1)
     chances[0, [ATTRIBUTES.index(name) for name in ("hat", "upred", "upblack")]] = 0.5
     chances[0, ATTRIBUTES.index("adult")] = 0.2
-    (answers,) = to_source_table(chances).tolist()
-    said = dict(zip(SOURCE_COLUMNS, answers, strict=True))
+    (answers,) = prediction_table(chances).tolist()
+    said = dict(zip(PREDICTED, answers, strict=True))
     assert said["age"] == 3
     assert sorted(name for name, value in said.items() if value == 2 and name != "age") == ["hat", "upblack", "upred"]
 
 
-def test_tables_keep_predictions_and_wrong_ones_are_refused() -> None:
-    good = to_source_table([row(hat=1)])
-    assert from_source_table(good).tolist() == [row(hat=1)]
+def test_a_table_of_predictions_may_name_a_colour_beside_many() -> None:
     both = row(upred=1)  # as a model may predict it: a colour and multi-colour
-    assert from_source_table(to_source_table([both, row(upmulticolor=0)])).tolist() == [both, row(upmulticolor=0)]
-    for column, value in ((0, 5), (1, 3), (1, 0)):
-        bad = good.copy()
-        bad[0, column] = value
-        with pytest.raises(DataError, match="must hold 1"):
-            from_source_table(bad)
-    with pytest.raises(DataError, match=r"must be \(N, 29\) but is \(1, 32\)"):
-        from_source_table([row()])
-    for function in (to_source_table, official_columns):
+    answers = dict(zip(PREDICTED, prediction_table([both])[0].tolist(), strict=True))
+    assert answers["upred"] == answers["upmulticolor"] == 2 and answers["upblue"] == 1
+    for function in (prediction_table, official_columns):
         with pytest.raises(DataError, match=r"must be \(N, 32\) but are \(1, 29\)"):
-            function(good)
+            function(np.ones((1, 29)))
 
 
 def test_a_csv_is_read_by_its_header(tmp_path: Path) -> None:

@@ -1,4 +1,4 @@
-"""Near copies, and camera labels that cannot be right: on drawn people, against pairs that are known."""
+"""Near copies, and camera labels that cannot be right: on synthetic people, against pairs that are known."""
 
 from __future__ import annotations
 

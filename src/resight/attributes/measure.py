@@ -12,23 +12,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from resight.datasets.attribute_names import AGES, DOWN_COLOURS, OFFICIAL, UNKNOWN, UP_COLOURS
 from resight.errors import DataError
 
-UNKNOWN = 255
-"""The label of an attribute that was not annotated."""
-
-AGES = ("young", "teenager", "adult", "old")
-UP_COLOURS = ("upblack", "upwhite", "upred", "uppurple", "upgray", "upblue", "upgreen", "upyellow")
-DOWN_COLOURS = (
-    *("downblack", "downwhite", "downpink", "downgray", "downblue", "downgreen", "downbrown"),
-    *("downyellow", "downpurple"),
-)
 _CHOICES = {"age": AGES, "upper colour": UP_COLOURS, "lower colour": DOWN_COLOURS}
-OFFICIAL = (
-    *("gender", "hair", "age", "up", "down", "clothes", "hat", "backpack", "bag", "handbag"),
-    *("upper colour", "lower colour"),
-)
-"""The twelve columns of Market-1501's official attribute score, in order; colours count in the order given above."""
 
 
 @dataclass(frozen=True, eq=False)

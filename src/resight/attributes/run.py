@@ -13,8 +13,6 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from resight.attributes.measure import (
-    OFFICIAL,
-    UNKNOWN,
     AttributeReport,
     measure_attributes,
     official_accuracy,
@@ -23,6 +21,7 @@ from resight.attributes.measure import (
 from resight.attributes.reidentify import Part, Variant, compare, labels, probabilities
 from resight.attributes.threshold import BETA
 from resight.datasets import Dataset, market_attributes
+from resight.datasets.attribute_names import ATTRIBUTES, OFFICIAL, PREDICTED, UNKNOWN
 from resight.embedding.compute import embed, shifted
 from resight.embedding.embedder import Embedder
 from resight.errors import DataError, ModelError
@@ -182,20 +181,20 @@ def write_predictions(path: str | Path, outputs: Embeddings, data: Dataset) -> N
         DataError: other attributes, or outputs without paths.
         ResightError: the file cannot be written.
     """
-    if data.attributes != market_attributes.ATTRIBUTES:
+    if data.attributes != ATTRIBUTES:
         raise DataError(
             f"The CSV file holds the attributes of market1501_attributes, but {data.name} has others: leave it out."
         )
     if outputs.paths is None:
         raise DataError("The attribute outputs have no paths, so their file names cannot be written: pass paths=....")
-    table = market_attributes.to_source_table(probabilities(outputs.vectors)).tolist()
+    table = market_attributes.prediction_table(probabilities(outputs.vectors)).tolist()
     names = [PurePath(path).name for path in outputs.paths.tolist()]
     rows = ((name, *row) for name, row in zip(names, table, strict=True))
-    write_csv(path, ("filename", *market_attributes.SOURCE_COLUMNS), rows)
+    write_csv(path, ("filename", *PREDICTED), rows)
 
 
 def _official(truth: NDArray[Any], found: NDArray[np.float32], names: tuple[str, ...]) -> dict[str, float]:
-    if names != market_attributes.ATTRIBUTES:
+    if names != ATTRIBUTES:
         return {}
     known = truth[:, 0] != UNKNOWN
     columns, mean = official_accuracy(market_attributes.official_columns(truth[known]), predict12(found[known], names))

@@ -18,7 +18,7 @@ def course(root: str | Path, *, num_identities: int | None = None) -> Dataset:
     """The course system's folder: ``train_idloss.csv``, ``val/gt.csv``, and maybe ``train_random_triplet.csv``.
 
     Top-1 retrieval accuracy, the share of queries whose nearest gallery image is the ground truth, is ``report.cmc[1]``
-    of an evaluation (our reading of how to measure).
+    of an evaluation.
 
     Args:
         root: the folder.

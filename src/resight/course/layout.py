@@ -55,9 +55,9 @@ def write_course(
         test_answers.csv                                   what should stand there
 
     A gallery has one image of each of its identities, named by number, and one query for each, of another camera
-    wherever an identity has two. Queries are named and listed in an order of their own, and names tell nothing.
-    Letterboxing happens when images are loaded. The hand-out gives the names of the files and the number of
-    identities and gallery images; all else is our reading.
+    wherever an identity has two. Queries are named and listed in an order of their own, and names say nothing.
+    Letterboxing happens when images are loaded. The course gives the names of the files and the number of
+    identities and gallery images; all else is chosen here.
 
     Args:
         market_root: Market-1501's folder or zip, or data laid out like it; only its train images are used.
@@ -126,12 +126,12 @@ def _pair(own: Indices, cameras: Indices, rng: np.random.Generator) -> tuple[int
 
 
 def draw_triplets(identities: Indices, count: int, rng: np.random.Generator) -> Indices:
-    """``count`` different triplets, each of all that there are with the same chance.
+    """``count`` different triplets, each possible one with the same probability.
 
     Args:
         identities: (N,), ascending.
         count: how many.
-        rng: where chance comes from.
+        rng: the source of random numbers.
 
     Returns:
         (count, 3) indices of anchor, another image of the same identity, and one of another identity.

@@ -24,7 +24,7 @@ UNIT = Preprocessing(height=SIZE, width=SIZE, scale=1.0)  # ImageNet's mean and 
 
 
 def transform(pixels: Pixels, anchor: Anchor = "corner") -> Tensor:
-    """(H, W, 3) uint8 RGB to (3, 128, 128), by the four operations of the hand-out, in its order.
+    """(H, W, 3) uint8 RGB to (3, 128, 128), by the four operations that the course asks for, in its order.
 
     1. A tensor in [0, 1]. 2. Normalised with ImageNet's mean and standard deviation. 3. Resized, bilinear with
     anti-aliasing, so that the longer side is 128 and the proportions stay (the shorter side is rounded). 4. Padded
@@ -33,7 +33,7 @@ def transform(pixels: Pixels, anchor: Anchor = "corner") -> Tensor:
     Args:
         pixels: the image.
         anchor: where it goes: ``"corner"``, padded at the right and the bottom, or ``"centre"``, padded alike on both
-            sides. The hand-out does not say; the corner is our reading.
+            sides. The course does not say where; we use the corner.
     """
     x = torch.from_numpy(pixels).permute(2, 0, 1)[None].float() / 255  # (1, 3, H, W) in [0, 1]
     x = letterbox(normalise(x, UNIT), SIZE, SIZE, anchor=anchor)
@@ -44,8 +44,8 @@ class IDLossDataset(Dataset[tuple[Tensor, int]]):
     """``train_idloss.csv`` or ``val_idloss.csv``: item i is (image, id).
 
     Args:
-        csv: the CSV file; how its paths are found is told in :mod:`resight.datasets.tables`.
-        num_identities: where given, every id must be below it (230 in the hand-out).
+        csv: the CSV file; how its paths are found: :mod:`resight.datasets.tables`.
+        num_identities: where given, every id must be below it (230 in the course).
         anchor: as for :func:`transform`.
 
     Raises:
@@ -66,7 +66,7 @@ class IDLossDataset(Dataset[tuple[Tensor, int]]):
 class RandomTripletDataset(Dataset[tuple[Tensor, Tensor, Tensor]]):
     """``train_random_triplet.csv``: item i is (anchor, positive, negative), three images.
 
-    That a row is one such triplet is our reading (see :func:`resight.datasets.tables.read_triplets`).
+    See :func:`resight.datasets.tables.read_triplets`.
 
     Args:
         csv: the CSV file.
@@ -92,7 +92,7 @@ class RetrievalDataset(Dataset[tuple[Tensor, int]]):
     """``val/gt.csv`` or ``test/pred.csv``: item i is (query image, index of its ground-truth gallery image).
 
     The index is the row of :meth:`get_gallery_imgs`, which is the image's number where numbers count from 0 without a
-    gap, as in the hand-out. It is -1 where the CSV has no answers. Load it with ``shuffle=False``.
+    gap, as in the course. It is -1 where the CSV has no answers. Load it with ``shuffle=False``.
 
     Args:
         csv: the CSV file; the gallery is the folder ``gallery`` beside it, with images named by number.

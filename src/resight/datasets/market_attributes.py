@@ -17,6 +17,19 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from resight.datasets.attribute_names import (
+    AGES,
+    ATTRIBUTES,
+    DOWN,
+    DOWN_COLOURS,
+    OFFICIAL,
+    PREDICTED,
+    UNKNOWN,
+    UP,
+    UP_COLOURS,
+    YES_NO,
+)
+from resight.datasets.attribute_names import ANNOTATED as _FIELDS
 from resight.datasets.catalog import Dataset, register
 from resight.datasets.market1501 import market1501
 from resight.datasets.splitting import validation
@@ -25,26 +38,6 @@ from resight.errors import DataError, RecipeError
 from resight.files import read_bytes, split_archive
 from resight.records import DISTRACTOR, Split
 
-UNKNOWN = 255  # in all 32 places, for an image of nobody annotated
-AGES = ("young", "teenager", "adult", "old")
-_YES_NO = ("backpack", "bag", "handbag", "clothes", "down", "up", "hair", "hat", "gender")
-_UP = ("upblack", "upwhite", "upred", "uppurple", "upyellow", "upgray", "upblue", "upgreen")
-_DOWN = (
-    *("downblack", "downwhite", "downpink", "downpurple", "downyellow", "downgray", "downblue", "downgreen"),
-    "downbrown",
-)
-ATTRIBUTES = (*_YES_NO, *_UP, *_DOWN, "upmulticolor", "downmulticolor", *AGES)
-"""What the 32 columns say where they are 1. Of the first nine: carries a backpack, a bag, a handbag; wears pants (not
-a dress), short lower clothes, short sleeves; has long hair, a hat; is a woman. ``upmulticolor`` is no upper colour."""
-SOURCE_COLUMNS = ("age", *_YES_NO, *_UP, "upmulticolor", *_DOWN, "downmulticolor")
-"""The 29 columns of source 002's predictions, after the name of the image."""
-_FIELDS = ("age", *_YES_NO, *_UP, *_DOWN)  # the 27 of an annotation
-_OFFICIAL = ("gender", "hair", "age", "up", "down", "clothes", "hat", "backpack", "bag", "handbag")
-_OFFICIAL_UP = ("upblack", "upwhite", "upred", "uppurple", "upgray", "upblue", "upgreen", "upyellow")
-_OFFICIAL_DOWN = (
-    *("downblack", "downwhite", "downpink", "downgray", "downblue", "downgreen", "downbrown", "downyellow"),
-    "downpurple",
-)
 _PLACE = {name: place for place, name in enumerate(ATTRIBUTES)}
 _FILE = "market_attribute.mat"
 _FOLDERS = ("", "market1501_attribute", "Market-1501_Attribute")
@@ -78,7 +71,7 @@ class Annotation:
         if (times > 1).any():
             raise DataError(f"Identity {known[times > 1][0]} is annotated more than once: keep one row for each.")
 
-    def of(self, identities: NDArray[np.int64]) -> NDArray[np.uint8]:
+    def rows(self, identities: NDArray[np.int64]) -> NDArray[np.uint8]:
         """(N, 32) uint8, the row of each of ``identities`` (N,); 255 where it is not annotated."""
         order = np.argsort(self.identities)
         at = np.searchsorted(self.identities[order], identities).clip(max=len(order) - 1)
@@ -102,9 +95,9 @@ def market1501_attributes(
         root, strict, seed, held_out: as for :func:`resight.datasets.market1501.market1501`.
         attributes: the annotation, a ``.mat`` or ``.csv`` file (see :func:`read_annotation`). By default
             ``market_attribute.mat`` in or beside ``root``, or in a folder ``market1501_attribute`` there.
-        fold: ``"test"`` or ``"validation"`` as for Market-1501, or ``"single_query"``, how source 002 measured: the
-            same held-out identities, one random image of each as query, all their others as gallery, where images of
-            one camera match (protocol ``"single_camera"``; the source did not exclude them).
+        fold: ``"test"`` or ``"validation"`` as for Market-1501, or ``"single_query"``, the same held-out
+            identities with one random image of each as query and all their others as gallery, where images of one
+            camera match (protocol ``"single_camera"``).
 
     Returns:
         A data set whose splits have the column ``attributes``, (N, 32) uint8 in the order of :data:`ATTRIBUTES`:
@@ -139,7 +132,7 @@ def market1501_attributes(
 
 
 def _with_attributes(split: Split, annotation: Annotation) -> Split:
-    columns = {**split.columns, "attributes": annotation.of(split.identities)}
+    columns = {**split.columns, "attributes": annotation.rows(split.identities)}
     return Split(split.paths, split.identities, split.cameras, columns, split.name)
 
 
@@ -158,7 +151,7 @@ def _find(root: str) -> str:
 def read_annotation(path: str | Path) -> dict[str, Annotation]:
     """The annotation in ``market_attribute.mat``, by its parts ``"train"`` and ``"test"``, or in a CSV file.
 
-    A CSV file (``annotations_train.csv`` of source 002) is one part, called ``"train"``: its header names ``id`` and
+    A CSV file is one part, called ``"train"``: its header names ``id`` and
     the 27 fields, in any order, and its values are coded as in the ``.mat``.
 
     Raises:
@@ -220,9 +213,9 @@ def _read_csv(where: str) -> dict[str, list[int]]:
 def _code(fields: Mapping[str, NDArray[Any]]) -> NDArray[np.uint8]:
     """(N, 32) of 0 and 1 from the fields in 1/2 coding; multi-colour where it is no field and no colour is set."""
     values = np.zeros((len(fields["age"]), len(ATTRIBUTES)), dtype=np.uint8)
-    for name in (*_YES_NO, *_UP, *_DOWN):
+    for name in (*YES_NO, *UP, *DOWN):
         values[:, _PLACE[name]] = fields[name] == 2
-    for name, colours in (("upmulticolor", _UP), ("downmulticolor", _DOWN)):
+    for name, colours in (("upmulticolor", UP), ("downmulticolor", DOWN)):
         none = ~values[:, [_PLACE[colour] for colour in colours]].any(axis=1)
         values[:, _PLACE[name]] = fields[name] == 2 if name in fields else none
     for age, name in enumerate(AGES, start=1):
@@ -230,42 +223,25 @@ def _code(fields: Mapping[str, NDArray[Any]]) -> NDArray[np.uint8]:
     return values
 
 
-def to_source_table(values: ArrayLike) -> NDArray[np.uint8]:
-    """Attributes, or their probabilities, as the table that source 002 writes.
+def prediction_table(values: ArrayLike) -> NDArray[np.uint8]:
+    """Attributes, or their probabilities, as a table of predictions.
 
     Args:
         values: (N, 32) in the order of :data:`ATTRIBUTES`: labels 0 and 1, or probabilities in [0, 1]. A row of 255
             is unknown.
 
     Returns:
-        (N, 29) in the order of :data:`SOURCE_COLUMNS`: 1 is no and 2 is yes (from 0.5 on), age is 1 to 4, the place
+        (N, 29) in the order of :data:`PREDICTED`: 1 is no and 2 is yes (from 0.5 on), age is 1 to 4, the place
         of the greatest of the four; an unknown row is all 0.
 
     Raises:
         DataError: another shape.
     """
     array, known = _checked(values)
-    answers = {name: 1 + (array[:, _PLACE[name]] >= 0.5) for name in SOURCE_COLUMNS if name != "age"}
+    answers = {name: 1 + (array[:, _PLACE[name]] >= 0.5) for name in PREDICTED if name != "age"}
     answers["age"] = 1 + array[:, [_PLACE[name] for name in AGES]].argmax(axis=1)
-    table = np.stack([answers[name] for name in SOURCE_COLUMNS], axis=1)
+    table = np.stack([answers[name] for name in PREDICTED], axis=1)
     return np.where(known[:, None], table, 0).astype(np.uint8)
-
-
-def from_source_table(table: ArrayLike) -> NDArray[np.uint8]:
-    """The (N, 32) attributes of a table (N, 29) as :func:`to_source_table` writes it; 255 where a row is all 0.
-
-    Raises:
-        DataError: another shape, or values that are neither 1 nor 2 (age: 1 to 4).
-    """
-    array = np.asarray(table)
-    if array.ndim != 2 or array.shape[1] != len(SOURCE_COLUMNS):
-        raise DataError(f"A table of attributes must be (N, {len(SOURCE_COLUMNS)}) but is {array.shape}.")
-    known = (array != 0).any(axis=1)
-    most = np.where(np.array(SOURCE_COLUMNS) == "age", 4, 2)
-    if ((array < 1) | (array > most))[known].any():
-        raise DataError("A table of attributes must hold 1 (no) and 2 (yes), and 1 to 4 as age: mend it.")
-    values = _code(dict(zip(SOURCE_COLUMNS, array.T, strict=True)))
-    return np.where(known[:, None], values, UNKNOWN).astype(np.uint8)
 
 
 def official_columns(values: ArrayLike) -> NDArray[np.int64]:
@@ -282,9 +258,9 @@ def official_columns(values: ArrayLike) -> NDArray[np.int64]:
         DataError: another shape.
     """
     array, known = _checked(values)
-    choices = {"age": AGES, "upper": _OFFICIAL_UP, "lower": _OFFICIAL_DOWN}
+    choices = {"age": AGES, "upper colour": UP_COLOURS, "lower colour": DOWN_COLOURS}
     columns = []
-    for name in (*_OFFICIAL, "upper", "lower"):
+    for name in OFFICIAL:
         if name in choices:
             bits = array[:, [_PLACE[choice] for choice in choices[name]]] == 1
             columns.append(np.where(bits.any(axis=1), 1 + bits.argmax(axis=1), 0))

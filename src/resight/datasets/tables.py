@@ -4,7 +4,7 @@ Files of spreadsheets and of pandas are read as they are: in UTF-8 or UTF-16, se
 with blank lines at the end, with an index column without a name, with backslashes in paths.
 
 A path in a CSV counts from the folder the CSV lies in, or from the folder above that, or from the working folder:
-of the three, in this order, the first where the file exists. The course's text does not say which it is.
+of the three, in this order, the first where the file exists. The course does not say which it is.
 Letters: N images, T triplets, Q queries, G gallery.
 """
 
@@ -194,7 +194,7 @@ def read_idloss(path: str | Path, num_identities: int | None = None) -> tuple[ND
 def read_triplets(path: str | Path) -> NDArray[np.str_]:
     """``train_random_triplet.csv``: (T, 3) absolute paths of anchors, positives and negatives.
 
-    The course's text does not give its columns; we use one triplet per row, in the columns ``anchor``, ``positive`` and
+    The course does not give its columns; we use one triplet per row, in the columns ``anchor``, ``positive`` and
     ``negative``.
 
     Raises:

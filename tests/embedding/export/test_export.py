@@ -42,7 +42,7 @@ def model() -> Model:
 
 @pytest.fixture(scope="module")
 def people(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A small data set of drawn people."""
+    """A small data set of synthetic people."""
     root = tmp_path_factory.mktemp("drawn") / "people"
     resight.datasets.load("synthetic", root, identities=8, cameras=2, seed=2)
     return root

@@ -1,4 +1,4 @@
-"""The page in a real Chromium, on a real service with a gallery of drawn people."""
+"""The page in a real Chromium, on a real service with a gallery of synthetic people."""
 
 from __future__ import annotations
 

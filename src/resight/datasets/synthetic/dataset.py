@@ -1,4 +1,4 @@
-"""Small multi-camera re-identification sets that are drawn, not filmed: nobody's picture is in them.
+"""Small multi-camera re-identification sets of synthetic people and vehicles: no picture of a real person is in them.
 
 Many identities share the same colours and every camera shifts them, so that colour alone does not tell who is who;
 patterns, prints and bags (or stripes, stickers and roof racks) do, from where they can be seen.
@@ -50,7 +50,7 @@ def draw(
 
     Args:
         kind: ``"person"`` or ``"vehicle"``.
-        identity: from 1; ``camera``: from 1; ``index``: from 0, the how-manieth image of the two.
+        identity: from 1; ``camera``: from 1; ``index``: from 0, which image of that identity in that camera.
         seed: which set, 0 or more.
         size: (height, width) in pixels, at least 16 each; (128, 64) for people and (128, 128) for vehicles.
 
@@ -101,7 +101,7 @@ def generate(
     """Draw a set into ``root``, in Market-1501's folders and file names, or take the one that is there.
 
     The folder appears whole or not at all, with a ``synthetic.json`` that holds the arguments and everybody's
-    attributes. Each camera sees each identity ``images_per_camera`` times; of a test identity the first of them is a
+    attributes. Each camera has each identity ``images_per_camera`` times; of a test identity the first of them is a
     query, the others are in the gallery.
 
     Args:
@@ -138,7 +138,7 @@ def generate(
     if not _is_there(root, arguments, plan):
         _write(root, arguments, plan)
     query, gallery, train = (_split(root, key, plan, kind, seed) for key in ("query", "gallery", "train"))
-    return Dataset(f"synthetic {kind}", train, query, gallery, notes=("The images are drawn, not photographed.",))
+    return Dataset(f"synthetic {kind}", train, query, gallery, notes=("The images are synthetic.",))
 
 
 @dataclass(frozen=True)

@@ -69,7 +69,7 @@ def export(
         to: the format; the batch is of any size in all of them.
         output: the file, named like the format; the architecture's name in the current folder when None.
         int8: in 8-bit integers, calibrated on ``images``; OpenVINO and ONNX only.
-        images: a data set or folder to compare (and calibrate) on; drawn people when None.
+        images: a data set or folder to compare (and calibrate) on; synthetic people when None.
         limit: points of mAP (of overlap where nobody is labelled) that may be lost.
         force: write it even so.
         tell: called with a sentence on what is being done; ``progress``: with (images done, images in all).

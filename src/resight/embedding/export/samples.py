@@ -1,4 +1,4 @@
-"""Pictures to judge a changed model by: part of a data set, a folder of crops that nobody labelled, or drawn people."""
+"""Pictures to judge a changed model by: part of a data set, an unlabelled folder of crops, or synthetic people."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ class Samples:
 
 @contextmanager
 def samples(root: str | Path | None = None) -> Iterator[Samples]:
-    """Part of the data set at ``root``; in a folder without identities all are unknown; without a root, drawn people.
+    """Part of the data set at ``root``; in an unlabelled folder all are unknown; without a root, synthetic people.
 
     Raises:
         DataError: nothing at ``root``, or fewer than four images.

@@ -11,11 +11,11 @@ from pydantic import Field
 from torch import Tensor
 from torch.nn import functional as F
 
+from resight.datasets.attribute_names import UNKNOWN
 from resight.errors import DataError
 from resight.models.output import Output
 from resight.training.losses.loss import Facts, Loss, State, Target
 
-UNKNOWN = 255
 NEEDS_DATA = "the loss 'attributes' needs data with attributes: use data.name market1501_attributes."
 
 
@@ -46,9 +46,9 @@ class Attributes(Loss):
     """Weighted binary cross entropy over the attributes.
 
     With p the positive ratio of an attribute in the training set: ``acpr`` weighs both answers by exp(-p / sigma^2)
-    (the paper's form and source 002's); ``pos_neg`` weighs a yes by exp((1 - p) / sigma^2) and a no by
-    exp(p / sigma^2) (the DeepMAR author's released code); ``none`` weighs all alike. ``per: identity`` counts people,
-    as source 002 does, ``image`` pictures.
+    (the paper's form); ``pos_neg`` weighs a yes by exp((1 - p) / sigma^2) and a no by
+    exp(p / sigma^2) (the DeepMAR author's released code); ``none`` weighs all alike. ``per: identity`` counts
+    people, ``image`` images.
     """
 
     name: Literal["attributes"] = "attributes"
