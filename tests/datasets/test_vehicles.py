@@ -92,6 +92,15 @@ def test_both_of_veris_train_counts_are_right(images: int, right: bool) -> None:
             check_counts(data, veri776.OFFICIAL, "VeRi", "VeRi-776", strict=True)
 
 
+def test_a_test_set_of_veri_alone_is_read(tmp_path: Path) -> None:
+    root = write(tmp_path / "VeRi", [name for name in VERI if "train" not in name])
+    assert detect(root) == "veri776"
+    data = load("veri776", root, strict=False)
+    assert len(data.train) == 0 and len(data.query) and len(data.gallery)
+    with pytest.raises(DataError, match="train has 0 images"):
+        load("veri776", root)
+
+
 def test_veri_leaves_strays_out_and_holds_out_for_validation(tmp_path: Path) -> None:
     root = write(tmp_path / "VeRi", VERI)
     (root / "image_test" / "Thumbs.db").write_bytes(b"")
@@ -106,7 +115,7 @@ def test_what_is_missing_is_said(tmp_path: Path) -> None:
     root = write(tmp_path / "VeRi", [name for name in VERI if "query" not in name])
     with pytest.raises(DataError, match=r"VeRi has no files in image_query"):
         load("veri776", root)
-    with pytest.raises(DataError, match=r"is not VeRi-776, for there is no image_train in it"):
+    with pytest.raises(DataError, match=r"is not VeRi-776, for there is no image_query in it"):
         load("veri776", root / "image_train")
     write(tmp_path / "a", VERI)
     write(tmp_path / "b", VERI)

@@ -11,6 +11,7 @@ from torch.utils.flop_counter import FlopCounterMode
 import resight
 from resight.errors import ModelError
 from resight.models import Output, registry
+from resight.models.summary import summarise
 
 NAMES = resight.models.list()
 SIZES = {  # parameters without classifier, multiply-adds of one 256x128 image in millions (OSNet, Table 6)
@@ -43,6 +44,13 @@ def test_parameters_and_multiply_adds(name: str) -> None:
     with torch.inference_mode(), FlopCounterMode(display=False) as flops:
         network(torch.zeros(1, 3, 256, 128))
     assert round(flops.get_total_flops() / 2e6, 2) == millions
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_a_summary_needs_no_memory(name: str) -> None:
+    """Networks are built on torch's meta device, whose numbers nothing can read."""
+    found = summarise(name)
+    assert found.dim > 0 and found.multiply_adds > 10 * found.parameters > 0 and found.stages and found.about
 
 
 def test_a_classifier_counts_as_published() -> None:

@@ -52,7 +52,7 @@ def detect_in(root: str, paths: Iterable[str]) -> str:
         images = sum(folders[folder] for folder in FOLDERS.values())
         whole = sum(counts["images"][0] for counts in OFFICIAL.values())
         return "market1501" if 2 * images >= whole else "market_layout"
-    if all(folders[folder] for folder in veri776.FOLDERS.values()):
+    if folders[veri776.FOLDERS["query"]] and folders[veri776.FOLDERS["gallery"]]:
         return "veri776"
     if "train_idloss.csv" in files:
         return "course"

@@ -50,7 +50,7 @@ def veri776(
         tracks: measure from image to track (the protocol ``"image_to_track"``) instead of from image to image; the
             gallery then has the column ``tracks``, (N,) int64, the line of ``test_track.txt``.
         strict: whether the numbers of images and identities must be VeRi-776's own. Its train images are 37,778 by
-            its read-me and 37,781 by other lists: both are right here.
+            its read-me and 37,781 by other lists: both are right here. Without, ``image_train`` may be missing.
         fold: ``"test"`` for the published splits; ``"validation"`` to choose a model with train images alone
             (see :func:`resight.datasets.splitting.validation`).
         seed, held_out: which and how many identities ``fold="validation"`` holds out.
@@ -67,7 +67,7 @@ def veri776(
     if tracks and fold == "validation":
         raise RecipeError("veri776 knows no tracks of its train images: leave out tracks or fold='validation'.")
     paths = [path for path, _ in list_files(root)]
-    base = find_base(os.fspath(root), paths, tuple(FOLDERS.values()), "VeRi-776")
+    base = find_base(os.fspath(root), paths, (FOLDERS["query"], FOLDERS["gallery"]), "VeRi-776")
     strays: list[str] = []
     train, query, gallery = (_read(base, key, paths, strays) for key in FOLDERS)
     data = Dataset("veri776", train, query, gallery, notes=note_strays(strays))

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from typing import Any, Literal
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 
@@ -67,7 +68,7 @@ class DinoV2(nn.Module):
                 layer_scale=True,
                 drop_path=rate,
             )
-            for rate in torch.linspace(0, drop_path, depth).tolist()
+            for rate in np.linspace(0, drop_path, depth).tolist()
         )
         self.norm = nn.LayerNorm(dim, eps=1e-6)
         initialise(self)

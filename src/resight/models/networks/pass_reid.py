@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any, Literal, get_args
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 
@@ -41,7 +42,7 @@ class PassTrunk(nn.Module):
         for name in tables:
             self.register_parameter(name, nn.Parameter(0.02 * torch.randn(1, 1, dim)))
         self.pos_embed = nn.Parameter(0.02 * torch.randn(1, self.grid[0] * self.grid[1], dim))
-        rates = torch.linspace(0, drop_path, depth).tolist()
+        rates = np.linspace(0, drop_path, depth).tolist()
         self.blocks = nn.ModuleList(Block(dim, heads or dim // 64, 4 * dim, drop_path=rate) for rate in rates)
         self.norm = nn.LayerNorm(dim, eps=1e-6)
         initialise(self)

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from typing import Any, Literal
 
+import numpy as np
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
@@ -214,7 +215,7 @@ class SwinTrunk(nn.Module):
         if len(depths) != 4 or len(heads) != 4:
             raise ModelError(f"depths {depths} and heads {heads} must have four entries each.")
         self.patch_embed = _Patches(dim)
-        rates = torch.linspace(0, drop_path, sum(depths)).tolist()
+        rates = np.linspace(0, drop_path, sum(depths)).tolist()
         self.stages = nn.ModuleList()
         self.channels = 8 * dim
         for at, (depth, count) in enumerate(zip(depths, heads, strict=True)):

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from typing import Any, Literal, get_args
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 
@@ -66,7 +67,7 @@ class VisionTransformer(nn.Module):
         self.cls_token = nn.Parameter(torch.zeros(1, 1, dim))
         self.pos_embed = nn.Parameter(torch.zeros(1, 1 + self.grid[0] * self.grid[1], dim))
         self.sie_embed = nn.Parameter(torch.zeros(cameras, 1, dim)) if cameras else None
-        rates = torch.linspace(0, drop_path, depth).tolist()
+        rates = np.linspace(0, drop_path, depth).tolist()
         self.blocks = nn.ModuleList(
             Block(dim, heads or dim // 64, hidden or 4 * dim, qkv_bias=qkv_bias, scale=scale, drop_path=rate)
             for rate in rates
