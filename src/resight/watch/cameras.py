@@ -82,7 +82,7 @@ class Camera:
         """Stop reading; a thread that waits for the network ends within ``SILENCE`` seconds by itself."""
         self._over.set()
         if self._thread.ident is not None:
-            self._thread.join(2)
+            self._thread.join(0.2)
 
     def trouble(self) -> str:
         """A message about frames that were left out and connections that were lost; "" where there are none."""
