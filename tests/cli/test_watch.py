@@ -63,6 +63,7 @@ def test_once_more_adds_nothing(shell: Shell, tmp_path: Path, model: Path) -> No
         (["--overlap", "door,cellar"], "no pair of door"),
         (["--detector", "none.onnx"], "none.onnx does not exist"),
         ([], "no calibrated threshold"),
+        (["--name"], "leave out the videos, or leave out --name"),
     ],
 )
 def test_one_sentence(shell: Shell, tmp_path: Path, model: Path, options: list[str], message: str) -> None:
@@ -99,3 +100,41 @@ def test_ctrl_c_ends_a_camera_that_never_stops(
     assert "stopping; tracks are finished and named." in err and signal.getsignal(signal.SIGINT) is before
     with Gallery.open("seen") as gallery:
         assert len(gallery.timeline("person 1")) == 1
+
+
+def test_a_film_that_ends_early_is_exit_code_1(shell: Shell, tmp_path: Path, model: Path) -> None:
+    path = write(tmp_path, "door", [Walk("red", 0, 8)])
+    path.write_bytes(path.read_bytes()[: path.stat().st_size // 2])
+    code, out, err = shell("watch", "door.avi", "--detector", ".", "-m", model, "--threshold", "0.9")
+    assert code == 1 and "1 seen in 1 tracks (1 new records)" in out
+    assert "of 40 frames were read" in err and "door.csv: of 9 boxes" in err
+
+
+def test_clocks_that_differ_are_a_reason(shell: Shell, tmp_path: Path, model: Path) -> None:
+    """The same person before two cameras at once: their clocks, or one place, before the threshold."""
+    write(tmp_path, "door", DOOR), write(tmp_path, "yard", DOOR)
+    common = ("watch", "door.avi", "yard.avi", "--detector", ".", "-m", model, "--threshold", "0.9")
+    code, out, err = shell(*common, "--start", "2026-11-21T13:30")
+    assert code == 0 and out.splitlines()[-1].startswith("2 seen in 2 tracks")
+    assert (
+        "1 are within the threshold (1 of them seen by two cameras): check that the clocks of the cameras agree" in err
+    )
+
+
+def test_what_has_no_name_is_named_later(shell: Shell, tmp_path: Path, model: Path) -> None:
+    write(tmp_path, "door", DOOR)
+    assert shell("watch", "door.avi", "--detector", ".", "-m", model, "--threshold", "0.9")[0] == 0
+    with Gallery.open("seen") as gallery:
+        gallery.split("person 1", [record.id for record in gallery.records()])
+    code, out, _ = shell("watch", "--name", "--threshold", "0.9")
+    assert code == 0 and out.strip() == "1 tracks named: 1 identities."
+    code, out, _ = shell("watch", "--name", "--threshold", "0.9", "--json")
+    assert code == 0 and json.loads(out)["tracks"] == 0
+    code, _, err = shell("watch", "--gallery", "seen")
+    assert code == 2 and "Nothing to watch" in err
+
+
+def test_a_detector_has_to_be_given(shell: Shell, tmp_path: Path, model: Path) -> None:
+    write(tmp_path, "door", DOOR)
+    code, _, err = shell("watch", "door.avi", "-m", model, "--threshold", "0.9")
+    assert code == 2 and "No detector is given: pass --detector FILE" in err and "(.xml), a YOLOX (.onnx)" in err

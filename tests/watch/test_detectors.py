@@ -98,6 +98,47 @@ def test_boxes_of_a_table(tmp_path: Path) -> None:
         Tables(tmp_path)([Frame("rtsp://door", 0, 0.0, frames[0].pixels)])
 
 
+HEADER = "frame,x,y,width,height\n"
+
+
+@pytest.mark.parametrize(
+    ("table", "message"),
+    [
+        ("", "line 1: the header lacks 'frame'"),
+        ("1,1,10,20,24,60,1,-1,-1,-1\n", "line 1: the header lacks 'frame'"),
+        (HEADER + "3,1,1,9,9\n5,10,20,-24,60\n", r"line 3: the box is -24 x 60: both must be above 0"),
+        (HEADER + "5,nan,20,24,60\n", "line 2: x is 'nan': it must be a number"),
+        (HEADER + "500,10,20,24,60\n", r"has boxes from frame 500 on, but door\.avi has 40 frames"),
+    ],
+)
+def test_tables_that_are_refused(tmp_path: Path, table: str, message: str) -> None:
+    (tmp_path / "boxes.csv").write_text(table)
+    with pytest.raises(DataError, match=message):
+        Tables(tmp_path / "boxes.csv").check({"door.avi": 40})
+
+
+def test_one_table_for_two_videos_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "clip.csv").write_text(HEADER + "5,10,20,24,60\n")
+    for place, films in (
+        (tmp_path / "clip.csv", {"door.avi": 40, "yard.avi": 40}),
+        (tmp_path, {"door/clip.avi": 40, "yard/clip.avi": 40}),
+    ):
+        with pytest.raises(DataError, match=r"clip\.csv would be the table of both door.* and yard"):
+            Tables(place).check(films)
+    with pytest.raises(DataError, match="boxes of videos, not of the camera http://door/1"):
+        Tables(tmp_path).check({}, ["http://door/1"])
+
+
+def test_boxes_of_no_use_are_counted(tmp_path: Path) -> None:
+    film = write(tmp_path, "door", [], frames=10)
+    (tmp_path / "door.csv").write_text(HEADER + "2,10,20,24,60\n3,500,20,24,60\n4,180,100,90,90\n12,10,20,24,60\n")
+    tables = Tables(tmp_path)
+    found = tables(list(read_frames(film)))
+    assert [len(one) for one in found] == [0, 0, 1, 0, 1, 0, 0, 0, 0, 0]
+    assert found[4].boxes.tolist() == [[180, 100, 200, 120]]  # clipped to the frame
+    assert "of 4 boxes 1 are of frames that were not read and 1 are outside the frame" in tables.trouble(str(film))
+
+
 def test_files_that_are_no_detectors(tmp_path: Path) -> None:
     with pytest.raises(ModelError, match="does not exist"):
         open_detector(tmp_path / "none.onnx")

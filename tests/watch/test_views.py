@@ -50,7 +50,7 @@ def test_one_video_twice_and_two_of_one_name(tmp_path: Path, monkeypatch: pytest
     for other in ("./door/clip.avi", str(tmp_path / "door/clip.avi"), "link.avi", f"file://{tmp_path}/door/clip.avi"):
         with pytest.raises(DataError, match="is there twice"):
             sorted_out([View("door/clip.avi", "A"), View(other, "B")])
-    with pytest.raises(DataError, match=r"door/clip\.avi and yard/clip\.avi would both be camera 'clip': name"):
+    with pytest.raises(DataError, match=r"door/clip\.avi and yard/clip\.avi would both be camera 'clip': name each"):
         sorted_out([View("door/clip.avi"), View("yard/clip.avi")])
     films, live = sorted_out([View("door/clip.avi", "A"), View("yard/clip.avi", "A")])  # two parts of one camera's day
     assert list(films.values()) == [3, 3] and not live

@@ -106,7 +106,9 @@ def watch(
 
     if name:
         return _name(videos or [], gallery, what, threshold, overlap or [], travel, json)
-    views = _views(videos or [], camera or [], start or [])
+    if not videos:
+        raise RecipeError("Nothing to watch: pass at least one video or camera, or --name.")
+    views = _views(videos, camera or [], start or [])
     rules = Rules(frozenset(_pair(pair, [view.camera for view in views]) for pair in overlap or ()), travel)
     if detector is None:
         raise ModelError(NEEDED)

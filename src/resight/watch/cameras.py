@@ -135,7 +135,8 @@ class Camera:
                 if self._number % self._every == 0:
                     self._put(Frame(self.shown, self._number, time.time(), still.pixels()))
                 self._number += 1
-        return f"no frame for {SILENCE:.0f} s" if time.monotonic() - last > SILENCE - 1 else "the connection was lost"
+        silent = time.monotonic() - last > 0.9 * SILENCE
+        return f"no frame for {SILENCE:.0f} s" if silent else "the connection was lost"
 
     def _put(self, frame: Frame) -> None:
         if len(self._waiting) >= WAITING:

@@ -79,7 +79,7 @@ def sorted_out(views: Sequence[View]) -> tuple[dict[View, int], list[View]]:
         other = usual.setdefault(view.camera, view)
         if other is not view and not (view.named and other.named):
             raise DataError(
-                f"{other.source} and {view.source} would both be camera {view.camera!r}: name the camera of each."
+                f"{other.source} and {view.source} would both be camera {view.camera!r}: name each camera (--camera)."
             )
     films: dict[View, int] = {}
     live = []

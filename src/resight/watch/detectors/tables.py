@@ -78,7 +78,12 @@ class Tables:
             f"{left:,} are of frames that were not read" if left else "",
             f"{boxes.outside:,} are outside the frame" if boxes.outside else "",
         ]
-        return f"{boxes.path}: of {len(boxes.table):,} boxes {' and '.join(filter(None, parts))}." if any(parts) else ""
+        if not any(parts):
+            return ""
+        return (
+            f"{boxes.path}: of {len(boxes.table):,} boxes {' and '.join(filter(None, parts))}. "
+            f"Check that the table is of {source}, in its pixels."
+        )
 
     def _of(self, source: str) -> _Boxes:
         if source in self._boxes:
