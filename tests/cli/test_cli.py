@@ -11,6 +11,7 @@ import pytest
 import torch
 
 import resight
+from resight.datasets.best_known import BEST, Best
 
 from .conftest import Shell
 
@@ -101,7 +102,9 @@ def test_train_then_report_then_evaluate(shell: Shell, tiny_market: Callable[...
     assert cosine["mAP"] == pytest.approx(json.loads(reported)["mAP"], abs=1e-6)
 
 
-def test_several_data_sets_give_one_table(shell: Shell, tiny_market: Callable[..., Path]) -> None:
+def test_several_data_sets_give_one_table(
+    shell: Shell, tiny_market: Callable[..., Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
     torch.manual_seed(1)
     resight.load("osnet_x0_25", height=32, width=16).save("a.safetensors")
     roots = [tiny_market(name, test=test) for name, test in (("here", 3), ("there", 5))]
@@ -117,6 +120,9 @@ def test_several_data_sets_give_one_table(shell: Shell, tiny_market: Callable[..
         assert table["average"][name] == pytest.approx(np.mean([one[name] for one in table["sets"].values()]))
     code, out, err = shell("evaluate", "a.safetensors", *roots, "--metric", "euclidean", "--metric", "cosine")
     assert code == 0 and out.count("macro average ") == 2 and f"{table['average']['mAP']:.2%}" in out, (out, err)
+    monkeypatch.setitem(BEST, "market_layout", Best(0.99, 1.0, "somebody"))
+    code, out, err = shell("evaluate", "a.safetensors", *roots)
+    assert code == 0 and f"{99 - 100 * table['sets']['there']['mAP']:.1f}" in out and "gap" in out, (out, err)
     code, out, err = shell("evaluate", "a.safetensors", *roots, "--intervals")
     assert code == 0 and f"{table['sets']['there']['mAP']:.2%} [" in out, (out, err)
     code, _, err = shell("evaluate", "a.safetensors", *roots, "--repeats", "2")
@@ -142,7 +148,7 @@ def test_bad_input_is_one_sentence_and_exit_code_2(shell: Shell, tiny_market: Ca
         (["data", "stats", "empty"], "empty"),
         (["models", "show", "osnet_x025"], "osnet_x0_25"),
         (["evaluate", "osnet_x0_25", root, "--weights", "weights.pth"], "weights.pth"),
-        (["evaluate", "weights.pth", root], "card"),
+        (["evaluate", "weights.pth", root], "weights.pth"),
         (["report", "empty"], "empty"),
     ]:
         code, _, err = shell(*arguments)
