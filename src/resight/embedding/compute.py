@@ -15,6 +15,7 @@ from resight.images.stream import Batch
 from resight.images.transforms import prepare
 from resight.models.card import Preprocessing
 from resight.models.output import Output
+from resight.models.runtimes import settle_torch
 
 
 def _embedding(output: Output) -> Tensor:
@@ -41,10 +42,12 @@ def outputs(
 
     The network is put in evaluation mode for the time being. The arguments besides are those of :func:`embed`.
     """
+    settle_torch()
     weight = next(network.parameters(), None)  # an exported network has none, and takes what lies in main memory
     device = torch.device("cpu") if weight is None else weight.device
     was_training = network.training
-    network.eval()
+    if was_training:  # what engines make is not: threads share it
+        network.eval()
     try:
         for batch in batches:
             if not len(batch.pixels):
@@ -58,7 +61,8 @@ def outputs(
                 vectors = found.cpu().numpy()
             yield batch, vectors
     finally:
-        network.train(was_training)
+        if was_training:
+            network.train()
 
 
 def embed(

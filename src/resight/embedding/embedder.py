@@ -5,7 +5,6 @@ from __future__ import annotations
 import warnings
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import replace
-from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -25,6 +24,7 @@ from resight.images.stream import BadImage, Batch, read
 from resight.images.video import Video
 from resight.models.card import IMAGENET_ONLY
 from resight.models.model import Model
+from resight.models.runtimes import making_ready, settle_torch
 from resight.records import Embeddings, Split
 
 OnError = Callable[[BadImage], None]
@@ -32,6 +32,9 @@ OnError = Callable[[BadImage], None]
 
 class Embedder:
     """A model made ready to embed.
+
+    Any number of threads may use one at the same time, and get the numbers that one thread gets. It may be pickled and
+    copied, and used in a forked process, where torch computes with one thread.
 
     Args:
         model: what :func:`resight.load` gives.
@@ -67,6 +70,7 @@ class Embedder:
             )
         self.model = model
         self.engine, self.batch_size, self.flip, self.half, self.cache = engine, batch_size, flip, half, cache
+        self._made: nn.Module | None = None
         self.device = torch.device(device or ("cuda" if torch.cuda.is_available() else "cpu"))
         if self.device.type == "cuda" and not torch.cuda.is_available():
             raise RecipeError(f"device {device!r} was asked for, but there is no GPU here: use device='cpu'.")
@@ -177,9 +181,20 @@ class Embedder:
                 progress(done, done if total is None else total)
             yield batch, vectors
 
-    @cached_property
+    @property
     def _network(self) -> nn.Module:
-        return network_for(self.model, self.engine, batch_size=self.batch_size, half=self.half, device=self.device)
+        """What computes, made when it is first needed."""
+        if self._made is None:
+            settle_torch()
+            with making_ready:
+                if self._made is None:
+                    self._made = network_for(
+                        self.model, self.engine, batch_size=self.batch_size, half=self.half, device=self.device
+                    )
+        return self._made
+
+    def __getstate__(self) -> dict[str, Any]:
+        return self.__dict__ | {"_made": None}  # made anew where it is unpickled or copied
 
 
 def join(parts: list[Embeddings]) -> Embeddings:

@@ -8,10 +8,9 @@ it (``<file>.card.json``), or in the file itself where :mod:`resight.embedding.e
 from __future__ import annotations
 
 import hashlib
-from concurrent.futures import ThreadPoolExecutor
-from functools import cached_property
+from functools import partial
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 import torch
@@ -20,7 +19,8 @@ from torch import Tensor, nn
 from resight.errors import ModelError
 from resight.models.card import Card, Preprocessing, card_path, parse_card
 from resight.models.output import Output
-from resight.models.runtimes import Floats, Onnx, OpenVino, Run, TorchScript
+from resight.models.runtimes import Floats, Onnx, OpenVino, Run, TorchScript, making_ready, settle_torch
+from resight.pools import OfProcess, Pool
 
 Runtime = Literal["onnx", "openvino", "torch"]
 RUNTIMES: dict[str, Runtime] = {".onnx": "onnx", ".xml": "openvino", ".torchscript": "torch"}  # by the file's ending
@@ -73,35 +73,33 @@ class Exported(nn.Module):
         if len(self.shape) != 4 or self.shape[1] not in (3, None):
             raise self._unfit(f"its input is {self.shape}, not images (batch, 3, height, width)")
 
-    @cached_property
-    def _pool(self) -> ThreadPoolExecutor:
-        return ThreadPoolExecutor(self.threads, "resight-engine")
+        self._pool = Pool(self.threads, "resight-engine")
+        self._side_by_side = OfProcess(lambda: self._made(self.threads))
+        self._alone = self._side_by_side if self.threads == 1 else OfProcess(lambda: self._made(1))
+        self.eval()
 
-    @cached_property
-    def _side_by_side(self) -> Run:
-        return self._opened.run(threads=self.threads, streams=self.threads, half=self.in_half)
+    def __reduce__(self) -> tuple[Any, ...]:
+        """Opened anew where it is unpickled or copied: what runtimes hold belongs to one process."""
+        return partial(Exported, threads=self.threads, half=self.in_half), (self.file, self.runtime)
 
-    @cached_property
-    def _alone(self) -> Run:
-        return (
-            self._side_by_side
-            if self.threads == 1
-            else self._opened.run(threads=self.threads, streams=1, half=self.in_half)
-        )
+    def _made(self, streams: int) -> Run:
+        with making_ready:
+            return self._opened.run(threads=self.threads, streams=streams, half=self.in_half)
 
     def forward(self, x: Tensor) -> Output:
         """(B, 3, H, W) float32 in main memory, prepared as the card says."""
+        settle_torch()
         images: Floats = x.detach().numpy()
         fixed = self.shape[0]
         try:
-            if self.runtime == "torch":
-                found = self._side_by_side(np.ascontiguousarray(images))
-            elif len(images) == 1 and fixed in (None, 1):
-                found = self._alone(np.ascontiguousarray(images))
+            alone = self.runtime != "torch" and len(images) == 1 and fixed in (None, 1)
+            run = self._alone() if alone else self._side_by_side()  # here: the threads below could not make it ready
+            if alone or self.runtime == "torch":
+                found = run(np.ascontiguousarray(images))
             else:
                 size = fixed or min(PIECE, -(-len(images) // self.threads))
                 pieces = [images[at : at + size] for at in range(0, len(images), size)]
-                parts = list(self._pool.map(self._piece, pieces))
+                parts = list(self._pool.map(lambda piece: self._padded(run, piece), pieces))
                 found = [np.concatenate(part) for part in zip(*parts, strict=True)]
         except (RuntimeError, ValueError) as error:
             raise self._unfit(f"it cannot take {len(images)} images {images.shape[1:]} ({_short(error)})") from None
@@ -110,11 +108,11 @@ class Exported(nn.Module):
         embedding = by_name.get("embedding", next(iter(by_name.values()))).flatten(1)
         return Output(embedding, (embedding,), attributes=by_name.get("attributes"))
 
-    def _piece(self, images: Floats) -> list[Floats]:
+    def _padded(self, run: Run, images: Floats) -> list[Floats]:
         count, fixed = len(images), self.shape[0]
         if fixed and count < fixed:
             images = np.concatenate([images, np.zeros((fixed - count, *images.shape[1:]), np.float32)])
-        return [part[:count] for part in self._side_by_side(np.ascontiguousarray(images))]
+        return [part[:count] for part in run(np.ascontiguousarray(images))]
 
     def inside(self) -> str:
         """The card inside the file as JSON, or nothing."""

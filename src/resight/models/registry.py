@@ -14,6 +14,7 @@ from torch import nn
 
 from resight.errors import ModelError
 from resight.models.card import Preprocessing
+from resight.models.runtimes import settle_torch
 
 NETWORKS = "resight.models.networks"  # every file there may register architectures
 ELSEWHERE = ("resight.course.network",)  # and these, which stand in other rooms
@@ -98,7 +99,7 @@ def carrier(name: str, **arguments: Any) -> Any:
 
 
 def create(name: str, num_identities: int = 0, **arguments: Any) -> nn.Module:
-    """A bare network with random weights.
+    """A bare network with random weights in float32.
 
     Args:
         name: one of :func:`list_models`.
@@ -108,10 +109,12 @@ def create(name: str, num_identities: int = 0, **arguments: Any) -> nn.Module:
     Raises:
         ModelError: an unknown name (the nearest one is suggested) or an argument the architecture does not take.
     """
+    settle_torch()
     try:
-        return builder(name)(num_identities=num_identities, **arguments)
+        network = builder(name)(num_identities=num_identities, **arguments)
     except (TypeError, ValueError, RuntimeError) as error:
         raise ModelError(f"model {name!r} cannot be built with {arguments}: {error}.") from None
+    return network.float()  # whatever torch's default type is
 
 
 @cache

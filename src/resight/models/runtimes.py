@@ -3,6 +3,8 @@
 A runtime has ``names`` of its outputs, the ``shape`` of its input (None where any size goes), the ``card`` written
 inside the file, and ``run(threads, streams, half)``: a function from images (B, 3, H, W) to outputs that ``streams``
 callers may call at the same time. ``half`` lets OpenVINO compute in bfloat16; the others are not asked to.
+
+After a fork, ONNX Runtime opens its file again, torch computes with one thread, and OpenVINO says that it cannot.
 """
 
 from __future__ import annotations
@@ -11,7 +13,6 @@ import os
 import queue
 import warnings
 from collections.abc import Callable
-from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -19,11 +20,31 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from resight.errors import ModelError
+from resight.pools import Lock, OfProcess
+
 CARD = "resight.card"  # where the card stands inside a file
 SEVERAL = 5  # any batch but one, to see whether a graph takes it
 
 Floats = NDArray[np.float32]
 Run = Callable[[Floats], list[Floats]]
+
+making_ready = Lock()
+"""Held while a model is made ready: exporters change what belongs to the whole process, and one first use at a time."""
+
+_started_in = os.getpid()  # the process whose threads torch has
+_openvino: list[tuple[int, Any]] = []  # the process that uses it, and its core
+
+
+def settle_torch() -> None:
+    """Let torch compute with one thread in a forked process, as in PyTorch's own data loaders.
+
+    Its pool of threads does not exist there: it would wait for it for ever.
+    """
+    global _started_in
+    if os.getpid() != _started_in:
+        _started_in = os.getpid()
+        torch.set_num_threads(1)
 
 
 class Onnx:
@@ -31,9 +52,10 @@ class Onnx:
 
     def __init__(self, file: Path) -> None:
         self.file = file
-        self.first = self._session(1)
-        (images,) = self.first.get_inputs()
-        self.input, self.names = images.name, [one.name for one in self.first.get_outputs()]
+        self.alone = OfProcess(lambda: self._session(1))
+        first = self.alone()
+        (images,) = first.get_inputs()
+        self.input, self.names = images.name, [one.name for one in first.get_outputs()]
         self.shape = tuple(size if isinstance(size, int) else None for size in images.shape)
 
     def _session(self, threads: int) -> Any:
@@ -50,11 +72,12 @@ class Onnx:
 
     def run(self, threads: int, streams: int, half: bool) -> Run:
         del half
-        session = self.first if streams == threads else self._session(threads)  # runs of one session may overlap
+        shared = self.alone if streams == threads else OfProcess(lambda: self._session(threads))
+        shared()
 
-        def run(images: Floats) -> list[Floats]:
+        def run(images: Floats) -> list[Floats]:  # runs of one session may overlap
             try:
-                found: list[Floats] = session.run(None, {self.input: images})
+                found: list[Floats] = shared().run(None, {self.input: images})
             except Exception as error:
                 raise RuntimeError(str(error)) from None
             return found
@@ -62,21 +85,37 @@ class Onnx:
         return run
 
     def card(self) -> str:
-        return str(self.first.get_modelmeta().custom_metadata_map.get(CARD, ""))
+        return str(self.alone().get_modelmeta().custom_metadata_map.get(CARD, ""))
 
 
-@cache
 def openvino_core() -> Any:
     """The one OpenVINO core of this process, which lives as long as it does.
 
     A core that computes on the CPU gives its thread another stack for signals, and puts the stack before back when it
     ends. Of two cores that end in the order they began, the second puts back the stack of the first, whose memory is
     gone: the next signal, such as that of a child process that has ended, then ends the process without a word.
-    """
-    import openvino  # its own type hints leave out what it exports
 
-    vino: Any = openvino
-    return vino.Core()
+    Raises:
+        ModelError: this process was forked from one that used OpenVINO, whose threads do not exist here.
+    """
+    with making_ready:
+        if not _openvino:
+            import openvino  # its own type hints leave out what it exports
+
+            vino: Any = openvino
+            vino.Type.f32.to_dtype()  # fills a table; two threads that both did it first would wait for each other
+            _openvino.append((os.getpid(), vino.Core()))
+    if not openvino_works():
+        raise ModelError(
+            "OpenVINO cannot compute in a process that was forked from one that used it: start processes with the "
+            "method 'spawn', or choose engine 'onnx' or 'torch'."
+        )
+    return _openvino[0][1]
+
+
+def openvino_works() -> bool:
+    """Whether OpenVINO can compute in this process, as far as forks are concerned."""
+    return not _openvino or _openvino[0][0] == os.getpid()
 
 
 class OpenVino:
@@ -103,6 +142,7 @@ class OpenVino:
         return None
 
     def run(self, threads: int, streams: int, half: bool) -> Run:
+        openvino_core()  # refuses a forked process, where the next line would never end
         kind = "bf16" if half and "BF16" in self.core.get_property("CPU", "OPTIMIZATION_CAPABILITIES") else "f32"
         settings = {"NUM_STREAMS": streams, "INFERENCE_NUM_THREADS": threads, "INFERENCE_PRECISION_HINT": kind}
         compiled = self.core.compile_model(self.model, "CPU", settings)
@@ -111,6 +151,8 @@ class OpenVino:
             free.put(compiled.create_infer_request())
 
         def run(images: Floats) -> list[Floats]:
+            if not openvino_works():
+                openvino_core()
             request = free.get()
             try:
                 found = request.infer({0: images}, share_inputs=True)
@@ -135,7 +177,7 @@ class TorchScript:
 
     def __init__(self, file: Path) -> None:
         extra = {CARD: b""}
-        with warnings.catch_warnings():
+        with making_ready, warnings.catch_warnings():  # the filter of warnings belongs to the whole process
             warnings.simplefilter("ignore", DeprecationWarning)  # torch would rather have its newer format
             self.module = torch.jit.load(os.fspath(file), map_location="cpu", _extra_files=extra).eval()
         self.text = bytes(extra[CARD]).decode()

@@ -32,6 +32,6 @@ def network_for(model: Model, engine: Engine, *, batch_size: int, half: bool, de
         ModelError: an engine that is not installed, or that cannot compute this model, or not in 16 bits.
     """
     if engine != "auto":
-        return build(model, engine, device, half=half)
+        return build(model, engine, device, half=half).eval()
     on_cpu = device.type == "cpu" or isinstance(model.network, Exported)
-    return Auto(model, batch_size, half) if on_cpu else build(model, "torch", device, half=half)
+    return Auto(model, batch_size, half).eval() if on_cpu else build(model, "torch", device, half=half).eval()

@@ -6,9 +6,10 @@ threads and set of versions.
 
 from __future__ import annotations
 
+import copy
 import json
-import threading
 import time
+from contextlib import suppress
 from pathlib import Path
 from statistics import median
 
@@ -18,12 +19,13 @@ from torch import Tensor, nn
 from resight.embedding.engines.convert import example, identity
 from resight.embedding.engines.half import Half
 from resight.embedding.engines.make import build, engines_of, installed
-from resight.errors import ModelError
+from resight.errors import ResightError
 from resight.files import write_text
 from resight.images.cache import cache_folder
 from resight.models.exported import PIECE, Exported, Runtime
 from resight.models.model import Model
 from resight.models.output import Output
+from resight.models.runtimes import making_ready, openvino_works
 
 PATIENCE = 512  # images that torch computes before others are tried; converting and measuring cost about as many
 ROUNDS = 4
@@ -36,41 +38,50 @@ class Auto(nn.Module):
     """A model's function on the CPU, by whichever engine is the fastest.
 
     If that was measured before, it is used from the first image on. If not, the first :data:`PATIENCE` images are
-    computed by torch as the model stands; then every engine that is installed is made ready and timed, which takes
-    about as long as those images, and the fastest goes on. A few images never pay for it.
+    computed by torch with a copy of the network; then every engine that is installed is made ready and timed, which
+    takes about as long as those images, and the fastest goes on. A few images never pay for it. Any number of threads
+    may use it, and a forked process, where OpenVINO does not work, chooses among the others.
     """
 
     def __init__(self, model: Model, batch_size: int, half: bool) -> None:
         super().__init__()
         self.model, self.batch_size, self.in_half = model, batch_size, half
-        self._seen, self._lock = 0, threading.Lock()
+        self._seen = 0  # about: threads that add at the same time may lose some
         self.engine: Runtime | None
         if isinstance(model.network, Exported):
             self.engine = next(iter(engines_of(model, half)), model.network.runtime)
         else:
             self.engine = fastest(known(model, batch_size, half))
-        self.chosen: nn.Module | None = None if self.engine is None else build(model, self.engine, CPU, half=half)
+        self.chosen: nn.Module | None = None
+        self._plain: nn.Module | None = None
+        if self.engine is not None:
+            self.chosen = build(model, self.engine, CPU, half=half)
+        else:
+            copied: nn.Module = copy.deepcopy(model.network).eval()
+            copied = copied.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+            self._plain = Half(copied) if half else copied
 
     def forward(self, x: Tensor) -> Output:
         """(B, 3, H, W) float32 in main memory, prepared as the card says."""
-        with self._lock:
-            if self.chosen is None and self._seen >= PATIENCE:
-                self.engine = fastest(measure(self.model, self.batch_size, self.in_half))
-                self.chosen = build(self.model, self.engine or "torch", CPU, half=self.in_half)
-            self._seen += len(x)
-        if self.chosen is not None:
-            output: Output = self.chosen(x)
-            return output
-        return self._plain(x)
-
-    def _plain(self, x: Tensor) -> Output:
-        network, was_training = self.model.network, self.model.network.training
-        network.eval().to(memory_format=torch.channels_last)  # type: ignore[call-overload]
-        try:
-            output: Output = Half(network)(x) if self.in_half else network(x)
-        finally:
-            network.train(was_training)
+        chosen = self.chosen
+        if (chosen is None and self._seen >= PATIENCE) or self._is_lost():
+            with making_ready:
+                if self.chosen is None or self._is_lost():
+                    self._choose()
+            chosen = self.chosen
+        self._seen += len(x)
+        output: Output = (chosen or self._plain)(x)  # type: ignore[misc]
         return output
+
+    def _is_lost(self) -> bool:
+        return self.engine == "openvino" and not openvino_works() and not isinstance(self.model.network, Exported)
+
+    def _choose(self) -> None:
+        rates = known(self.model, self.batch_size, self.in_half)
+        rates = rates or measure(self.model, self.batch_size, self.in_half)
+        engine = fastest({one: rate for one, rate in rates.items() if one in engines_of(self.model, self.in_half)})
+        self.chosen = build(self.model, engine or "torch", CPU, half=self.in_half).eval()
+        self.engine, self._plain = engine, None
 
 
 def fastest(rates: Rates) -> Runtime | None:
@@ -89,7 +100,7 @@ def measure(model: Model, batch_size: int, half: bool = False, *, rounds: int = 
     for engine in engines_of(model, half):
         try:
             networks[engine] = build(model, engine, CPU, half=half)
-        except ModelError:
+        except ResightError:  # also where its file cannot be written
             continue
     took: dict[Runtime, list[float]] = {engine: [] for engine in networks}
     with torch.inference_mode():
@@ -124,7 +135,8 @@ def _read() -> dict[str, Rates]:
 
 
 def _keep(key: str, rates: Rates) -> None:
-    write_text(_file(), json.dumps(_read() | {key: rates}, indent=2) + "\n")
+    with suppress(ResightError):  # a place that cannot be written: it is measured again the next time
+        write_text(_file(), json.dumps(_read() | {key: rates}, indent=2) + "\n")
 
 
 def _file() -> Path:

@@ -13,6 +13,7 @@ from resight.embedding.engines.half import Half
 from resight.errors import ModelError
 from resight.models.exported import Exported, Runtime
 from resight.models.model import Model
+from resight.models.runtimes import making_ready, openvino_works
 
 PACKAGES: dict[Runtime, tuple[str, ...]] = {
     "torch": ("torch",),
@@ -39,9 +40,10 @@ def installed() -> dict[Runtime, dict[str, str]]:
 
 
 def engines_of(model: Model, half: bool = False) -> tuple[Runtime, ...]:
-    """The installed engines among which to choose for a model; a file has the one it is made for."""
+    """The engines among which to choose for a model here: those that work; a file has the one it is made for."""
     if not isinstance(model.network, Exported):
-        return tuple(engine for engine in installed() if engine in IN_HALF or not half)
+        there = tuple(engine for engine in installed() if engine in IN_HALF or not half)
+        return there if openvino_works() else tuple(engine for engine in there if engine != "openvino")
     if not half or model.network.runtime in IN_HALF:
         return (model.network.runtime,)
     return tuple(engine for engine in READS[model.network.file.suffix.lower()] if engine in IN_HALF)
@@ -68,8 +70,9 @@ def build(model: Model, engine: Runtime, device: torch.device, *, half: bool = F
             known = " or ".join(READS[network.file.suffix.lower()])
             raise ModelError(f"{network.file} cannot be computed by {engine}: choose engine 'auto' or {known}.")
         alike = (engine, half) == (network.runtime, network.in_half)
-        return network if alike else Exported(network.file, engine, half=half).eval()
-    if engine == "torch":
-        folded = fused(network, example(model)).to(device)
-        return Half(folded) if half else folded
-    return Exported(converted(model), engine, half=half).eval()
+        return network if alike else Exported(network.file, engine, half=half)
+    with making_ready:
+        if engine == "torch":
+            folded = fused(network, example(model)).to(device)
+            return Half(folded) if half else folded
+        return Exported(converted(model), engine, half=half)
