@@ -124,6 +124,15 @@ def test_the_vehicle_model_has_no_decision_since_none_held() -> None:
         Decision.from_card(card)
 
 
+def test_a_model_may_be_named_and_nothing_else_is_one() -> None:
+    image = np.zeros((64, 32, 3), np.uint8)
+    assert same(image, image, "person").distance == 0
+    with pytest.raises(ModelError, match="has not been calibrated"):
+        same(image, image, "vehicle")
+    with pytest.raises(ModelError, match=r"3 is no model: pass resight\.load"):
+        same(image, image, 3)  # type: ignore[arg-type]
+
+
 def test_a_model_that_was_never_calibrated_says_nothing() -> None:
     image = np.zeros((64, 32, 3), np.uint8)
     with pytest.raises(ModelError, match="has not been calibrated"):

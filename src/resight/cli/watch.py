@@ -129,6 +129,9 @@ def watch(
             stop=stop,
             progress=progress,
         )
+        applied = to.applied()
+        if applied and applied.banner:
+            err.print(f"warning: {applied.banner}", markup=False)
         if json:
             print_json(found.numbers() | {"gallery": to.uri})
         else:

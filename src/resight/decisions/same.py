@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import lru_cache
+from typing import Any
 
 from resight.decisions.decide import MATCH, Decision
 from resight.embedding.embedder import Embedder
+from resight.errors import ModelError
 from resight.images.pictures import Picture
 from resight.models.load import load
 from resight.models.model import Model
@@ -39,23 +41,25 @@ class Answer:
         return f"{self.answer}: {self.metric} distance {self.distance:.3f} ({marks})"
 
 
-def same(first: Picture, second: Picture, embedder: Embedder | Model | None = None, *, prior: float = 0.5) -> Answer:
+def same(
+    first: Picture, second: Picture, embedder: Embedder | Model | str | None = None, *, prior: float = 0.5
+) -> Answer:
     """Whether two pictures show the same one.
 
     Args:
         first, second: two crops, each of one person (or vehicle): a path, bytes, a Pillow image, an array (H, W, 3) or
             a tensor (3, H, W) in RGB.
-        embedder: a calibrated model, best made ready to embed if there are many pictures; the bundled person model
-            when None.
+        embedder: a calibrated model, its name or path, or an Embedder, which is best for many pictures; the bundled
+            person model when None.
         prior: how likely "the same" is before looking, see :meth:`resight.decisions.decide.Decision.probability`.
 
     Raises:
         DataError: a picture that cannot be read, or a prior that is not between 0 and 1.
         ModelError: a model that was never calibrated.
     """
-    embedder = Embedder(embedder, batch_size=2) if isinstance(embedder, Model) else embedder or _shipped()
-    decision = Decision.from_card(embedder.model.card)
-    vectors = embedder([first, second]).vectors
+    ready = _ready(embedder)
+    decision = Decision.from_card(ready.model.card)
+    vectors = ready([first, second]).vectors
     distance = float(pairwise(vectors[:1], vectors[1:], decision.metric)[0, 0])
     return Answer(
         decision.decide(distance),
@@ -67,6 +71,18 @@ def same(first: Picture, second: Picture, embedder: Embedder | Model | None = No
     )
 
 
+def _ready(given: Any) -> Embedder:
+    if given is None:
+        return _bundled()
+    if isinstance(given, Embedder):
+        return given
+    if isinstance(given, str):
+        given = load(given)
+    if not isinstance(given, Model):
+        raise ModelError(f"{given!r} is no model: pass resight.load(...), its name, or a resight.Embedder.")
+    return Embedder(given, batch_size=2)
+
+
 @lru_cache(maxsize=1)
-def _shipped() -> Embedder:
+def _bundled() -> Embedder:
     return Embedder(load(), batch_size=2)

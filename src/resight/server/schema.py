@@ -232,6 +232,7 @@ class Meaning(BaseModel):
     no_match_beyond: float | None = None
     false_match_rate: float | None = None
     curve: list[Rates] = []
+    warning: str = Field(default="", description="Why nothing is called a match here; empty where all is well.")
 
 
 class Me(BaseModel):

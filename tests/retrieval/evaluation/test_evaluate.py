@@ -124,7 +124,7 @@ IMAGES = Embeddings(np.eye(4), [1, 2, 1, 2], [1, 1, 2, 2])
         (lambda: evaluate(IMAGES, IMAGES, rerank=True), r"rerank is True: pass rerank=resight.KReciprocal\(\)"),
         (lambda: evaluate(IMAGES, IMAGES, rerank="k-reciprocal"), "rerank is 'k-reciprocal'"),
         (lambda: evaluate(IMAGES, IMAGES, rerank=KReciprocal), "rerank is <class"),
-        (lambda: evaluate(IMAGES, IMAGES, memory="1GB"), "memory is '1GB': pass a whole number"),
+        (lambda: evaluate(IMAGES, IMAGES, memory="1GB"), "The memory in bytes is '1GB': pass a whole number"),
         (lambda: evaluate(IMAGES, IMAGES, metric=2), "There is no metric 2"),
         (lambda: evaluate(IMAGES, IMAGES, metric=["cosine"]), r"There is no metric \['cosine'\]"),
         (lambda: evaluate(IMAGES, IMAGES, protocol=["market1501"]), "There is no protocol"),

@@ -125,6 +125,9 @@ def add_to(
             on_error=(lambda bad: None) if on_error is OnError.skip else None,
             progress=progress,
         )
+        applied = to.applied()
+    if applied and applied.banner:
+        notes.append(applied.banner)
     if json:
         print_json(asdict(added) | {"notes": notes})
         return

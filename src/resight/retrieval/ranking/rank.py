@@ -88,7 +88,7 @@ class Stream:
         rerank: Rerank | None = None,
     ) -> None:
         check_sets(query, gallery, rerank)
-        memory = whole_number("memory", memory, 0)
+        memory = whole_number("The memory in bytes", memory, 0)
         self.valid = Validity(query, gallery, protocol)
         self.distances: Blocks
         if rerank is None:
@@ -162,7 +162,7 @@ def ranks_of_matches(
     """
     if rerank is None:
         check_sets(query, gallery)
-        memory = whole_number("memory", memory, 0)
+        memory = whole_number("The memory in bytes", memory, 0)
         valid = Validity(query, gallery, protocol)
         rough = Rough(query.vectors, gallery.vectors, metric, products)
         return MatchRanks(Counter(rough, valid, memory).ranks(), valid.matches.offsets)
@@ -251,7 +251,7 @@ def topk(
     k, metric = whole_number("k", k), choose_metric(metric, query, gallery)
     if rerank is None:
         check_sets(query, gallery)
-        memory = whole_number("memory", memory, 0)
+        memory = whole_number("The memory in bytes", memory, 0)
         valid = Validity(query, gallery, protocol)
         rough = Rough(query.vectors, gallery.vectors, metric, products)
         return Ranking(*nearest(rough, k, valid.kept, valid.left_out, memory))

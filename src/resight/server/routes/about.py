@@ -41,15 +41,17 @@ def about_routes(service: Service) -> APIRouter:
 
     @routes.get("/decision", summary="What distances mean")
     def decision(_: Reader) -> Meaning:
-        known = gallery.decision
-        if known is None:
+        applied = gallery.applied()
+        if applied is None:
             return Meaning(metric=gallery.card.metric, threshold=service.threshold)
+        known = applied.decision
         return Meaning(
             metric=known.metric,
             threshold=known.threshold,
             no_match_beyond=known.no_match_beyond,
             false_match_rate=known.false_match_rate,
             curve=curve(known),
+            warning=applied.banner,
         )
 
     @routes.get("/me", summary="What I may do")

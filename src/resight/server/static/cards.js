@@ -2,7 +2,7 @@
 
 import { thumbnail } from "./api.js";
 import { h, icon, replace } from "./dom.js";
-import { UNKNOWN, chance, distance, when } from "./format.js";
+import { UNKNOWN, distance, when } from "./format.js";
 import { isPicked, pick } from "./picked.js";
 import { may } from "./standing.js";
 
@@ -36,13 +36,7 @@ export function showCards(list, shown, open) {
           "button",
           { type: "button", onclick: () => open(at) },
           h("span", { class: "frame" }, image),
-          hit &&
-            h(
-              "span",
-              { class: "line" },
-              decision && verdict(decision),
-              hit.probability != null && h("span", { class: "chance" }, chance(hit.probability)),
-            ),
+          decision && h("span", { class: "line" }, verdict(decision)),
           h("span", { class: record.identity ? "name" : "name soft" }, record.identity ?? UNKNOWN),
           h("span", { class: "place camera" }, record.camera || "no camera"),
           h("span", { class: "place" }, when(record.time)),

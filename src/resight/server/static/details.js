@@ -4,7 +4,7 @@ import { eraseRecords, nameRecords, personPage, splitRecords } from "./actions.j
 import { thumbnail } from "./api.js";
 import { slug, title, verdict } from "./cards.js";
 import { $, h, icon, replace } from "./dom.js";
-import { UNKNOWN, chance, distance, exactly } from "./format.js";
+import { UNKNOWN, distance, exactly } from "./format.js";
 import { may } from "./standing.js";
 
 const dialog = $("details");
@@ -59,7 +59,6 @@ export function showDetails({ record, hit, decision, asked }) {
             "p",
             { class: "line", "data-decision": decision && slug(decision) },
             decision && verdict(decision),
-            hit.probability != null && h("span", {}, h("b", {}, chance(hit.probability)), " probable"),
             h("span", {}, "distance ", h("b", {}, distance(hit.distance))),
           ),
         h(

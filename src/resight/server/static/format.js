@@ -52,13 +52,6 @@ export function distance(value) {
   return value < 10 ? value.toFixed(3) : value < 1000 ? value.toFixed(1) : count(Math.round(value));
 }
 
-/** A probability in whole percent that is never rounded to certainty. */
-export function chance(value) {
-  if (value > 0.99 && value < 1) return ">99%";
-  if (value > 0 && value < 0.01) return "<1%";
-  return `${Math.round(100 * value)}%`;
-}
-
 /** A rate as a percentage of two digits. */
 export const percent = (value) => `${value >= 0.0995 ? Math.round(100 * value) : ROUGH.format(100 * value)}%`;
 

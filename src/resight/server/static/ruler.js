@@ -3,7 +3,7 @@
 import { $, h, replace } from "./dom.js";
 import { distance, oneIn, percent, rough, counted } from "./format.js";
 import { plot } from "./plot.js";
-import { decide, ratesAt } from "./rates.js";
+import { MATCH, UNSURE, decide, ratesAt } from "./rates.js";
 import { standing } from "./standing.js";
 
 const input = $("ruler-input");
@@ -12,10 +12,13 @@ const moved = new EventTarget();
 let threshold = null; // of the slider; null until somebody moved it
 let distances = [];
 
-/** What the slider says now; null where the model was never calibrated. */
+/** The distance at the slider; null where the model was never calibrated. */
 export const current = () => threshold ?? standing.decision?.threshold ?? null;
 
-export const decided = (value) => decide(value, current(), standing.decision.no_match_beyond);
+export function decided(value) {
+  const found = decide(value, current(), standing.decision.no_match_beyond);
+  return standing.decision.warning && found === MATCH ? UNSURE : found;
+}
 
 /** Call this whenever the slider moved. */
 export const onMove = (call) => moved.addEventListener("move", call);
@@ -53,9 +56,10 @@ function draw() {
   replace($("ruler-false"), falseMatches ?? "not known", rates && [" ", h("small", {}, strangers)]);
   replace($("ruler-missed"), missed ?? "not known", rates && [" ", h("small", {}, "of true matches")]);
   const expected = rates && rough(rates.falseMatch * standing.records);
-  $("ruler-note").textContent = rates
+  const known = rates
     ? `Searching all ${counted(standing.records, "record")}, expect about ${expected} false matches.`
     : "The calibration kept no curve, so no rates are known.";
+  $("ruler-note").textContent = decision.warning || known;
   const spoken = rates ? `, false matches ${falseMatches}, ${missed} of true matches missed` : "";
   input.setAttribute("aria-valuetext", distance(value) + spoken);
   plot(decision, value, Number(input.max), distances);
