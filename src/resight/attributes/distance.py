@@ -1,4 +1,4 @@
-"""Attribute re-ID: from attribute outputs to vectors whose Euclidean distance says who is who.
+"""Attribute re-ID: from attribute outputs to vectors whose Euclidean distance tells people apart.
 
 Three ways to compare two people by what they wear: the outputs as they are, each attribute weighted by how reliably it
 is recognised, and a linear layer fitted so that one person's images come close together. Source 002 tried the first

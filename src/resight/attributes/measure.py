@@ -137,8 +137,8 @@ def measure_attributes(
     carriers = real.any(1)
     both = (real & predicted)[carriers].sum(1)
     either = (real | predicted)[carriers].sum(1)
-    has, said = real[carriers].sum(1), np.maximum(predicted[carriers].sum(1), 1)
-    instance_precision, instance_recall = _mean(both / said), _mean(both / has)
+    has, predictions = real[carriers].sum(1), np.maximum(predicted[carriers].sum(1), 1)
+    instance_precision, instance_recall = _mean(both / predictions), _mean(both / has)
     total = instance_precision + instance_recall
     return AttributeReport(
         names=tuple(names),
@@ -173,7 +173,7 @@ def predict12(probabilities: ArrayLike, names: Sequence[str]) -> NDArray[np.int6
 
     Args:
         probabilities: (N, A) floats in [0, 1].
-        names: of the A attributes; the columns needed may stand anywhere among them.
+        names: of the A attributes; in any order.
 
     Returns:
         (N, 12) int64.

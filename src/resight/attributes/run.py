@@ -81,8 +81,8 @@ def attribute_outputs(
         if not len(split):
             raise DataError(f"{split.name} has no images: no attributes can be predicted.")
         images = Images(split, to.height, to.width, how=to.resize, folder=cache)
-        told = shifted(progress, done, total)
-        logits = embed(network, images, to, batch_size=batch_size, flip=flip, pick=pick, progress=told)
+        shown = shifted(progress, done, total)
+        logits = embed(network, images, to, batch_size=batch_size, flip=flip, pick=pick, progress=shown)
         found.append(Embeddings.from_split(split, logits, model.card.fingerprint))
         done += len(split)
     return found

@@ -9,7 +9,7 @@ from resight.decisions.report import DecisionReport, rate_text
 
 
 def show(data: str, report: DecisionReport) -> None:
-    """Two tables, rates and answers, and what they say of the promises."""
+    """Two tables, rates and answers, and whether the promises are kept."""
     rates = Table("rate", title=f"{data}, {report.metric} distance, {report.protocol}", caption="[95% intervals]")
     for column in ("promised", "attained"):
         rates.add_column(column, justify="right")

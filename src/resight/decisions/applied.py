@@ -1,7 +1,7 @@
 """A decision where it is shown: does it apply to these pictures?
 
-A threshold is about pictures like those it was learnt on. This is the one place that asks, for searches, watching, the
-service, its page and contact sheets alike; where the answer is no, nothing is called a match and a banner says why.
+A threshold is about pictures like those it was learnt on. This is the one place that checks it, for searches, watching,
+the service, its page and contact sheets; if it does not apply, nothing is called a match and a banner gives the reason.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ class Applied:
 
     @property
     def trusted(self) -> bool:
-        """Whether "match" may be said: the pictures are not known to be unlike those of the calibration."""
+        """Whether "match" may be answered: the pictures are not known to be unlike those of the calibration."""
         return self.drift is None or not self.drift.unlike
 
     @property

@@ -69,7 +69,7 @@ def calibrate(
     if threshold is None:
         raise DataError(
             f"More than {false_match_rate:g} of the impostor pairs have no distance at all between them, so no "
-            "threshold keeps that rate: look for images that stand in the data twice, or for a model that maps "
+            "threshold keeps that rate: look for images that are in the data twice, or for a model that maps "
             "everything onto one point."
         )
     of_query = query.identities
@@ -131,13 +131,13 @@ def both_sides(pairs_from: Embeddings | tuple[Embeddings, Embeddings]) -> tuple[
     for name, one in (("query", query), ("gallery", gallery)):
         if one.identities is None:
             raise DataError(
-                f"The {name} embeddings have no identities, and a calibration needs to know who is who: "
+                f"The {name} embeddings have no identities, which a calibration needs: "
                 "pass identities=... as an (N,) array of integers."
             )
     check_same_model(query, gallery)
     if query is not gallery:
         return query, gallery, 1
-    if query.paths is None:  # each image must be told from the others, so that it makes no pair with itself
+    if query.paths is None:  # each image must differ from the others, so that it makes no pair with itself
         query = gallery = replace(query, paths=np.arange(len(query)).astype(np.str_))
     return query, gallery, 2
 
@@ -150,7 +150,7 @@ def choose_protocol(query: Embeddings, gallery: Embeddings, protocol: str | Prot
 
 
 def set_size(pairs: Pairs, distance: float) -> float:
-    """How many valid gallery images stand within a distance, an end of a step, on average over the queries."""
+    """How many valid gallery images are within a distance, an end of a step, on average over the queries."""
     within = int(pairs.impostors[: int(step_of([distance])[0]) + 1].sum())
     return (within + int((pairs.genuine <= np.float32(distance)).sum())) / int(pairs.asked.sum())
 

@@ -1,4 +1,4 @@
-"""Distances that hold what is looked for with a chosen probability, whatever the distribution: split conformal.
+"""Distances within which a true match is with a chosen probability, whatever the distribution: split conformal.
 
 With one value for each of K identities, the ceil((K + 1) c)-th smallest of them is exceeded by the value of a new
 identity with probability at most 1 - c, if the new one is like the others (exchangeable); the + 1 stands for the new

@@ -31,7 +31,7 @@ from resight.retrieval.ranking.rank import MEMORY
 RATES = (1e-2, 1e-3, 1e-4, 1e-5)
 SEARCH_RATES = (1e-1, 1e-2)
 LEAST_IDENTITIES = 20
-"""Identities below which no interval is worth its name."""
+"""Fewest identities that an interval is computed for."""
 
 
 @dataclass(frozen=True)
@@ -77,7 +77,7 @@ class Errors:
 
     Attributes:
         eer: the equal error rate.
-        eer_threshold: the distance where it stands.
+        eer_threshold: the distance at which it is attained.
         points: one for each wanted false-match rate, largest first.
         searches: one for each wanted false-positive identification rate.
         strangers: how many queries have no true match in the gallery. Where there are none, every query is searched

@@ -7,8 +7,8 @@ one identity and an impostor pair if not (a distractor is nobody's match, so its
 few and kept one by one. Impostor pairs are many, 66 million on Market-1501's test, and are counted in steps of
 distance: a step is all float32 numbers that agree in their exponent and the upper 11 bits of their fraction, so that
 there are 2,048 steps for each doubling of the distance. The bits of non-negative floats sort as the floats do, so the
-522,240 steps hold every distance there is, in 4 MB and without knowing the range beforehand. Thresholds stand only at
-the ends of steps: a step is at most 0.05% of the distance wide, and the counts up to its end are exact.
+522,240 steps hold every distance there is, in 4 MB and without knowing the range beforehand. Thresholds are only
+ends of steps: a step is at most 0.05% of the distance wide, and the counts up to its end are exact.
 """
 
 from __future__ import annotations
@@ -24,8 +24,8 @@ from resight.retrieval.ranking.protocols import Protocol
 from resight.retrieval.ranking.rank import MEMORY, Stream
 
 _SHIFT = 12
-STEPS = 0x7F800000 >> _SHIFT  # the bits of infinity, which is where invalid pairs stand
-_PIECE = 2**22  # distances looked at together
+STEPS = 0x7F800000 >> _SHIFT  # the bits of infinity, the distance of invalid pairs
+_PIECE = 2**22  # distances processed together
 
 
 @dataclass(frozen=True, eq=False)
@@ -35,7 +35,7 @@ class Pairs:
     Attributes:
         genuine: (M,) float32 distances of the genuine pairs.
         genuine_query, genuine_gallery: (M,) int64, which query and which gallery image each of them is.
-        impostors: (S,) int64, how many impostor pairs stand in each step of distance.
+        impostors: (S,) int64, how many impostor pairs are in each step of distance.
         nearest_match, nearest_other: (Q,) float32 distance from each query to its nearest true match and to the nearest
             valid image of anybody else; infinity where there is none.
         match_first: (Q,) bool, whether a true match is the very first in the query's ranked list.
@@ -70,7 +70,7 @@ class Pairs:
 
 
 def step_of(distances: ArrayLike) -> NDArray[np.int64]:
-    """The step in which each of (N,) distances stands, from 0."""
+    """The step of each of (N,) distances, from 0."""
     bits = np.ascontiguousarray(distances, dtype=np.float32).view(np.uint32)
     return (bits >> _SHIFT).astype(np.int64)
 

@@ -51,7 +51,7 @@ class DecisionReport:
         fpir: the share of searches for strangers that find a match. Strangers are the queries without a true match;
             where there are none, every query is searched for in a gallery without its own identity.
         tpir: the share of the other searches whose first answer is right and a match.
-        first_known, first_strangers: what is said of the first answer of searches for somebody who is in the gallery,
+        first_known, first_strangers: decisions on the top result of searches for somebody who is in the gallery,
             right or wrong, and of searches for strangers.
         searches: how many searches for strangers.
         eer: the equal error rate.
@@ -94,7 +94,7 @@ class DecisionReport:
 
     @property
     def answers(self) -> dict[str, Shares]:
-        """What is said of genuine and of impostor pairs, and of the first answers of both kinds of searches."""
+        """Decisions on genuine and on impostor pairs, and on the top results of both kinds of searches."""
         matched, wrong = 1 - self.fnmr.value, self.fmr.value
         return {
             "genuine pairs": Shares(matched, self.unsure_genuine, self.refused),
@@ -174,8 +174,8 @@ def measure_decisions(
     if not len(pairs.genuine) or not pairs.different_impostors:
         kind = "impostor" if len(pairs.genuine) else "genuine"
         raise DataError(
-            f"There is no {kind} pair under protocol {rules.name}, so the decision cannot be measured: check who is "
-            "who, and the cameras."
+            f"There is no {kind} pair under protocol {rules.name}, so the decision cannot be measured: check "
+            "identities and cameras."
         )
     ((fmr, fnmr),) = rates_at(query, gallery, rules, decision.metric, pairs, [decision.threshold], memory)
     groups = group_identities(query, gallery)
@@ -233,8 +233,8 @@ def measure_decisions(
 
 
 def _shares(decision: Decision, distances: NDArray[np.float32]) -> Shares:
-    said = decision.decide(distances)
-    return Shares(*(float((said == word).mean()) for word in (MATCH, UNSURE, NO_MATCH)))
+    found = decision.decide(distances)
+    return Shares(*(float((found == word).mean()) for word in (MATCH, UNSURE, NO_MATCH)))
 
 
 def rate_text(rate: float | Interval) -> str:

@@ -1,1 +1,1 @@
-"""What a person looks at: one HTML file with numbers, curves and ranked lists."""
+"""Reports: one HTML file with numbers, curves and ranked lists."""

@@ -117,7 +117,7 @@ def _cmc(a: Side, b: Side) -> plots.Chart:
 
 def _differences(found: Comparison) -> plots.Chart:
     gained: Any = found.difference[np.isfinite(found.difference)]
-    edges = np.linspace(-1, 1, 42)  # nought stands in the middle of a bin
+    edges = np.linspace(-1, 1, 42)  # zero is in the middle of a bin
     return plots.histogram(
         edges.tolist(),
         {"queries": (np.histogram(gained, edges)[0] / len(gained)).tolist()},

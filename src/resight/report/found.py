@@ -39,7 +39,7 @@ class Found:
 class Search:
     """One search: what was asked for (a path or the bytes of an image file, None where there is none), what was found.
 
-    ``name`` is its caption. What was found stands nearest first.
+    ``name`` is its caption. Results are sorted by distance.
     """
 
     picture: str | bytes | None

@@ -1,4 +1,4 @@
-"""A look inside a model: what SAVER's autoencoder leaves over, and which scales OSNet's gates let through."""
+"""Inside a model: what SAVER's autoencoder leaves over, and which scales OSNet's gates let through."""
 
 from __future__ import annotations
 

@@ -1,6 +1,6 @@
 """Small charts as SVG text that takes its colours from the page, so that they follow light and dark.
 
-Series are told apart by CSS classes ``s0``, ``s1``, ... which the page's style sheet colours; nothing is loaded and no
+Series differ by CSS classes ``s0``, ``s1``, ... which the page's style sheet colours; nothing is loaded and no
 script runs. Every chart carries a text alternative.
 """
 
@@ -74,7 +74,7 @@ class _Axes:
     def frame(self, x_label: str, y_label: str, x_text: Callable[[float], str], y_text: Callable[[float], str]) -> str:
         base = HEIGHT - BOTTOM
         parts = []
-        free = math.inf  # labels that would stand on one another are left out
+        free = math.inf  # labels that would overlap are left out
         for value in self.y_ticks:
             y = self.y(value)
             parts.append(f'<line class="grid" x1="{LEFT}" x2="{WIDTH - RIGHT}" y1="{y:.1f}" y2="{y:.1f}"/>')

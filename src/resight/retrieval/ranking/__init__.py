@@ -1,1 +1,1 @@
-"""Distances, who is nearest, and which pairs a protocol counts."""
+"""Distances, nearest neighbours, and which pairs a protocol counts."""

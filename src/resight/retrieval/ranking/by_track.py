@@ -1,6 +1,6 @@
 """Tracks instead of images: a track is as near to a query as the nearest of its images.
 
-Only :func:`resight.evaluate` ranks tracks; ranked lists, pairs and decisions look at images under every protocol.
+Only :func:`resight.evaluate` ranks tracks; ranked lists, pairs and decisions are of images under every protocol.
 
 Shape letters: ``Q`` queries, ``G`` gallery, ``T`` tracks.
 """

@@ -1,4 +1,4 @@
-"""How many gallery images stand before each true match, without a sort and without the Q x G matrix.
+"""How many gallery images come before each true match, without a sort and without the Q x G matrix.
 
 The wrong answers before a match are counted by rough distances; only those about as near as the match itself, for all
 that the rounding of float32 tells, are looked at in float64. The matches of a query are few and sorted exactly.
@@ -60,7 +60,7 @@ class Counter:
         return self._before + 1
 
     def _count(self, block: Block) -> None:
-        """Add what stands before the matches of the block's queries among its images."""
+        """Count what comes before the matches of the block's queries among its images."""
         block.hide(self._valid.matches)
         block.hide(self._valid.left_out)
         worth = kernel.cache_info().currsize or self._rough.shape[0] * self._rough.shape[1] >= _WORTH
@@ -73,7 +73,7 @@ class Counter:
             np.add.at(self._before, match[nearer], 1)
 
     def _compiled(self, block: Block, compiled: Callable[..., int]) -> tuple[Indices, Indices]:
-        """Add what is sure to stand before the matches of the block's queries; return what may: matches and columns."""
+        """Count what surely comes before the matches of the block's queries; return what may: matches and columns."""
         offsets = self._offsets[block.rows.start : block.rows.stop + 1]
         part, room = slice(offsets[0], offsets[-1]), 4 * int(offsets[-1] - offsets[0]) + 64
         while True:
@@ -98,7 +98,7 @@ class Counter:
         return match, np.concatenate([near for _, near in unsure])
 
     def _row(self, row: Floats, first: int, last: int) -> list[tuple[int, Indices]]:
-        """Add what is sure to stand before the matches ``first`` to ``last`` of a query; return what may, for each."""
+        """Count what surely comes before the matches ``first`` to ``last`` of a query; return what may, for each."""
         unsure = []
         for match in range(last - 1, first - 1, -1):
             reached = row <= self._high[match]

@@ -43,7 +43,7 @@ class Distances:
     Every product is computed on a grid of tiles that starts at row 0 and column 0, whatever block is asked for, so a
     pair's distance does not depend on the block (given the same arrays, library and number of BLAS threads). Edge
     tiles are filled up with zeros so that no row takes another path through BLAS than its neighbours: equal gallery
-    vectors then get equal distances wherever they stand. That last point is how the usual BLAS libraries behave, not
+    vectors then get equal distances in any row. That last point is how the usual BLAS libraries behave, not
     something they promise; where sums are exact (small integers) it holds with any of them.
 
     Args:

@@ -15,14 +15,14 @@ from numba import njit
 def count(
     products: Any, squares: Any, offsets: Any, low: Any, high: Any, before: Any, matches: Any, columns: Any
 ) -> int:
-    """Add what is sure to stand before each match to ``before``, and list what may.
+    """Add what surely comes before each match to ``before``, and list what may.
 
     Args:
         products, squares: (R, columns) and (columns,), whose sums are the rough distances.
         offsets: (R + 1,) the matches of each row among the M.
         low, high: (M,) ascending for each row: below ``low`` is before the match, above ``high`` is behind it.
         before: (M,) int64 to add to.
-        matches, columns: room for pairs of a match and a column that may stand before it.
+        matches, columns: room for pairs of a match and a column that may come before it.
 
     Returns:
         How many pairs there are; where that is more than there is room for, nothing was added.

@@ -3,7 +3,7 @@
 Shape letters: ``Q`` queries, ``G`` gallery, ``K`` neighbours, ``R`` some of the queries.
 
 The order is that of a stable sort of the float32 distances: nearer first, and among equal distances the image that
-stands earlier in the gallery.
+is earlier in the gallery.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from resight.retrieval.ranking.rough import Block, Floats, Rough
 from resight.retrieval.ranking.validity import Lists
 
-_PART = 64  # rows looked through together: what equal distances can make of them stays small, and near the processor
+_PART = 64  # rows searched together: what equal distances can make of them stays small, and near the processor
 _GROUP = 16  # columns of which only the least counts at first
 ROUNDED = 2.0**-19  # twice by how much the rounding of a distance to float32 can move its square
 
@@ -71,7 +71,7 @@ def _pick(rough: Rough, block: Block, found: tuple[Indices, Floats], look: Look 
     if not finite.all():
         row, column = row[finite], column[finite]
     apart = rough.exact(queries[row], block.images[column])
-    order = np.lexsort((apart, row))  # stable, so among equals the one that stands earlier
+    order = np.lexsort((apart, row))  # stable, so among equals the earlier one
     row, image, apart = row[order], block.images[column[order]], apart[order]
     place = np.arange(len(row)) - np.searchsorted(row, np.arange(len(rows)))[row]
     kept = place < k

@@ -20,7 +20,7 @@ from resight.retrieval.ranking.validity import Lists
 
 
 class Neighbours(NamedTuple):
-    """Who is nearest to each image, and how far away the last of all is.
+    """The nearest neighbours of each image, and the distance of its farthest.
 
     Attributes:
         nearest: (N, K) int64, in the order this module describes; the first is the image itself.

@@ -3,8 +3,8 @@
 Shape letters: ``Q`` queries, ``G`` gallery, ``D`` embedding, ``K`` neighbours, ``M`` true matches of all queries.
 
 The order is that of a stable sort of the float32 distances (of :func:`resight.retrieval.ranking.distance.pairwise`, or
-re-ranked) over the valid gallery images: nearer first, and among equal distances the one that stands earlier in the
-gallery. A true match has rank r if r - 1 valid gallery images stand before it, so counting replaces sorting.
+re-ranked) over the valid gallery images: nearer first, and among equal distances the one that is earlier in the
+gallery. A true match has rank r if r - 1 valid gallery images come before it, so counting replaces sorting.
 
 Distances of the metric are rough first and exact where it matters, see :mod:`resight.retrieval.ranking.rough`,
 :mod:`resight.retrieval.ranking.counting` and :mod:`resight.retrieval.ranking.nearest`. Others (re-ranked, or of
@@ -61,7 +61,7 @@ Rerank: typing.TypeAlias = Callable[[Embeddings, Embeddings, str, int], Blocks]
 
 @dataclass(frozen=True, eq=False)
 class MatchRanks:
-    """Where the true matches of each query stand.
+    """The ranks of the true matches of each query.
 
     Attributes:
         ranks: (M,) int64 from 1, ascending within each query; query q's are ``ranks[offsets[q]:offsets[q + 1]]``.
@@ -154,7 +154,7 @@ def ranks_of_matches(
         metric: "euclidean" or "cosine".
         memory: bytes for a block of distances; it changes the speed, never the result.
         rerank: take other distances, those it makes; None for those of the metric.
-        products: who computes products, see :class:`resight.embedding.products.TorchProducts`; it changes the speed,
+        products: what computes products, see :class:`resight.embedding.products.TorchProducts`; it changes the speed,
             never the result. Not for ``rerank``.
 
     Raises:
@@ -188,11 +188,11 @@ def ranks_of_matches(
 
 
 def _before(row: NDArray[np.float32], indices: NDArray[np.int64], distances: NDArray[np.float32]) -> NDArray[np.int64]:
-    """How many images of ``row`` stand before each match.
+    """How many images of ``row`` come before each match.
 
     Args:
         row: distances of one query to a chunk of the gallery, infinity where invalid.
-        indices: (m,) where the matches stand relative to this chunk; outside [0, len(row)) if in another.
+        indices: (m,) positions of the matches relative to this chunk; outside [0, len(row)) if in another.
         distances: (m,) of the matches.
     """
     if len(indices) <= _FEW:  # two comparisons per match: most data sets have few
@@ -238,7 +238,7 @@ def topk(
         protocol: leave out what it leaves out (identities are then needed); None keeps every gallery image.
         memory: bytes for a block of distances; it changes the speed, never the result.
         rerank: take other distances, those it makes; None for those of the metric.
-        products: who computes products, see :class:`resight.embedding.products.TorchProducts`; it changes the speed,
+        products: what computes products, see :class:`resight.embedding.products.TorchProducts`; it changes the speed,
             never the result. Not for ``rerank``.
 
     Returns:

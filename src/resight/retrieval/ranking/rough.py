@@ -3,8 +3,8 @@
 Shape letters: ``Q`` queries, ``G`` gallery, ``D`` embedding, ``P`` pairs.
 
 Float64 products of all pairs would take twice the time of float32 ones, and nearly all pairs do not need them: what
-stands far before or far behind an image does so by rough distances as well. So float32 looks first, with a bound on its
-error that holds in any order of summation, and float64 decides between the few that are nearer to each other than that.
+is ranked far before or far behind an image is so by rough distances as well. So float32 distances come first, with a
+bound on their error that holds in any order of summation, and float64 decides between the few that are closer.
 """
 
 from __future__ import annotations
@@ -38,8 +38,8 @@ class Block(NamedTuple):
         rows: the queries.
         images: (columns,) int64 ascending, the gallery images.
         products: (rows, columns), -2 p_i.p_j as of :class:`Rough`, the caller's to change.
-        squares: (columns,), |p_j|^2, to be added to each row; not done yet, so that whoever looks at one row after the
-            other can do it while the row is near the processor.
+        squares: (columns,), |p_j|^2, to be added to each row; not done yet, so that a reader of
+            one row after the other can do it while the row is in the cache.
     """
 
     rows: slice
@@ -48,7 +48,7 @@ class Block(NamedTuple):
     squares: Floats
 
     def hide(self, lists: Lists) -> None:
-        """Set what stands in ``lists`` to infinity."""
+        """Set the distances of the images in ``lists`` to infinity."""
         owner, wanted = lists.rows(self.rows)
         at = np.searchsorted(self.images, wanted)
         here = self.images[np.minimum(at, len(self.images) - 1)] == wanted
@@ -56,7 +56,7 @@ class Block(NamedTuple):
 
 
 class Products(Protocol):
-    """Who computes products in numpy's place."""
+    """What computes products in place of numpy."""
 
     def error(self, dimensions: int, lengths: NDArray[np.float64], longest: float) -> NDArray[np.float64]:
         """(Q,) by how much -2 p_i.p_j may be off on top of what float32 does, from (Q,) |p_i| and the longest |p_j|."""
@@ -77,7 +77,7 @@ class Rough:
         query: (Q, D) floats, finite.
         gallery: (G, D) floats, finite, G at least 1.
         metric: "euclidean" or "cosine".
-        products: who computes them; None for numpy's library on the processor.
+        products: what computes them; None for numpy's library on the processor.
 
     Attributes:
         shape, dimensions: (Q, G) and D.

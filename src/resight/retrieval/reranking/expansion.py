@@ -27,8 +27,8 @@ def expand_queries(
 
     With ``alpha`` 0 all count alike, the mean of the query and its n nearest: average query expansion (Chum et al.,
     "Total Recall", ICCV 2007). Above 0 the more similar count more: alpha query expansion (Radenovic et al.,
-    "Fine-tuning CNN Image Retrieval with No Human Annotation", TPAMI 2018, with alpha = 3). The labels are never looked
-    at, so junk and images of the query's own camera count too. Among equally near images the earlier in the gallery is
+    "Fine-tuning CNN Image Retrieval with No Human Annotation", TPAMI 2018, with alpha = 3). Labels are not
+    used, so junk and images of the query's own camera count too. Of equally near images the earlier in the gallery is
     taken.
 
     Args:

@@ -1,7 +1,7 @@
 """k-reciprocal re-ranking, sparse: images are near when they have the same neighbours.
 
 Zhong et al., "Re-ranking Person Re-identification with k-reciprocal Encoding", CVPR 2017. All N = Q + G images, the
-queries first, are encoded by who is near them (:mod:`resight.retrieval.reranking.reciprocal`), and a query q and a
+queries first, are encoded by their neighbours (:mod:`resight.retrieval.reranking.reciprocal`), and a query q and a
 gallery image g are compared by
 
     (1 - lambda) d_J(q, g) + lambda D_qg,    d_J = 1 - s / (2 - s),    s = sum_j min(V_qj, V_gj),
@@ -11,11 +11,11 @@ divided by the query's largest to any of the N images. Both are in [0, 1]. Most 
 no neighbour; s is summed over shared columns alone. N x N and Q x G are never kept.
 
 **Ties.** Where two images are equally far from a third, the one with the lower index (queries first, then the gallery)
-stands before; every image stands first in its own order, also before its exact copies. Published code leaves both to
+comes first; every image is the first of its own neighbours, also before its exact copies. Published code leaves both to
 an unstable sort, so it agrees with this up to rounding wherever no neighbours are tied.
 
 **Junk** and distractors are re-ranked like everything else, as in all published code: what counts is the evaluation's
-business, and a protocol is applied to the final distances only. The labels are never looked at.
+business, and a protocol is applied to the final distances only. Labels are not used.
 
 Shape letters: ``Q`` queries, ``G`` gallery, ``N`` both, ``D`` embedding.
 """
