@@ -103,7 +103,7 @@ def test_images_of_any_of_the_places_are_no_drift(alike):
 
 def test_plain_data(decision):
     again = Decision.from_plain(json.loads(json.dumps(decision.plain())))
-    assert again == decision and hash(again) == hash(decision)
+    assert again == decision and hash(again) == hash(decision) and "the worst of 3 places" in str(decision)
     assert to_end_of_step(decision.threshold) == decision.threshold
 
 

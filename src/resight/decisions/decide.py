@@ -234,13 +234,14 @@ class Decision:
 
     def __str__(self) -> str:
         unsure = f"unsure up to {self.no_match_beyond:.4g}" if self.no_match_beyond > self.threshold else "never unsure"
+        places = f", the worst of {len(self.domains)} places" if self.domains else ""
         size = f", {self.set_size:,.1f} images" if self.set_size else ""
         return (
             f"match up to {self.metric} distance {self.threshold:.4g} (promised false-match rate "
             f"{self.false_match_rate:g}, misses {self.facts.fnmr.value:.1%} of the genuine pairs), {unsure}; within "
             f"{self.set_distance:.4g} a true match with probability {self.coverage:g}{size}; "
             f"from {self.facts.impostors:,} impostor and {self.facts.genuine:,} genuine pairs of "
-            f"{self.facts.identities:,} identities"
+            f"{self.facts.identities:,} identities{places}"
         )
 
 
