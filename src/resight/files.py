@@ -367,3 +367,12 @@ def sync_folder(folder: Path) -> None:
         os.fsync(file)
     finally:
         os.close(file)
+
+
+def cache_root() -> Path:
+    """Where files are kept that can be made or fetched again: ``$RESIGHT_CACHE``, else ``resight`` in the user's cache.
+
+    It need not exist, and may not be writable.
+    """
+    base = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
+    return Path(os.environ.get("RESIGHT_CACHE") or Path(base) / "resight")

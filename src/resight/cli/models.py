@@ -23,6 +23,7 @@ def add(app: typer.Typer) -> None:
 @models.command("list")
 def list_(
     pattern: Annotated[str, typer.Argument(metavar="PATTERN", help="A shell pattern, such as 'osnet*'.")] = "*",
+    zoo: Annotated[bool, typer.Option("--zoo", help="List the public models that can be pulled.")] = False,
     json: Annotated[bool, Json] = False,
 ) -> None:
     """List the architectures and the bundled models, with their size."""
@@ -32,6 +33,9 @@ def list_(
     from resight.models import shipped
     from resight.models.summary import summarise, summarise_trained
 
+    if zoo:
+        _list_zoo(pattern, json)
+        return
     found = [summarise(name) for name in names(pattern)]
     found += [summarise_trained(name) for name in matching(shipped.names(), pattern)]
     if json:
@@ -44,6 +48,46 @@ def list_(
         about = shorten(s.about, max(20, out.width - len(line) - 2), placeholder=" …")
         out.print(f"{line}  {about}", markup=False)
     err.print("For the full description: resight models show MODEL", markup=False)
+
+
+def _list_zoo(pattern: str, json: bool) -> None:
+    from resight.models.zoo.catalog import entry, names
+
+    entries = {name: entry(name) for name in names(pattern)}
+    if json:
+        print_json([{"name": name} | one.model_dump(mode="json") for name, one in entries.items()])
+        return
+    width = max((len(name) for name in entries), default=5)
+    out.print(f"{'model':<{width}}  kind       size  published", style="bold")
+    for name, one in entries.items():
+        size = sum(file.bytes for file in one.files) / 1e6
+        out.print(f"{name:<{width}}  {one.kind:<8} {size:4.0f} MB  {one.published}", markup=False, overflow="ellipsis")
+    err.print("To download one: resight models pull NAME. In every command its name is zoo:NAME.", markup=False)
+
+
+@models.command()
+def pull(
+    name: Annotated[str, typer.Argument(metavar="NAME", help="A name of models list --zoo.")],
+    json: Annotated[bool, Json] = False,
+) -> None:
+    """Download a public model, check its hash and print where it is.
+
+    It is kept in the cache folder and works offline from then on. RESIGHT_ZOO=FOLDER takes files brought by hand.
+    """
+    from resight.models.zoo.catalog import entry
+    from resight.models.zoo.fetch import fetch
+
+    known = entry(name)
+    with bar(f"downloading {name}", json) as progress:
+        path = fetch(name, progress)
+    if json:
+        print_json({"file": path} | known.model_dump(mode="json"))
+        return
+    out.print(f"{path}", markup=False)
+    licences = known.licences
+    out.print(f"{known.title}. Weights: {licences.weights}. Training data: {licences.data}.", markup=False)
+    if known.note:
+        out.print(known.note, markup=False)
 
 
 @models.command()

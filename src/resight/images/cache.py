@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from resight.errors import DataError
-from resight.files import atomic_path, split_archive
+from resight.files import atomic_path, cache_root, split_archive
 from resight.images.decode import Pixels, decode, fit
 from resight.images.stream import WORKERS, Batch
 from resight.models.card import Resize
@@ -114,5 +114,4 @@ class Images:
 
 def cache_folder() -> Path:
     """Where decoded pixels are kept: ``$RESIGHT_CACHE``, else ``resight`` in the user's cache folder."""
-    base = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
-    return Path(os.environ.get("RESIGHT_CACHE") or Path(base) / "resight") / "pixels"
+    return cache_root() / "pixels"

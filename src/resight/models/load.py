@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
@@ -18,6 +18,8 @@ from resight.models.foreign import families, fastreid, imagenet, mobilenet
 from resight.models.foreign.imagenet import IMAGENET
 from resight.models.model import Model
 from resight.models.weights import read as read_weights
+from resight.models.zoo import catalog as zoo
+from resight.models.zoo.fetch import fetch
 
 
 def load(
@@ -46,6 +48,10 @@ def load(
     Raises:
         ModelError: unknown name, unreadable or unfitting weights, or a checkpoint without a card.
     """
+    if weights is None and str(name).startswith(zoo.PREFIX):
+        if arguments or height or width:
+            raise ModelError(f"{name} is a whole model with a card: leave out everything but its name.")
+        return from_zoo(str(name))
     for given in (name, weights):
         if given is not None and is_exported(given):
             if weights is not None or arguments or height or width:
@@ -90,6 +96,24 @@ def load(
     return from_card(card, file, partial=partial)
 
 
+def from_zoo(name: str, progress: Callable[[int, int], None] | None = None) -> Model:
+    """A public re-ID model by its name in the zoo (:mod:`resight.models.zoo.catalog`), downloaded where it is not here.
+
+    Raises:
+        ModelError: no such model, not one that embeds, or it cannot be downloaded.
+    """
+    entry = zoo.entry(name)
+    if entry.kind != "re-id":
+        raise ModelError(f"{name} is a model of kind {entry.kind}, which gives no embeddings: use it as --detector.")
+    file = fetch(name, progress)
+    network = Exported(file).eval()
+    card = entry.card()
+    known = describe(network, card.preprocessing)
+    found = network.digest(card.preprocessing.model_dump_json())
+    card = card.model_copy(update={"dim": known.dim, "architecture": known.architecture})
+    return Model(network, card.model_copy(update={"fingerprint": named(found, card.architecture, card.arguments)}))
+
+
 def from_published(file: str | Path, given: Mapping[str, Any]) -> Model:
     """The model in a checkpoint that others published, recognised by its keys and shapes.
 
@@ -120,7 +144,7 @@ def from_published(file: str | Path, given: Mapping[str, Any]) -> Model:
 
 def is_named(name: str | Path) -> bool:
     """Whether this is the name of a trained model, of the Hub or of those that come along, and not a path."""
-    return isinstance(name, str) and (name.startswith(hub.PREFIX) or name in shipped.names())
+    return isinstance(name, str) and (name.startswith((hub.PREFIX, zoo.PREFIX)) or name in shipped.names())
 
 
 def fill(network: nn.Module, source: str | Mapping[str, str], *, partial: bool = False) -> str:
