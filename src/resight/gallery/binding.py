@@ -12,7 +12,7 @@ from resight.embedding.embedder import Embedder
 from resight.errors import DataError, ModelError
 from resight.gallery.record import Policy
 from resight.gallery.store import About, Store
-from resight.models.card import Card
+from resight.models.card import UNTRAINED, Card
 from resight.models.load import is_named, load
 from resight.models.model import Model
 from resight.records import Embeddings
@@ -33,8 +33,14 @@ def about_of(model: Bound | None, policy: Policy | None) -> tuple[About | None, 
         return None, None
     source, embedder = "", None
     if isinstance(model, (str, Path)):
-        source = str(Path(model).resolve()) if Path(model).exists() and not is_named(model) else str(model)
+        is_file = Path(model).exists() and not is_named(model)
+        source = str(Path(model).resolve()) if is_file else str(model)
         model = load(model)
+        if model.card.trained_on == UNTRAINED and not is_file:
+            raise ModelError(
+                f"{source} is a network without trained weights, whose random weights differ each time it is loaded, so "
+                "that its gallery could never be used again: name a trained model, a run or a weight file."
+            )
     if isinstance(model, Model):
         model = Embedder(model)
     if isinstance(model, Embedder):

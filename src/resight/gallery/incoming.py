@@ -6,8 +6,6 @@ names, where these are like Market-1501's or a pattern is given; a CSV list has 
 
 from __future__ import annotations
 
-import csv
-import io
 import math
 import re
 from dataclasses import dataclass
@@ -16,10 +14,11 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from resight.datasets.tables import Table, read_table
 from resight.embedding import files
 from resight.embedding.source import find
 from resight.errors import DataError, RecipeError
-from resight.files import is_image_name, list_files, read_bytes
+from resight.files import is_image_name, list_files
 from resight.gallery.times import moment
 from resight.records import DISTRACTOR, JUNK, Embeddings, Split
 
@@ -89,6 +88,10 @@ def incoming(where: str | Path, name: str = "", part: str = "", pattern: str = "
         return _without_junk(files.read(path))
     if suffix == ".csv":
         return _list(path)
+    if path.is_file() and suffix != ".zip" and not is_image_name(path.name):
+        raise DataError(
+            f"{path} is no image, zip archive, CSV list or file of embeddings: for a video use resight watch."
+        )
     found = str(where) if pattern else find(where, name, part)
     if isinstance(found, Split):
         return _without_junk(found)
@@ -169,31 +172,30 @@ def _named(paths: list[str], pattern: str) -> Incoming:
 
 def _list(path: Path) -> Incoming:
     """A CSV list of pictures."""
-    try:
-        text = read_bytes(path).decode("utf-8-sig")
-    except UnicodeDecodeError:
-        raise DataError(f"{path} is not UTF-8 text: save it as CSV in UTF-8.") from None
-    reader = csv.DictReader(io.StringIO(text, newline=""), skipinitialspace=True, strict=True)
-    images, cameras, identities, times = [], [], [], []
-    try:
-        header = reader.fieldnames or []
-        if "path" not in header or set(header) - set(LIST):
-            raise DataError(
-                f"{path} line 1: the columns must be path and any of {', '.join(LIST[1:])}: mend the header."
-            )
-        for row in reader:
-            line = f"{path} line {reader.line_num}"
-            if None in row or None in row.values() or not row["path"]:
-                raise DataError(f"{line}: the row needs a path, and as many cells as the header: mend it.")
-            images.append(str(path.parent / row["path"]))
-            cameras.append(row.get("camera", ""))
-            identities.append(row.get("identity") or None)
-            times.append(moment(row["time"], f"{line}: the time") if row.get("time") else None)
-    except csv.Error as error:
-        raise DataError(f"{path} line {reader.line_num}: this is not CSV ({error}): mend the line.") from None
-    if not images:
-        raise DataError(f"{path} has a header but no rows: add some.")
-    return Incoming(images, cameras, identities, times)
+    table = read_table(path, ("path",), others=True)
+    rows = len(table.lines)
+    extra = [name for name in table.columns if name not in LIST]
+    if extra:
+        raise DataError(f"{path} line 1: the columns are path and any of {', '.join(LIST[1:])}, but not {extra[0]!r}.")
+    cameras, times, identities = (table.columns.get(name, ("",) * rows) for name in LIST[1:])
+    return Incoming(
+        [_listed(table, row) for row in range(rows)],
+        list(cameras),
+        [name or None for name in identities],
+        [
+            moment(time, f"{path} line {line}: the time") if time else None
+            for time, line in zip(times, table.lines, strict=True)
+        ],
+    )
+
+
+def _listed(table: Table, row: int) -> str:
+    """The path in a row, from the list's own folder; with the backslashes of Windows where there is no such file."""
+    cell = table.columns["path"][row]
+    if "://" in cell:
+        raise table.error(row, f"{cell} is an address, from which nothing is downloaded: write the path of a file.")
+    found = Path(table.path).parent / cell
+    return str(Path(table.path).parent / cell.replace("\\", "/") if "\\" in cell and not found.exists() else found)
 
 
 def _left_out(count: int) -> str:

@@ -15,6 +15,7 @@ from resight.gallery.gallery import Gallery
 from resight.gallery.record import Filter, Hit
 from resight.images.decode import fit
 from resight.retrieval.reranking.rerank import KReciprocal
+from resight.server.batched import BatchedEmbedder
 from resight.server.batching import Batcher
 from resight.server.keys import Caller
 from resight.server.logs import LOG
@@ -22,7 +23,6 @@ from resight.server.metrics import Metrics
 from resight.server.pictures import picture
 from resight.server.refusals import Refused
 from resight.server.settings import Settings
-from resight.server.together import Together
 
 Vector = NDArray[np.float32]
 
@@ -49,7 +49,7 @@ class Service:
     def __init__(self, gallery: Gallery, embedder: Embedder, settings: Settings) -> None:
         self.settings = settings
         self.metrics = Metrics(lambda: len(gallery))
-        self._embedder = Together(embedder, settings.queue, self.metrics)
+        self._embedder = BatchedEmbedder(embedder, settings.queue, self.metrics)
         self.gallery = Gallery(gallery.store, self._embedder, gallery.actor)
         self._views: dict[str, Gallery] = {}
         self.writers = threading.BoundedSemaphore(8)  # the pixels of so many pictures that are added are held at once

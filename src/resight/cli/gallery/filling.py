@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time as clock
 from dataclasses import asdict
 from pathlib import Path
 from typing import Annotated
@@ -107,6 +108,9 @@ def add_to(
 
     found = incoming(source, name, split, pattern)
     start = moment(time, "--time") if time else None
+    until = moment(expires, "--expires") if expires else None
+    if until is not None and until <= clock.time():
+        raise RecipeError(f"--expires is {expires}, which is past: these records would be erased at once.")
     times = found.times if start is None else start
     notes = [*found.notes]
     if frame_rate is not None and start is None:
@@ -121,7 +125,7 @@ def add_to(
             identities=found.identities if identities else None,
             sources=found.sources,
             basis=basis,
-            expires=moment(expires, "--expires") if expires else None,
+            expires=until,
             on_error=(lambda bad: None) if on_error is OnError.skip else None,
             progress=progress,
         )

@@ -15,7 +15,7 @@ from resight.server.batching import Batcher
 from resight.server.metrics import Metrics
 
 
-class Together(Embedder):
+class BatchedEmbedder(Embedder):
     """As another embedder, for many threads at once.
 
     Args:
