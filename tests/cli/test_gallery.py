@@ -99,7 +99,7 @@ def test_who_is_who(seen: Shell) -> None:
     assert code == 2 and first in err  # it bears another name
     assert seen("gallery", "split", "seen", first, own[0][:12])[0] == 0
     assert seen("gallery", "enrol", "seen", "Anna", own[0][:12])[0] == 0
-    assert seen("gallery", "rename", "seen", first, "Ben")[1] == f"{first} is Ben now.\n"
+    assert seen("gallery", "rename", "seen", first, "Ben")[1] == f"renamed {first} to Ben.\n"
     code, _, err = seen("gallery", "merge", "seen", "Anna", second, third)
     assert code == 2 and "add --yes" in err and f"{second}: {CAMERAS * EACH} records" in err
     assert seen("gallery", "merge", "seen", " Anna ", second, third)[0] == 2  # the same name, so it is asked as well

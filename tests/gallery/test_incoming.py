@@ -66,16 +66,59 @@ def test_a_list_has_columns(tmp_path: Path) -> None:
     assert found.images == [str(tmp_path / "a.jpg"), str(tmp_path / "sub/b.jpg")]
     assert (found.cameras, found.identities, found.times) == (["door", ""], ["Anna", None], [60.0, None])
     for text, complaint in (
-        ("path,who\na.jpg,b\n", "line 1: the columns must be path"),
+        ("path,who\na.jpg,b\n", "line 1: the columns are path .* but not 'who'"),
+        ("Path,camera\na.jpg,b\n", "line 1: the header lacks 'path'"),
+        ("path\nhttp://door/a.jpg\n", "line 2: .* address"),
         ("path,camera\n", "no rows"),
-        ("path,camera\na.jpg\n", "line 2: the row needs"),
-        ("path,camera\na.jpg,b,c\n", "line 2: the row needs"),
+        ("path,camera\na.jpg\n", "line 2: the row has"),
+        ("path,camera\na.jpg,b,c\n", "line 2: the row has"),
         ("path,time\na.jpg,now\n", "list.csv line 2: the time is 'now'"),
         ('path\n"a', "not CSV"),
     ):
         table.write_text(text, encoding="utf-8")
         with pytest.raises(DataError, match=complaint):
             incoming(table)
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        b"path;camera\r\nsub\\b.jpg;door\r\n",
+        "\ufeffpath,camera\nsub/b.jpg,door\n".encode(),
+        "path\tcamera\nsub/b.jpg\tdoor\n".encode("utf-16"),
+        b",path,camera\n0,sub/b.jpg,door\n\n",
+    ],
+)
+def test_a_list_as_spreadsheets_and_pandas_write_it(content: bytes, tmp_path: Path) -> None:
+    (tmp_path / "sub").mkdir()
+    (tmp_path / "sub" / "b.jpg").touch()
+    (tmp_path / "list.csv").write_bytes(content)
+    found = incoming(tmp_path / "list.csv")
+    assert (found.images, found.cameras) == ([str(tmp_path / "sub/b.jpg")], ["door"])
+
+
+@pytest.mark.parametrize(
+    ("column", "times"),
+    [
+        (np.array(["0303morning", "0303noon"]), [None, None]),  # MSMT17's
+        (np.array([16450, 16455]), [None, None]),  # VeRi-776's: frames
+        (np.array([1_795_267_805, 1_795_267_806]), [1_795_267_805.0, 1_795_267_806.0]),
+        (np.array([1.795267805e9, np.nan]), [1.795267805e9, None]),
+    ],
+)
+def test_times_of_a_data_set_are_times_only_if_they_can_be(
+    column: np.ndarray, times: list[float | None], tmp_path: Path
+) -> None:
+    files.save(tmp_path / "e.npz", resight.Embeddings(np.ones((2, 4), np.float32), columns={"times": column}))
+    found = incoming(tmp_path / "e.npz")
+    assert found.times == times
+    assert bool(found.notes) == (times[0] is None)
+
+
+def test_a_video_is_no_list(tmp_path: Path) -> None:
+    (tmp_path / "film.mp4").write_bytes(b"")
+    with pytest.raises(DataError, match="resight watch"):
+        incoming(tmp_path / "film.mp4")
 
 
 def test_embeddings_keep_what_is_known_of_them(tmp_path: Path) -> None:

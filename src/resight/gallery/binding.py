@@ -38,8 +38,8 @@ def about_of(model: Bound | None, policy: Policy | None) -> tuple[About | None, 
         model = load(model)
         if model.card.trained_on == UNTRAINED and not is_file:
             raise ModelError(
-                f"{source} is a network without trained weights, whose random weights differ each time it is loaded, so "
-                "that its gallery could never be used again: name a trained model, a run or a weight file."
+                f"{source} is a network without trained weights, which is another one each time it is loaded, so that "
+                "its gallery could never be used again: name a trained model, a run or a weight file."
             )
     if isinstance(model, Model):
         model = Embedder(model)
@@ -78,6 +78,17 @@ def check(store: Store, given: About | None, policy: Policy | None, *, read_only
     newer = About(other if other.decision is not None else one, given.model or kept.model, kept.policy)
     if newer != kept and not read_only:
         store.keep(newer)
+
+
+def refuse_same(model: Bound, card: Card, uri: str) -> None:
+    """Refuse to move a gallery to the model that it is bound to, before a new one is made.
+
+    Raises:
+        ModelError: it is the same, or a name or path that is none.
+    """
+    about, _ = about_of(model, None)
+    if about is not None and about.card.fingerprint == card.fingerprint:
+        raise ModelError(f"{uri} is of this model already: there is nothing to embed again.")
 
 
 def decision_in(card: Card) -> Decision | None:

@@ -193,7 +193,7 @@ class Gallery:
         rerank: KReciprocal | None = None,
         approximate: bool = False,
     ) -> list[list[Hit]]:
-        """As :meth:`search` for each of several pictures, embeddings or float vectors (Q, D)."""
+        """As :meth:`search`, for each of several pictures, embeddings or float vectors (Q, D)."""
         vectors = searching.vectors_of(queries, self.card, lambda pictures: self.embedder(pictures))
         return searching.search(self.store, vectors, k, where, self.applied(), rerank, approximate=approximate)
 
@@ -243,11 +243,7 @@ class Gallery:
         self.store.enrol(person_name(name), some_ids(ids), self.actor, new)
 
     def merge(self, into: str, others: Sequence[str]) -> int:
-        """Give the records of ``others`` the name ``into``, and say how many these were; the other names are gone.
-
-        Raises:
-            DataError: a name that nobody bears, or no others.
-        """
+        """Give the records of ``others`` the name ``into``, and say how many; DataError for a name that none has."""
         names = [person_name(name) for name in several(others, "names")]
         target = person_name(into)
         if target in names:
@@ -343,14 +339,14 @@ class Gallery:
         *,
         progress: Callable[[int, int], None] | None = None,
     ) -> Reembedded:
-        """Move to another model: a new gallery at ``uri`` with the same records, from their sources.
+        """Move to another model: a new gallery at ``uri`` with the same records; repeated, it goes on.
 
-        Where the source no longer holds the picture that was added, the thumbnail is embedded. The same call goes on
-        after an interruption.
+        Sources are embedded again; where one no longer holds the picture that was added, the thumbnail is.
 
         Raises:
             DataError: ``uri`` holds a gallery of another model, or this one.
         """
+        binding.refuse_same(model, self.card, self.uri)
         with self.open(uri, model, policy=self.policy, actor=self.actor) as target:
             return moving.reembed(self.store, target.store, target.embedder, self.actor, progress)
 

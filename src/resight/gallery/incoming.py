@@ -10,6 +10,7 @@ import math
 import re
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -19,6 +20,7 @@ from resight.embedding import files
 from resight.embedding.source import find
 from resight.errors import DataError, RecipeError
 from resight.files import is_image_name, list_files
+from resight.gallery.record import DAY
 from resight.gallery.times import moment
 from resight.records import DISTRACTOR, JUNK, Embeddings, Split
 
@@ -118,8 +120,10 @@ def _known(of: Split | Embeddings, notes: tuple[str, ...] = ()) -> Incoming:
         known = (of.identities > DISTRACTOR).tolist()
         identities = [str(name) if yes else None for name, yes in zip(names, known, strict=True)]
     times: list[float | None] = [None] * len(of)
-    if "times" in columns:
+    if "times" in columns and _are_seconds(columns["times"]):
         times = [float(time) if math.isfinite(time) else None for time in columns["times"].tolist()]
+    elif "times" in columns:
+        notes += ("The times of this data set are not seconds since 1970: they are left out.",)
     return Incoming(
         of if isinstance(of, Embeddings) else of.paths.tolist(),
         columns["camera_names"].tolist() if "camera_names" in columns else cameras,
@@ -128,6 +132,11 @@ def _known(of: Split | Embeddings, notes: tuple[str, ...] = ()) -> Incoming:
         columns.get("frames"),
         notes,
     )
+
+
+def _are_seconds(times: NDArray[Any]) -> bool:
+    """Whether a column holds seconds since 1970, and not words like "morning" or the numbers of frames."""
+    return times.dtype.kind == "f" or (times.dtype.kind in "iu" and times.max(initial=0) > 366 * DAY)
 
 
 def _named(paths: list[str], pattern: str) -> Incoming:

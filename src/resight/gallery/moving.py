@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator
 import numpy as np
 
 from resight.embedding.embedder import Embedder
-from resight.errors import DataError, ModelError
+from resight.errors import DataError
 from resight.files import read_bytes
 from resight.gallery import content
 from resight.gallery.record import Filter, Record, Reembedded
@@ -20,13 +20,7 @@ PART = 64  # records that are held at a time
 def reembed(
     store: Store, target: Store, embedder: Embedder, actor: str, progress: Callable[[int, int], None] | None
 ) -> Reembedded:
-    """Embed all records of one store by another model into another store; what is there already is skipped.
-
-    Raises:
-        ModelError: both are bound to the same model.
-    """
-    if target.about.card.fingerprint == store.about.card.fingerprint:
-        raise ModelError(f"{store.uri} is of this model already: there is nothing to embed again.")
+    """Embed all records of one store by another model into another store; what is there already is skipped."""
     total, done, moved = store.count(Filter()), 0, 0
     small: list[str] = []
     lost: list[str] = []

@@ -109,10 +109,10 @@ def add_to(
     found = incoming(source, name, split, pattern)
     start = moment(time, "--time") if time else None
     until = moment(expires, "--expires") if expires else None
-    if until is not None and until <= clock.time():
-        raise RecipeError(f"--expires is {expires}, which is past: these records would be erased at once.")
     times = found.times if start is None else start
     notes = [*found.notes]
+    if until is not None and until <= clock.time():
+        notes.append(f"--expires {expires} is past: the next resight gallery expire erases these records.")
     if frame_rate is not None and start is None:
         notes.append("The frames' times are not known, since --frame-rate counts from --time: add --time to have them.")
     elif frame_rate is not None and start is not None:

@@ -54,8 +54,12 @@ def identities(where: Where, json: Annotated[bool, Json] = False) -> None:
 
 def timeline(where: Where, name: Name, json: Annotated[bool, Json] = False) -> None:
     """Show where and when one identity was seen."""
+    from resight.gallery.store import nobody
+
     with open_gallery(where, read_only=True) as of:
         found = of.timeline(name)
+    if not found:
+        raise nobody(name)
     if json:
         print_json([asdict(record) for record in found])
         return
@@ -67,7 +71,7 @@ def enrol(where: Where, name: Name, ids: Ids, json: Annotated[bool, Json] = Fals
     with open_gallery(where) as of:
         named = given_ids(of, ids)
         of.enrol(name, named)
-    _tell(json, {"identity": name, "records": len(named)}, f"{len(named):,} records are {name} now.")
+    _print(json, {"identity": name, "records": len(named)}, f"named {name}: {_counted(len(named))}.")
 
 
 def merge(
@@ -88,7 +92,7 @@ def merge(
         if len(known) > len(others):  # else it is refused
             confirm(f"{', '.join(others)} will be {into} from now on; the names cannot be told apart again.", yes)
         moved = of.merge(into, others)
-    _tell(json, {"identity": into, "records": moved}, f"{moved:,} records are {into} now.")
+    _print(json, {"identity": into, "records": moved}, f"merged into {into}: {_counted(moved)}.")
 
 
 def split(
@@ -104,8 +108,8 @@ def split(
     with open_gallery(where) as of:
         chosen = given_ids(of, ids)
         of.split(name, chosen, new_name)
-    told = {"identity": name, "records": len(chosen), "new_name": new_name}
-    _tell(json, told, f"{len(chosen):,} records of {name} are {new_name or 'unknown'} now.")
+    result = {"identity": name, "records": len(chosen), "new_name": new_name}
+    _print(json, result, f"taken out of {name}: {_counted(len(chosen))}, now {new_name or 'without a name'}.")
 
 
 def rename(
@@ -117,7 +121,7 @@ def rename(
     """Rename an identity."""
     with open_gallery(where) as of:
         of.rename(name, new_name)
-    _tell(json, {"identity": new_name, "was": name}, f"{name} is {new_name} now.")
+    _print(json, {"identity": new_name, "was": name}, f"renamed {name} to {new_name}.")
 
 
 def erase(
@@ -160,14 +164,14 @@ def erase(
             count = of.count(Filter(before=limit))
             confirm(f"{count:,} of {len(of):,} records of {where} will be erased for good.", yes)
             erased = of.erase(before=limit)
-    _tell(json, {"erased": erased}, f"{erased:,} records erased.")
+    _print(json, {"erased": erased}, f"{_counted(erased)} erased.")
 
 
 def expire(where: Where, json: Annotated[bool, Json] = False) -> None:
     """Erase expired records; run it daily."""
     with open_gallery(where) as of:
         erased = of.expire()
-    _tell(json, {"erased": erased}, f"{erased:,} records had expired and are erased.")
+    _print(json, {"erased": erased}, f"expired and erased: {_counted(erased)}.")
 
 
 def export(
@@ -181,7 +185,7 @@ def export(
     """Export everything stored about one identity (for a subject access request)."""
     with open_gallery(where) as of:
         written = of.export(name, folder)
-    _tell(json, {"identity": name, "folder": written}, f"written: {written}")
+    _print(json, {"identity": name, "folder": written}, f"written: {written}")
 
 
 def _described(person: Person) -> str:
@@ -189,10 +193,14 @@ def _described(person: Person) -> str:
 
     seen = f", {iso(person.first)} to {iso(person.last)}" if person.first is not None else ""
     cameras = f", cameras {', '.join(camera or '-' for camera in person.cameras)}" if person.cameras else ""
-    return f"{person.name}: {person.records:,} records{cameras}{seen}"
+    return f"{person.name}: {_counted(person.records)}{cameras}{seen}"
 
 
-def _tell(json: bool, result: dict[str, object], sentence: str) -> None:
+def _counted(records: int) -> str:
+    return f"{records:,} record{'' if records == 1 else 's'}"
+
+
+def _print(json: bool, result: dict[str, object], sentence: str) -> None:
     if json:
         print_json(result)
     else:
