@@ -279,7 +279,7 @@ def test_standard_output_is_written_even_where_it_goes_to_a_file(tmp_path: Path)
 
 
 def test_a_folder_in_the_way(tmp_path: Path) -> None:
-    with pytest.raises(ResightError, match=r"cannot be written \(it is a folder"):
+    with pytest.raises(ResightError, match=r"cannot be written \(Is a directory"):
         write_text(tmp_path, "x")
     (tmp_path / "full").mkdir()
     (tmp_path / "full" / "a").touch()

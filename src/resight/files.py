@@ -6,6 +6,7 @@ A path may lead through a zip archive as if it were a folder: ``Market.zip/Marke
 from __future__ import annotations
 
 import csv
+import errno
 import io
 import os
 import secrets
@@ -137,7 +138,7 @@ def _open_regular(name: str) -> int:
         return handle
     os.close(handle)
     if stat.S_ISDIR(mode):
-        raise IsADirectoryError(21, "Is a directory")
+        raise IsADirectoryError(errno.EISDIR, "Is a directory")
     kind = "named pipe" if stat.S_ISFIFO(mode) else "device"
     raise DataError(f"{name} is a {kind}, not a file: take it out of the folder.")
 
@@ -298,9 +299,9 @@ def _target(path: Path) -> tuple[Path, os.stat_result | None]:
     except FileNotFoundError:
         return Path(os.path.realpath(path)), None
     if stat.S_ISDIR(found.st_mode):
-        raise IsADirectoryError(21, "it is a folder")
+        raise IsADirectoryError(errno.EISDIR, "Is a directory")
     if stat.S_ISBLK(found.st_mode):
-        raise OSError(22, "it is a disk")
+        raise OSError(errno.EINVAL, "it is a disk")
     keeps_name = stat.S_ISREG(found.st_mode) and not _is_open_already(path)
     return (Path(os.path.realpath(path)) if keeps_name else path), found
 
@@ -313,7 +314,10 @@ def _is_open_already(path: Path) -> bool:
 
 def _pour(source: Path, target: Path) -> None:
     """Write the bytes of ``source`` to the end of a pipe or a device; a pipe that no program reads is an error."""
-    handle = os.open(target, os.O_WRONLY | os.O_APPEND | getattr(os, "O_NONBLOCK", 0))
+    try:
+        handle = os.open(target, os.O_WRONLY | os.O_APPEND | getattr(os, "O_NONBLOCK", 0))
+    except OSError as error:
+        raise OSError(error.errno, "no program reads it") if error.errno == errno.ENXIO else error from None
     os.set_blocking(handle, True)
     with source.open("rb") as file, open(handle, "wb") as sink:
         shutil.copyfileobj(file, sink)

@@ -8,9 +8,10 @@ import numpy as np
 import pytest
 
 from conftest import SHARED, write_noise
-from resight.datasets import detect, load, veri776
+from resight.datasets import detect, load
 from resight.datasets.catalog import Dataset
 from resight.datasets.layouts import check_counts
+from resight.datasets.vehicles import veri776
 from resight.errors import DataError, RecipeError
 from resight.records import Split
 

@@ -1,6 +1,6 @@
 """The catalog: what a re-ID data set is, and every data set known by name.
 
-A data set is added in one file of this package (or of :data:`ELSEWHERE`) with one decorator::
+A data set is added in one file of this package, at any depth (or of :data:`ELSEWHERE`), with one decorator::
 
     @register("my_data")
     def my_data(root: str | Path, *, strict: bool = True) -> Dataset: ...
@@ -176,8 +176,8 @@ def load(name: str, root: Any = None, **options: object) -> Dataset:
 
 def _modules() -> dict[str, str]:
     """Every module that may register a data set, by the name it most likely registers."""
-    here = import_module(PACKAGE).__path__
-    return {module.name: f"{PACKAGE}.{module.name}" for module in pkgutil.iter_modules(here)} | ELSEWHERE
+    here = list(pkgutil.walk_packages(import_module(PACKAGE).__path__, f"{PACKAGE}."))
+    return {module.name.rpartition(".")[2]: module.name for module in reversed(here)} | ELSEWHERE
 
 
 def _nearest(name: str, known: Iterable[str]) -> str:

@@ -7,9 +7,9 @@ from collections import Counter
 from collections.abc import Iterable
 from pathlib import Path
 
-from resight.datasets import two_camera_vehicles, veri776
 from resight.datasets.market1501 import FOLDERS, OFFICIAL
 from resight.datasets.table import SUFFIXES as TABLES
+from resight.datasets.vehicles import two_camera_vehicles, veri776
 from resight.files import is_image_name, list_files
 
 

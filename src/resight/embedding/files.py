@@ -43,6 +43,29 @@ def check(path: str | Path, columns: Mapping[str, NDArray[Any]] = MappingProxyTy
                     ) from None
 
 
+def check_replaceable(path: str | Path) -> None:
+    """Refuse to replace a file that holds something else than embeddings written by resight.
+
+    Raises:
+        DataError: there is such a file.
+    """
+    file = Path(path)
+    if file.is_file() and file.stat().st_size and not _is_ours(file):
+        raise DataError(f"{path} holds no embeddings written by resight: delete it, or choose another name.")
+
+
+def _is_ours(file: Path) -> bool:
+    try:
+        if file.suffix == ".parquet":
+            return _ABOUT.encode() in (_arrow().parquet.read_schema(file).metadata or {})
+        with zipfile.ZipFile(file) as archive:
+            return f"{_ABOUT}.npy" in archive.namelist()
+    except ResightError:
+        raise
+    except Exception:  # whatever a reader meets in bytes of another kind
+        return False
+
+
 def save(path: str | Path, embeddings: Embeddings) -> None:
     """Write embeddings, whole or not at all; the name ends in ``.parquet`` or ``.npz``."""
     about = embeddings.fingerprint, embeddings.metric

@@ -91,7 +91,7 @@ class Images:
                 except OSError:
                     raise DataError(f"{archive} does not exist or cannot be read: check the path.") from None
                 archives[archive] = f"{os.path.abspath(archive)} {stat.st_size} {stat.st_mtime_ns}"
-            digest.update(f"{archives[archive]} {member}\n".encode())
+            digest.update(f"{archives[archive]} {member}\n".encode("utf-8", "surrogateescape"))
         return digest.hexdigest()[:32]
 
     @staticmethod

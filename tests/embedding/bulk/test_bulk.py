@@ -268,3 +268,17 @@ def test_a_video_is_read_once_for_all_parts(tmp_path: Path, monkeypatch: pytest.
     found = read(written.file)
     np.testing.assert_array_equal(found.vectors, embedder()(video).vectors)
     assert found.columns["tracks"].tolist() == [0, 9] * 12 and found.columns["boxes"].shape == (24, 4)
+
+
+@pytest.mark.parametrize("suffix", ["parquet", "npz"])
+def test_a_file_of_somebody_else_is_not_replaced(folder: Path, tmp_path: Path, suffix: str) -> None:
+    file = tmp_path / f"mine.{suffix}"
+    embed_to_file(embedder(), folder, file)
+    embed_to_file(embedder(), folder, file)  # what it wrote itself, it writes again
+    numbers = tmp_path / "numbers.npz"
+    np.savez(numbers, a=np.arange(3))
+    for foreign in (b"hello\n", numbers.read_bytes()):
+        file.write_bytes(foreign)
+        with pytest.raises(DataError, match=rf"mine\.{suffix} holds no embeddings written by resight"):
+            embed_to_file(embedder(), folder, file)
+        assert file.read_bytes() == foreign

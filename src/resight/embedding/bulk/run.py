@@ -16,7 +16,7 @@ from resight.embedding.compute import Progress
 from resight.embedding.embedder import Embedder
 from resight.embedding.engines.auto import PATIENCE, fastest, known, measure
 from resight.embedding.engines.make import engines_of
-from resight.embedding.files import check, columns_of, write
+from resight.embedding.files import check, check_replaceable, columns_of, write
 from resight.embedding.source import Pictures, Source, source_of
 from resight.embedding.versions import versions
 from resight.errors import DataError
@@ -89,6 +89,7 @@ def embed_to_file(
         raise DataError("Only files can be gone on with: pass paths, or use Embedder.stream for what is in memory.")
     columns = columns_of(source)
     check(file, columns)
+    check_replaceable(file)
     data = source.fingerprint()
     card = embedder.model.card
     plan = {

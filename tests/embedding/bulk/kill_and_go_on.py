@@ -10,7 +10,7 @@ import sys
 from importlib import import_module
 from pathlib import Path
 
-sys.path.insert(0, str(Path(__file__).parents[1]))
+sys.path.insert(0, str(Path(__file__).parents[2]))
 
 from flat import flat_model
 from resight.embedding.bulk.run import embed_to_file

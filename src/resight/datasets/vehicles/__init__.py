@@ -1,0 +1,1 @@
+"""Data sets of vehicles, one file each."""
