@@ -10,7 +10,7 @@ import resight
 
 HOUSE = Path(resight.__file__).parent
 FLOORS = (
-    {"records", "labels", "errors", "files", "pools", "secrets"},
+    {"records", "labels", "errors", "files", "pools", "secrets", "yaml_text"},
     {"datasets", "models", "retrieval"},
     {"images"},
     {"embedding"},
@@ -29,6 +29,7 @@ GROUND = {
     "secrets": 0,
     "files": 1,
     "labels": 1,
+    "yaml_text": 1,
     "records": 2,
 }  # the ground floor has a step of its own
 FLOOR = {room: number for number, rooms in enumerate(FLOORS) for room in rooms}

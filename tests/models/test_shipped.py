@@ -200,7 +200,7 @@ def test_notes(tmp_path: Path) -> None:
     (tmp_path / "notes.yaml").write_text("about: {}\nlicences: {}\nmetrics: [{dataset: mine}]")
     with pytest.raises(RecipeError, match=r"for a card: metrics\.0\.data: Field required\.$"):
         read_notes(tmp_path / "notes.yaml")
-    with pytest.raises(RecipeError, match="is not a readable YAML file"):
+    with pytest.raises(RecipeError, match=r"gone\.yaml does not exist: pass the YAML file"):
         read_notes(tmp_path / "gone.yaml")
 
 

@@ -9,7 +9,7 @@ from torch import nn
 import resight
 from resight.errors import RecipeError
 from resight.training.optim import learning_rate, optimizer, trained
-from resight.training.recipe import Phase
+from resight.training.parts import Phase
 
 
 def phase(**changes: object) -> Phase:

@@ -1,6 +1,7 @@
 """Two processes compute what one would."""
 
 import json
+import runpy
 import subprocess
 import sys
 from pathlib import Path
@@ -89,6 +90,56 @@ def test_two_processes_equal_one(tiny_recipe: TinyRecipe, two_teachers: tuple[st
     kept_one, kept_two = (load_file(tmp_path / name / "model.safetensors") for name in ("one", "two"))
     for key, value in kept_one.items():
         torch.testing.assert_close(kept_two[key], value, rtol=1e-3, atol=1e-4)
+
+
+UNEVEN = """
+import sys
+import torch
+import torch.distributed as dist
+from resight.models.output import Output
+from resight.training.losses import LOSSES, Target
+from resight.training.objective import objective
+
+def gradient(rows):
+    data = torch.load(sys.argv[1], weights_only=True)
+    x, logits = (data[name].requires_grad_() for name in ("x", "logits"))
+    output = Output(x[rows], (x[rows],), (logits[rows],))
+    plain = data["plain"][rows]
+    target = Target(data["labels"][rows], torch.zeros(len(plain), 3, 2, 2), teacher=data["teacher"][rows], plain=plain)
+    names = ("cross_entropy", "triplet", "weighted_triplet", "distillation", "direction")
+    losses = [LOSSES[name](name=name, plain_views=plain_views) for name in names for plain_views in (False, True)]
+    total, parts = objective(output, target, losses, [{} for _ in losses])
+    total.backward()
+    return {"x": x.grad, "logits": logits.grad, **parts}
+
+if __name__ == "__main__":
+    dist.init_process_group("gloo")
+    rank = dist.get_rank()
+    torch.save(gradient(slice(4 * rank, 4 * rank + 4)), f"{sys.argv[2]}{rank}.pt")
+"""
+
+
+@pytest.mark.parametrize("first", [[0, 1, -1, 0], [-1, -1, -1, -1]], ids=["some", "none"])
+def test_unlabelled_images_and_plain_views_over_two_processes(tmp_path: Path, first: list[int]) -> None:
+    """One process has fewer images that a loss counts than the other, or none: the gradients' mean is that of one."""
+    torch.manual_seed(0)
+    data = {name: torch.randn(8, dim) for name, dim in (("x", 5), ("logits", 3), ("teacher", 5))}
+    data["labels"] = torch.tensor([*first, 1, 0, 2, 1])
+    data["plain"] = torch.tensor([True, True, False, True, True, False, True, True])
+    torch.save(data, tmp_path / "data.pt")
+    (tmp_path / "uneven.py").write_text(UNEVEN)
+    command = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node=2"]
+    command += [str(tmp_path / "uneven.py"), str(tmp_path / "data.pt"), str(tmp_path / "part")]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=120)
+    assert done.returncode == 0, done.stderr[-3000:]
+    both = [torch.load(tmp_path / f"part{rank}.pt", weights_only=True) for rank in range(2)]
+    alone = runpy.run_path(str(tmp_path / "uneven.py"), run_name="alone")
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setattr(sys, "argv", ["", str(tmp_path / "data.pt")])
+        whole = alone["gradient"](slice(None))
+    assert both[0].keys() == both[1].keys() == whole.keys() and len(whole) == 12
+    for name, value in whole.items():
+        torch.testing.assert_close((both[0][name] + both[1][name]) / 2, value, rtol=1e-4, atol=1e-6)
 
 
 def test_one_result_and_one_rectangle(tiny_recipe: TinyRecipe, tmp_path: Path) -> None:

@@ -71,6 +71,7 @@ def test_overrides(file: Path) -> None:
         ("phases.first.lr=1", r"no place 'phases\.first\.lr'"),
         ("name.lr=1", r"no place 'name\.lr'"),
         ("seed=[1", "not a YAML value"),
+        ("data={name: a, name: b}", "not a YAML value"),
         ("sede=3", "unknown key 'sede': did you mean 'seed'"),
         ("phases.0.learning_rate=3", r"unknown key 'phases\.0\.learning_rate'"),
         ("sampler.batchsize=3", r"unknown key 'sampler\.batchsize': did you mean 'batch_size'"),
@@ -131,6 +132,7 @@ def test_files_that_are_no_recipes(tmp_path: Path, file: Path) -> None:
 
     refused(None, "a.yaml does not exist")
     refused("a: [1", "not a readable YAML file")
+    refused(TEXT + "seed: 2\nseed: 3\n", r"the key 'seed' is given twice in line \d+: correct it there")
     refused("- 1\n", "must be a YAML mapping")
     refused("", "must be a YAML mapping")
     refused(TEXT.replace("name: tiny\n", ""), "'name' is missing")

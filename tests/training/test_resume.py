@@ -127,14 +127,37 @@ def test_another_recipe_or_other_data_are_refused(tiny_recipe: TinyRecipe, tmp_p
     before = {path.name: path.read_bytes() for path in (tmp_path / "run").iterdir() if path.is_file()}
     with pytest.raises(TrainingError, match=r"made with another recipe \('seed: 1' there, 'seed: 2' now\): use that"):
         run(tiny_recipe(seed=2), tmp_path / "run", resume=True)
-    more = tiny_recipe(phases=[{"epochs": 2, "optimizer": "adamw", "lr": 1e-3}, {"epochs": 1}])
+    changed = tiny_recipe(phases=[{"epochs": 2, "optimizer": "adamw", "lr": 2e-3}, {"epochs": 1}])
     with pytest.raises(TrainingError, match="made with another recipe"):
-        run(more, tmp_path / "run", resume=True)
+        run(changed, tmp_path / "run", resume=True)
     next((Path(recipe.data.root) / "bounding_box_train").iterdir()).unlink()
     with pytest.raises(TrainingError, match="made with other data") as refused:
         run(recipe, tmp_path / "run", resume=True)
     assert "\n" not in str(refused.value)
     assert before == {path.name: path.read_bytes() for path in (tmp_path / "run").iterdir() if path.is_file()}
+
+
+@pytest.mark.parametrize("longer", [[{"epochs": 3}], [{"epochs": 1}, {"epochs": 2, "optimizer": "sgd", "lr": 1e-2}]])
+def test_more_epochs(tiny_recipe: TinyRecipe, tmp_path: Path, longer: list[dict[str, Any]]) -> None:
+    """A longer last phase or another phase: as if the run had been that long from the beginning."""
+    phase = {"optimizer": "adamw", "lr": 1e-3}
+    recipe = tiny_recipe(phases=[{**phase, **one} for one in longer], averaging={"decay": 0.9})
+    run(recipe, tmp_path / "whole")
+    first = run(tiny_recipe(phases=[phase | {"epochs": 1}], averaging={"decay": 0.9}), tmp_path / "parts")
+    assert len(first["history"]) == 1
+    result = run(recipe, tmp_path / "parts", resume=True)
+    assert len(result["history"]) == 3 and weights_of(tmp_path / "parts") == weights_of(tmp_path / "whole")
+    assert run(recipe, tmp_path / "parts", resume=True) == result
+
+
+def test_a_longer_cosine_is_another_run(tiny_recipe: TinyRecipe, tmp_path: Path) -> None:
+    phase = {"optimizer": "adamw", "lr": 1e-3, "schedule": "cosine"}
+    run(tiny_recipe(phases=[phase | {"epochs": 1}]), tmp_path / "run")
+    message = "learning rate of this phase depends on its length: add a phase to go on"
+    with pytest.raises(TrainingError, match=message):
+        run(tiny_recipe(phases=[phase | {"epochs": 2}]), tmp_path / "run", resume=True)
+    added = run(tiny_recipe(phases=[phase | {"epochs": 1}, phase | {"epochs": 1}]), tmp_path / "run", resume=True)
+    assert len(added["history"]) == 2
 
 
 def test_a_checkpoint_of_before_a_setting_existed(tiny_recipe: TinyRecipe, tmp_path: Path) -> None:

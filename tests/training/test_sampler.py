@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 
 from resight.errors import DataError, RecipeError
-from resight.training.recipe import Sampler
+from resight.training.parts import Sampler
 from resight.training.sampler import epoch_batches, share
 
 

@@ -21,7 +21,8 @@ from resight.training.examples import Examples
 from resight.training.loop import train
 from resight.training.losses import CrossEntropy, Target, Triplet
 from resight.training.objective import names, objective
-from resight.training.recipe import Recipe, Sampler
+from resight.training.parts import Sampler
+from resight.training.recipe import Recipe
 from resight.training.sampler import epoch_batches
 
 from .conftest import TinyRecipe, weights_of
@@ -33,16 +34,16 @@ Labels = NDArray[np.int64]
 
 def dataset(name: str, identities: list[int], cameras: list[int], **columns: Any) -> Dataset:
     paths = np.array([f"{name}/{at}.jpg" for at in range(len(identities))])
-    split = Split(paths, np.array(identities), np.array(cameras), columns, name)
+    split = Split(paths, np.array(identities, np.int64), np.array(cameras, np.int64), columns, name)
     return Dataset(name, split, split.take([]), split.take([]))
 
 
 def test_no_identity_and_no_camera_is_shared() -> None:
     first = dataset("a", [5, 5, -1, 2], [1, 2, 1, 2], times=np.arange(4), frames=np.arange(4))
-    second = dataset("b", [2, 5, 0], [1, 1, 7], times=np.arange(3))
+    second = dataset("b", [2, 5, -1], [1, 1, 7], times=np.arange(3))
     third = dataset("a", [1, 1], [1, 2], times=np.arange(2))
     joined, triplets = join_training([first, second, third])
-    assert joined.identities.tolist() == [5, 5, -1, 2, 7, 10, 0, 11, 11]
+    assert joined.identities.tolist() == [5, 5, -1, 2, 6, 7, -1, 8, 8]
     pairs = set(zip(joined.columns["sources"].tolist(), joined.cameras.tolist(), strict=True))
     assert len(pairs) == len(set(joined.cameras.tolist())) == 6 and triplets is None
     assert list(dict.fromkeys(joined.columns["sources"].tolist())) == ["a", "b", "a 2"]
@@ -52,13 +53,13 @@ def test_no_identity_and_no_camera_is_shared() -> None:
 
 
 def test_images_of_known_identities_and_all_of_a_source_that_knows_none() -> None:
-    labelled = dataset("a", [7, 0, 3, -1, 7], [1] * 5)
-    examples = Examples.from_sources([labelled, dataset("b", [0, 0, -1], [1] * 3)])
+    labelled = dataset("a", [7, -1, 3, -1, 7], [1] * 5)
+    examples = Examples.from_sources([labelled, dataset("b", [-1, -1], [1] * 2)])
     assert examples.labels.tolist() == [1, 0, 1, -1, -1] and examples.identities == 2
     assert examples.sources.tolist() == [0, 0, 0, 1, 1]
     assert examples.images.paths.tolist() == ["a/0.jpg", "a/2.jpg", "a/4.jpg", "b/0.jpg", "b/1.jpg"]
-    with pytest.raises(DataError, match="c has no images of known identities"):
-        Examples.from_sources([labelled, dataset("c", [-1], [1])])
+    with pytest.raises(DataError, match="c has no images to train on: check its folder"):
+        Examples.from_sources([labelled, dataset("c", [], [])])
 
 
 def test_a_folder_of_pictures(tmp_path: Path) -> None:
@@ -66,7 +67,7 @@ def test_a_folder_of_pictures(tmp_path: Path) -> None:
         write_noise(tmp_path / "street" / f"{at}" / "a.jpg", seed=at)
     (tmp_path / "street" / "list.txt").write_text("a")
     data = datasets.load("unlabelled", tmp_path / "street")
-    assert len(data.train) == 3 and set(data.train.identities.tolist()) == {0} and not len(data.query)
+    assert len(data.train) == 3 and set(data.train.identities.tolist()) == {-1} and not len(data.query)
     assert data.notes == ("1 file(s) that are not images were left out.",)
     (tmp_path / "empty").mkdir()
     with pytest.raises(DataError, match="empty holds no images"):

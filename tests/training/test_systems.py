@@ -15,7 +15,7 @@ from resight.errors import DataError, RecipeError
 from resight.training import recipe as recipes
 from resight.training.loop import train
 from resight.training.optim import optimizer
-from resight.training.recipe import Phase, Sampler
+from resight.training.parts import Phase, Sampler
 from resight.training.sampler import epoch_batches, share
 
 RECIPES = sorted((Path(__file__).parents[2] / "recipes").glob("*.yaml"))

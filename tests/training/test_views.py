@@ -16,7 +16,7 @@ from resight.images.cache import Images
 from resight.images.transforms import prepare
 from resight.models.card import Preprocessing
 from resight.models.output import Output
-from resight.training import recipe, teachers
+from resight.training import parts, teachers
 from resight.training.loop import train
 from resight.training.losses import Facts, Target
 from resight.training.losses.direction import Direction, direction
@@ -37,7 +37,7 @@ def images(tiny_recipe: TinyRecipe) -> Any:
 
 
 def views_of(images: Any, seed: int = 1, **spec: Any) -> Views:
-    return Views(Images(images, 32, 16), HOW, TO, recipe.Views(**spec), seed)
+    return Views(Images(images, 32, 16), HOW, TO, parts.Views(**spec), seed)
 
 
 def test_fixed_views_are_the_same_wherever_they_are_shown(images: Any) -> None:

@@ -7,10 +7,10 @@ from functools import lru_cache
 from pathlib import Path
 from string import Formatter
 
-import yaml
 from pydantic import BaseModel, ConfigDict, Field
 
 from resight.errors import RecipeError
+from resight.yaml_text import read_yaml
 
 NUMBERS = Path(__file__).with_name("numbers.yaml")
 DATA = {
@@ -77,7 +77,7 @@ class Entry(_Part):
 @lru_cache(maxsize=1)
 def entries() -> dict[str, Entry]:
     """All entries by name."""
-    content = yaml.safe_load(NUMBERS.read_text(encoding="utf-8"))
+    content = read_yaml(NUMBERS)
     return {name: Entry.model_validate(entry) for name, entry in content.items()}
 
 

@@ -34,8 +34,8 @@ def source_names(data: Sequence[Dataset]) -> tuple[str, ...]:
 def join_training(data: Sequence[Dataset]) -> tuple[Split, NDArray[np.int64] | None]:
     """The training images of one or more data sets, one after the other, and their triplets, if any.
 
-    Identities and cameras of each set count on from those of the sets before it; junk and distractors stay what they
-    are. Of the optional columns those that every set has are kept, and a column ``sources`` (N,) str says which set
+    Identities and cameras of the first set keep their numbers, those of the others count on from it; junk stays what
+    it is. Of the optional columns those that every set has are kept, and a column ``sources`` (N,) str says which set
     an image is from.
 
     Raises:
@@ -44,15 +44,16 @@ def join_training(data: Sequence[Dataset]) -> tuple[Split, NDArray[np.int64] | N
     if not data:
         raise DataError("There is no data set to train on: pass one or more.")
     splits = [one.train for one in data]
-    identities, cameras, triplets = [], [], []
-    people = camera = images = 0
-    for one, split in zip(data, splits, strict=True):
-        identities.append(np.where(split.identities > DISTRACTOR, split.identities + people, split.identities))
-        cameras.append(split.cameras + camera)
-        if one.triplets is not None:
-            triplets.append(one.triplets + images)
-        people = max(people, int(identities[-1].max(initial=0)))
-        camera = int(cameras[-1].max(initial=camera - 1)) + 1
+    identities, cameras, triplets = [splits[0].identities], [splits[0].cameras], [data[0].triplets]
+    people, images = int(identities[0].max(initial=0)), len(splits[0])
+    camera = int(cameras[0].max(initial=0))
+    for one, split in zip(data[1:], splits[1:], strict=True):
+        known = split.identities > DISTRACTOR
+        identities.append(split.identities.copy())
+        identities[-1][known] = people + 1 + np.unique(split.identities[known], return_inverse=True)[1]
+        cameras.append(camera + 1 + np.unique(split.cameras, return_inverse=True)[1])
+        triplets.append(None if one.triplets is None else one.triplets + images)
+        people, camera = max(people, int(identities[-1].max(initial=0))), int(cameras[-1].max(initial=camera))
         images += len(split)
     shared = [
         name
@@ -65,4 +66,5 @@ def join_training(data: Sequence[Dataset]) -> tuple[Split, NDArray[np.int64] | N
     paths = np.concatenate([split.paths for split in splits])
     name = splits[0].name if len(splits) == 1 else " + ".join(names)
     joined = Split(paths, np.concatenate(identities), np.concatenate(cameras), columns, name)
-    return joined, np.concatenate(triplets) if triplets else None
+    given = [one for one in triplets if one is not None]
+    return joined, np.concatenate(given) if given else None

@@ -1,4 +1,4 @@
-"""Images of nobody knows whom: any folder or zip archive of pictures, to learn from without labels."""
+"""Images without labels: any folder or zip archive of pictures, for what learns from images alone."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import numpy as np
 from resight.datasets.catalog import Dataset, register
 from resight.errors import DataError
 from resight.files import is_image_name, list_files
-from resight.records import DISTRACTOR, Split
+from resight.records import JUNK, Split
 
 
 @register("unlabelled")
@@ -21,7 +21,7 @@ def unlabelled(root: str | Path) -> Dataset:
         root: a folder or zip archive, or a folder inside a zip archive (``"people.zip/street"``).
 
     Returns:
-        A data set whose training images all have identity 0 and camera 1.
+        A data set whose training images all have identity -1, as images that are never counted have, and camera 1.
 
     Raises:
         DataError: there is no image.
@@ -34,7 +34,7 @@ def unlabelled(root: str | Path) -> Dataset:
     notes = [f"{len(files) - len(images)} file(s) that are not images were left out."] * (len(files) > len(images))
     train = Split(
         np.array(images, np.str_),
-        np.full(len(images), DISTRACTOR, np.int64),
+        np.full(len(images), JUNK, np.int64),
         np.ones(len(images), np.int64),
         name="unlabelled",
     )

@@ -1,4 +1,4 @@
-"""Which versions of the packages that touch pixels and vectors are installed."""
+"""Which versions of the packages that decide numbers are installed."""
 
 from __future__ import annotations
 
@@ -6,7 +6,18 @@ import platform
 from contextlib import suppress
 from importlib.metadata import PackageNotFoundError, version
 
-_PACKAGES = ("resight", "torch", "numpy", "opencv-python-headless", "pillow", "simplejpeg", "onnxruntime", "openvino")
+_PACKAGES = (
+    "resight",
+    "torch",
+    "numpy",
+    "opencv-python-headless",
+    "pillow",
+    "simplejpeg",
+    "onnxruntime",
+    "openvino",
+    "accelerate",
+    "safetensors",
+)
 
 
 def versions() -> dict[str, str]:

@@ -75,7 +75,8 @@ def draw(batch: int, seed: tuple[int, ...]) -> Tensor:
     for part in seed:
         mixed = (mixed * 1_000_003 + part + 0x9E3779B9) % (1 << 63)
     generator = torch.Generator().manual_seed(mixed)
-    return torch.cat([torch.rand((batch, columns), generator=generator) for columns in (_PLAIN, _CAMERA)], 1)
+    parts = [torch.rand((batch, n), generator=generator, dtype=torch.float32) for n in (_PLAIN, _CAMERA)]
+    return torch.cat(parts, 1)
 
 
 def plain_part(table: Tensor) -> Tensor:

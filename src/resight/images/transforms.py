@@ -63,7 +63,7 @@ def flip_and_crop(pixels: Tensor, u: Tensor, how: Augmentation) -> Tensor:
 
 def jitter(x: Tensor, u: Tensor, how: Augmentation) -> Tensor:
     """Brightness, contrast (about the image's mean grey) and saturation (about each pixel's grey); 0..255 floats."""
-    weights = torch.tensor([0.299, 0.587, 0.114], device=x.device)[:, None, None]
+    weights = torch.tensor([0.299, 0.587, 0.114], dtype=x.dtype, device=x.device)[:, None, None]
 
     def factor(column: int, strength: float) -> Tensor:
         return (1 + strength * (2 * u[:, column] - 1))[:, None, None, None]
@@ -103,15 +103,15 @@ def normalise(x: Tensor, to: Preprocessing) -> Tensor:
     """
     if to.colour == "BGR":
         x = x.flip(1)
-    mean = torch.tensor(to.mean, device=x.device)[:, None, None] * to.scale
-    factor = 1 / (torch.tensor(to.std, device=x.device)[:, None, None] * to.scale)
+    mean = torch.tensor(to.mean, dtype=x.dtype, device=x.device)[:, None, None] * to.scale
+    factor = 1 / (torch.tensor(to.std, dtype=x.dtype, device=x.device)[:, None, None] * to.scale)
     return x.sub_(mean).mul_(factor)
 
 
 def restore(x: Tensor, to: Preprocessing) -> Tensor:
     """The network's input (B, 3, H, W) back to RGB floats in 0..255, in a new tensor: :func:`normalise` reversed."""
-    mean = torch.tensor(to.mean, device=x.device)[:, None, None] * to.scale
-    factor = torch.tensor(to.std, device=x.device)[:, None, None] * to.scale
+    mean = torch.tensor(to.mean, dtype=x.dtype, device=x.device)[:, None, None] * to.scale
+    factor = torch.tensor(to.std, dtype=x.dtype, device=x.device)[:, None, None] * to.scale
     x = x * factor + mean
     return x.flip(1) if to.colour == "BGR" else x
 

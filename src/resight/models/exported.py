@@ -165,5 +165,5 @@ def describe(network: Exported, preprocessing: Preprocessing) -> Card:
             f"{network.file} takes images of {height}x{width}, but its card says {to.height}x{to.width}: write the "
             "file's own size there."
         )
-    dim = network(torch.zeros(1, 3, to.height, to.width)).embedding.shape[1]
+    dim = network(torch.zeros(1, 3, to.height, to.width, dtype=torch.float32)).embedding.shape[1]
     return Card(architecture="exported", preprocessing=to, dim=dim, metric="cosine")

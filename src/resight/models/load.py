@@ -59,7 +59,7 @@ def load(
             return from_exported(given)
     known = name in registry.list_models()
     if weights is None and is_named(name):
-        name = hub.fetch(str(name)) if str(name).startswith(hub.PREFIX) else shipped.file_of(str(name))
+        name = file_of(str(name))
     if weights is None and not known and str(name) and Path(name).is_dir():
         name = Path(name) / folder.WEIGHTS
         if not name.exists():
@@ -147,6 +147,13 @@ def is_named(name: str | Path) -> bool:
     return isinstance(name, str) and (name.startswith((hub.PREFIX, zoo.PREFIX)) or name in shipped.names())
 
 
+def file_of(name: str) -> Path:
+    """The weight file of a bundled model, or of one of the zoo or the Hub, which is fetched."""
+    if name.startswith(zoo.PREFIX):
+        return fetch(name)
+    return hub.fetch(name) if name.startswith(hub.PREFIX) else shipped.file_of(name)
+
+
 def fill(network: nn.Module, source: str | Mapping[str, str], *, partial: bool = False) -> str:
     """Put weights into a network and say what was used: a file, ``imagenet``, or one of these for each of its parts.
 
@@ -168,7 +175,7 @@ def _put(network: nn.Module, source: str | Path, *, part: str = "", partial: boo
     """Fit a file, or ``imagenet``; where the network is a ``part``, the file may hold it alone or with the rest."""
     if source == IMAGENET:
         return imagenet.fill(network)
-    tensors = weights.read(source)
+    tensors = weights.read(file_of(str(source)) if is_named(source) else source)
     if fastreid.is_fastreid(tensors):
         if not fastreid.is_its_network(network):
             raise ModelError(f"{source} is a checkpoint of fast-reid: load it as fastreid_resnet.")
@@ -196,7 +203,7 @@ def _measured(model: Model) -> Model:
     """The model with the length of its embeddings in its card, found by embedding one empty image."""
     to = model.card.preprocessing
     with torch.random.fork_rng(devices=()), torch.inference_mode():
-        dim = model.network(torch.zeros(1, 3, to.height, to.width)).embedding.shape[1]
+        dim = model.network(torch.zeros(1, 3, to.height, to.width, dtype=torch.float32)).embedding.shape[1]
     return replace(model, card=model.card.model_copy(update={"dim": dim}))
 
 

@@ -63,7 +63,7 @@ def summarise(
         for stage, module in _steps(network):
             module.register_forward_hook(record(stage))
         with torch.inference_mode(), FlopCounterMode(display=False) as flops:
-            embedding = network(torch.zeros(1, 3, height, width)).embedding
+            embedding = network(torch.zeros(1, 3, height, width, dtype=torch.float32)).embedding
     about = (inspect.getdoc(registry.builder(name)) or "").splitlines()[0]
     multiply_adds = flops.get_total_flops() // 2
     return Summary(name, about, height, width, embedding.shape[1], _count(network), multiply_adds, tuple(stages))

@@ -13,6 +13,7 @@ from resight.errors import RecipeError, TrainingError
 from resight.files import atomic_path
 from resight.models.weights import unreadable
 from resight.training import recipe as recipes
+from resight.training.recipe import Recipe
 
 
 @dataclass
@@ -49,8 +50,13 @@ class Checkpoint:
                 raise OSError(str(error).splitlines()[0]) from None
 
 
-def read(path: Path, recipe: str, data: str) -> Checkpoint:
-    """The checkpoint of an interrupted run, if it is of this very recipe and data.
+def read(path: Path, recipe: Recipe, data: str) -> Checkpoint:
+    """The checkpoint of a run of this recipe, or of one that this recipe goes on from, on this data.
+
+    Args:
+        path: the file.
+        recipe: as of :meth:`~resight.training.recipe.Recipe.essence`.
+        data: the fingerprints of data and teachers.
 
     Raises:
         TrainingError: it is damaged, or of another recipe (the first differing line is named) or other data.
@@ -61,14 +67,12 @@ def read(path: Path, recipe: str, data: str) -> Checkpoint:
         raise TrainingError(
             f"{path} is not a whole checkpoint ({unreadable(error)}): start again with another --output."
         ) from None
-    written = _with_todays_defaults(state.recipe)
-    if written != recipe:
-        old, new = written.splitlines(), recipe.splitlines()
-        pair = next(((a, b) for a, b in zip(old, new, strict=False) if a != b), ("more lines", "fewer lines"))
-        raise TrainingError(
-            f"{path} was made with another recipe ({pair[0].strip()!r} there, {pair[1].strip()!r} now): "
-            "use that recipe, or another --output."
-        )
+    try:  # with today's defaults of the settings that came since: they are what was done
+        before: Recipe | None = recipes.parse(yaml.safe_load(state.recipe)).essence()
+    except (RecipeError, yaml.YAMLError):
+        before = None
+    if before is None or not (before == recipe or goes_on(before, recipe)):
+        raise TrainingError(_differs(path, state.recipe if before is None else before.yaml(), recipe.yaml()))
     if state.data != data:
         raise TrainingError(
             f"{path} was made with other data ({state.data}, now {data}): use those, or another --output."
@@ -76,9 +80,25 @@ def read(path: Path, recipe: str, data: str) -> Checkpoint:
     return state
 
 
-def _with_todays_defaults(written: str) -> str:
-    """A resolved recipe of an earlier version, with the settings that came since: their defaults are what was done."""
-    try:
-        return recipes.parse(yaml.safe_load(written)).essence().yaml()
-    except (RecipeError, yaml.YAMLError):
-        return written
+def goes_on(before: Recipe, now: Recipe) -> bool:
+    """Whether ``now`` is ``before`` with more epochs, and its first epochs are those of ``before``.
+
+    The last phase may be longer unless its learning rate falls along a cosine to the phase's end, and phases may be
+    added behind it.
+    """
+    last = len(before.phases) - 1
+    if len(now.phases) <= last or now.classifies != before.classifies:
+        return False
+    ended, kept = before.phases[last], now.phases[last]
+    if kept.epochs > ended.epochs and ended.schedule != "cosine":
+        kept = kept.model_copy(update={"epochs": ended.epochs})
+    return now.model_copy(update={"phases": (*now.phases[:last], kept)}) == before
+
+
+def _differs(path: Path, written: str, now: str) -> str:
+    old, new = written.splitlines(), now.splitlines()
+    pair = next(((a, b) for a, b in zip(old, new, strict=False) if a != b), ("more lines", "fewer lines"))
+    cure = "use that recipe, or another --output."
+    if all(line.strip().startswith("epochs:") for line in pair):
+        cure = "the learning rate of this phase depends on its length: add a phase to go on, or use another --output."
+    return f"{path} was made with another recipe ({pair[0].strip()!r} there, {pair[1].strip()!r} now): {cure}"

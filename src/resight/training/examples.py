@@ -1,4 +1,4 @@
-"""What a run trains on: the training images of its sources, and what is known of each."""
+"""What a run trains on: the training images of its sources, and its labels."""
 
 from __future__ import annotations
 
@@ -35,10 +35,10 @@ class Examples:
 
     @classmethod
     def from_sources(cls, data: Sequence[Dataset]) -> Examples:
-        """The images of known identities of every source; all distractors of a source that knows no identity.
+        """The images of known identities of every source; all images of a source that knows no identity.
 
         Raises:
-            DataError: a source without any such image, or the same source twice.
+            DataError: a source without images, or the same source twice.
         """
         everything, triplets = join_training(data)
         sources = np.repeat(np.arange(len(data)), [len(one.train) for one in data])
@@ -46,12 +46,10 @@ class Examples:
         used = known.copy()
         for number, one in enumerate(data):
             of_it = sources == number
+            if not of_it.any():
+                raise DataError(f"{one.name} has no images to train on: check its folder of training images.")
             if not known[of_it].any():
-                used |= of_it & (everything.identities == DISTRACTOR)
-            if not used[of_it].any():
-                raise DataError(
-                    f"{one.name} has no images of known identities to train on: check its folder of training images."
-                )
+                used |= of_it
         if triplets is not None:
             triplets = np.cumsum(used)[triplets[known[triplets].all(1)]] - 1
         images, known = everything.take(used), known[used]
@@ -74,7 +72,7 @@ class Examples:
 
 
 def stamp(data: Sequence[Dataset]) -> str:
-    """What stands for the training data in a checkpoint: who is where, the attributes and the triplets."""
+    """Fingerprints of the training data for a checkpoint: labels, attributes and triplets of each source."""
     parts = []
     for one in data:
         answers = (one.train.columns.get("attributes"), one.triplets)

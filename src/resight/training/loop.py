@@ -22,7 +22,9 @@ from resight.models.model import Model
 from resight.records import Report
 from resight.training import checkpoint
 from resight.training import recipe as recipes
+from resight.training.checks import refuse_hopeless
 from resight.training.devices import accelerator as prepare_devices
+from resight.training.devices import untouched
 from resight.training.examples import Examples, stamp
 from resight.training.memory import keep_freed_memory
 from resight.training.progress import Live
@@ -32,6 +34,7 @@ from resight.training.session import Session
 from resight.training.teachers import Teachers
 
 
+@untouched()
 def train(
     recipe: Recipe | str | Path,
     output: str | Path,
@@ -50,7 +53,8 @@ def train(
     Args:
         recipe: a recipe or its path.
         output: the run folder.
-        resume: go on with the run in ``output`` if there is one, else begin; nothing is done where it is finished.
+        resume: go on with the run in ``output`` if there is one, else begin; nothing is done where it is finished. The
+            recipe may have more epochs than the run had, where those that are done would have been the same.
         cpu: do not use a GPU even if there is one.
         progress: show progress on standard error.
         data: the data set, or one for each source, if at hand already; else the recipe's.
@@ -64,15 +68,16 @@ def train(
     """
     recipe = recipe if isinstance(recipe, Recipe) else recipes.read(recipe)
     sources = _sources(recipe, data)
-    teachers, resolved = Teachers.read(recipe.teachers), recipe.essence().yaml()
+    teachers, essence = Teachers.read(recipe.teachers), recipe.essence()
     made_of = " ".join((stamp(sources), *teachers.names))
     run, previous = Run(output), None
     if resume and run.checkpoint.exists():
-        previous = checkpoint.read(run.checkpoint, resolved, made_of)
+        previous = checkpoint.read(run.checkpoint, essence, made_of)
         done = run.results()
         if previous.epoch == recipe.epochs and run.model.exists() and done is not None:
             return done
     examples = Examples.from_sources(sources)
+    refuse_hopeless(recipe, examples)
 
     accelerator = prepare_devices(recipe.precision, cpu=cpu, unused=recipe.leaves_some_unused)
     device, main = accelerator.device, accelerator.is_main_process
@@ -88,8 +93,8 @@ def train(
     with accelerator.main_process_first(), Live(recipe.epochs, state.epoch, show=progress and main) as live:
         start = f"{recipe.model.name} from {f'epoch {state.epoch}' if state.epoch else 'random weights'}"
         live.note(state.loaded or f"{start}, {len(examples):,} images, on {device}")
-        decoding, asking = partial(live.preparing, "decoding"), partial(live.preparing, "asking teachers")
-        session.read(card.preprocessing, folder, decoding=decoding, asking=asking)
+        decoding, teaching = partial(live.preparing, "decoding"), partial(live.preparing, "embedding by teachers")
+        session.read(card.preprocessing, folder, decoding=decoding, teaching=teaching)
     measured = partial(_measure, sources, device=str(device), cache=folder)
     with Live(recipe.epochs, state.epoch, show=progress and main) as live, tensorboard(run.folder, main) as record:
         for epoch in range(state.epoch, recipe.epochs):
@@ -100,7 +105,7 @@ def train(
                 if every and (epoch + 1) % every == 0 and epoch + 1 < recipe.epochs:
                     entry |= _means(measured(Model(state.kept, card)))
                 state.history.append(entry)
-                state.checkpoint(resolved, made_of, accelerator).save(run.checkpoint)
+                state.checkpoint(essence.yaml(), made_of, accelerator).save(run.checkpoint)
                 run.write_metrics({"history": state.history, "seconds": state.seconds})
                 record(entry)
                 live.epoch_ends(entry)
@@ -166,7 +171,8 @@ def _card(network: nn.Module, recipe: Recipe, trained_on: str) -> Card:
     spec = recipe.images
     device = next(network.parameters()).device
     with torch.inference_mode():
-        dim = network.eval()(torch.zeros(1, 3, spec.height, spec.width, device=device)).embedding.shape[1]
+        images = torch.zeros(1, 3, spec.height, spec.width, dtype=torch.float32, device=device)
+        dim = network.eval()(images).embedding.shape[1]
     return Card(
         architecture=recipe.model.name,
         arguments=recipe.model.builds_with,

@@ -10,6 +10,7 @@ from torch import Tensor
 
 from resight.models.output import Output
 from resight.training.losses import Loss, State, Target
+from resight.training.losses.gather import processes, summed
 
 
 def objective(
@@ -18,33 +19,45 @@ def objective(
     """The weighted sum of the losses, and each one by name (unweighted, detached).
 
     Every loss averages over the heads, features or outputs of the model it applies to; metric losses mine the whole
-    batch, across processes. A loss that counts only some images (:func:`counted`) and finds none is not among the
-    parts.
+    batch, across processes. A loss that counts only some images (:func:`counted`) and finds none in the whole batch is
+    not among the parts.
     """
-    total = torch.zeros((), device=output.embedding.device)
+    device = output.embedding.device
+    total = torch.zeros((), dtype=torch.float32, device=device)
     parts: dict[str, Tensor] = {}
-    for loss, name, state in zip(losses, names(losses), states, strict=True):
-        rows = counted(loss, target)
-        if rows is None:
+    rows = [counted(loss, target) for loss in losses]
+    own = torch.stack([some.sum() for some in rows])
+    everywhere = summed(own).tolist()
+    batch = len(target.labels) * processes()
+    for at, (loss, name, state) in enumerate(zip(losses, names(losses), states, strict=True)):
+        if everywhere[at] == batch:
             value = loss(output, target, state)
-        elif bool(rows.any()):
-            value = loss(_take(output, rows), _take(target, rows), state)
+        elif everywhere[at] == 0 or not (loss.gathers or own[at]):
+            value = _nothing(output)
         else:
-            total = total + 0 * sum(one.float().sum() for one in (output.embedding, *output.features, *output.logits))
-            continue
-        parts[name] = value.detach()
+            value = loss(_take(output, rows[at]), _take(target, rows[at]), state)
+            if not loss.gathers:  # a mean over images of this process, of which others may count more or fewer
+                value = value * (own[at] * processes() / everywhere[at])
+        if everywhere[at]:
+            parts[name] = value.detach()
         total = total + loss.weight * value
     return total, parts
 
 
-def counted(loss: Loss, target: Target) -> Tensor | None:
-    """Which images of the batch (B,) a loss counts; None where it is all of them."""
+def counted(loss: Loss, target: Target) -> Tensor:
+    """Which images of the batch (B,) a loss counts."""
     rows = torch.ones_like(target.labels, dtype=torch.bool)
     if loss.needs_labels:
         rows &= target.labels >= 0
     if loss.plain_views and target.plain is not None:
         rows &= target.plain
-    return None if bool(rows.all()) else rows
+    return rows
+
+
+def _nothing(output: Output) -> Tensor:
+    """Zero, as a function of everything that the model gives."""
+    tensors = (output.embedding, *output.features, *output.logits)
+    return 0 * torch.stack([one.float().sum() for one in tensors]).sum()
 
 
 def names(losses: Sequence[Loss]) -> list[str]:

@@ -9,7 +9,7 @@ import torch
 from torch import nn
 
 from resight.errors import RecipeError
-from resight.training.recipe import Phase
+from resight.training.parts import Phase
 
 
 def trained(network: nn.Module, phase: Phase, trainable: frozenset[str]) -> list[nn.Parameter]:
@@ -30,7 +30,7 @@ def trained(network: nn.Module, phase: Phase, trainable: frozenset[str]) -> list
 
 
 def optimizer(network: nn.Module, phase: Phase, trainable: frozenset[str]) -> torch.optim.Optimizer:
-    """The phase's optimiser over the parameters it trains; the others are told to rest (``requires_grad``)."""
+    """The phase's optimiser over the parameters it trains; the others are frozen (``requires_grad``)."""
     chosen = trained(network, phase, trainable)
     for p in network.parameters():
         p.requires_grad_(False)

@@ -1,4 +1,4 @@
-"""What a person sees while a model trains: a live bar on a terminal, one line per epoch otherwise."""
+"""Progress of training: a live bar on a terminal, one line per epoch otherwise."""
 
 from __future__ import annotations
 
@@ -54,16 +54,16 @@ class Live:
         )
 
     def epoch_ends(self, entry: dict[str, Any]) -> None:
-        """Print what the epoch came to, as one line."""
+        """Print the results of an epoch as one line."""
         parts = [
             f"{name} {value:.4g}" if isinstance(value, float) else f"{name} {value}" for name, value in entry.items()
         ]
         self.note("  ".join(parts))
 
     def preparing(self, what: str, done: int, total: int) -> None:
-        """Tell how far something is that all images go through before the first epoch."""
+        """Show how many images are prepared, before the first epoch."""
         self.bar.update(self.task, description=f"{what} {done:,}/{total:,}")
 
     def note(self, text: str) -> None:
-        """Print something worth knowing."""
+        """Print a line."""
         self.console.print(text, highlight=False, soft_wrap=True)

@@ -1,4 +1,4 @@
-"""The folder of a run: what was asked, on what, with which versions, and what came out."""
+"""The folder of a run: its recipe, data, versions and results."""
 
 from __future__ import annotations
 
@@ -7,17 +7,15 @@ import platform
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
 import torch
 
+from resight.embedding.versions import versions
 from resight.errors import TrainingError
 from resight.files import write_text
 from resight.training.recipe import Recipe
-
-PACKAGES = ("resight", "torch", "numpy", "accelerate", "opencv-python-headless", "simplejpeg", "pillow", "safetensors")
 
 
 class Run:
@@ -51,7 +49,7 @@ class Run:
         write_text(self.metrics, json.dumps(metrics, indent=2) + "\n")
 
     def results(self) -> dict[str, Any] | None:
-        """What the run has come to so far, None where that is not to be read; what :func:`resight.train` returned."""
+        """What the run has come to so far, None where that is not to be read; the value of :func:`resight.train`."""
         try:
             metrics: dict[str, Any] = json.loads(self.metrics.read_text(encoding="utf-8"))
         except (OSError, ValueError):
@@ -65,17 +63,12 @@ class Run:
 
 
 def environment() -> dict[str, Any]:
-    """Versions and machine, for whoever wants to know later why numbers differ."""
-    found = {}
-    for package in PACKAGES:
-        try:
-            found[package] = version(package)
-        except PackageNotFoundError:
-            continue
+    """Versions and machine, which may explain later why numbers differ."""
+    packages = versions()
     return {
-        "python": platform.python_version(),
+        "python": packages.pop("python"),
         "system": platform.platform(),
-        "packages": found,
+        "packages": packages,
         "threads": torch.get_num_threads(),
         "gpu": torch.cuda.get_device_name() if torch.cuda.is_available() else None,
         "command": sys.argv,

@@ -7,7 +7,7 @@ from numpy.typing import NDArray
 
 from resight.errors import DataError, RecipeError
 from resight.training.examples import UNLABELLED
-from resight.training.recipe import Sampler
+from resight.training.parts import Sampler
 
 Batches = NDArray[np.int64]
 

@@ -15,7 +15,7 @@ from accelerate.utils import set_seed
 from numpy.typing import NDArray
 from torch import Tensor
 
-from resight.errors import RecipeError, TrainingError
+from resight.errors import TrainingError
 from resight.images.augmentation import Augmentation
 from resight.images.batches import prefetch
 from resight.images.cache import Images, Progress
@@ -23,11 +23,12 @@ from resight.images.transforms import resize
 from resight.models.card import Preprocessing
 from resight.training.checkpoint import Checkpoint
 from resight.training.devices import mean_over_processes
-from resight.training.examples import UNLABELLED, Examples
+from resight.training.examples import Examples
 from resight.training.losses import Target
 from resight.training.objective import objective
 from resight.training.optim import learning_rate
-from resight.training.recipe import Phase, Recipe
+from resight.training.parts import Phase
+from resight.training.recipe import Recipe
 from resight.training.sampler import epoch_batches, share
 from resight.training.state import State, place
 from resight.training.teachers import Teachers
@@ -60,11 +61,6 @@ class Session:
     ) -> None:
         self.recipe, self.examples, self.teachers, self.accelerator = recipe, examples, teachers, accelerator
         self._previous = previous
-        uneven = any(loss.plain_views for phase in recipe.phases for loss in recipe.losses_of(phase))
-        if accelerator.num_processes > 1 and (uneven or (examples.labels == UNLABELLED).any()):
-            raise RecipeError(
-                "Unlabelled images and plain_views cannot be trained on in several processes: run one process."
-            )
         for phase in recipe.phases:
             self._batches(examples.labels, phase, 0)
         set_seed(recipe.seed)
@@ -78,14 +74,14 @@ class Session:
         folder: Path | None,
         *,
         decoding: Progress | None = None,
-        asking: Progress | None = None,
+        teaching: Progress | None = None,
     ) -> None:
-        """Decode the images and ask the teachers, before the first epoch.
+        """Decode the images and let the teachers embed them, before the first epoch.
 
         Args:
             to: the student's preprocessing.
             folder: where pixels are kept, and in a folder beside it what teachers see; None keeps nothing.
-            decoding, asking: called with (images done, images in all).
+            decoding, teaching: called with (images done, images in all).
 
         Raises:
             DataError: an image that cannot be read.
@@ -100,11 +96,11 @@ class Session:
         self._live = None
         spec, embed_views = recipe.views, partial(self.teachers.embed_views, pixels, self.views)
         if spec is None:
-            self._lessons = self.teachers.embed(pixels, device=str(device), folder=kept, progress=asking)
+            self._lessons = self.teachers.embed(pixels, device=str(device), folder=kept, progress=teaching)
         elif spec.teachers == "plain":
-            self._lessons = embed_views(1, device=device, folder=kept, progress=asking)[0]
+            self._lessons = embed_views(1, device=device, folder=kept, progress=teaching)[0]
         elif spec.count:
-            self._lessons = embed_views(spec.count, device=device, folder=kept, progress=asking)
+            self._lessons = embed_views(spec.count, device=device, folder=kept, progress=teaching)
         else:
             self._live = self.teachers.live(device, half=spec.half)
 
@@ -168,7 +164,7 @@ class Session:
         return batches, share(batches, sampler, self.accelerator.process_index, self.accelerator.num_processes)
 
     def _target(self, labels: NDArray[np.int64], batch: NDArray[np.int64], seen: Seen, x: Tensor) -> Target:
-        """What the images of a batch really are; the teachers see ``x``, the view at its full size."""
+        """The ground truth of a batch; the teachers see ``x``, the view at its full size."""
         device, attributes = self.accelerator.device, self.examples.attributes
         lesson = None
         if self._live is not None:

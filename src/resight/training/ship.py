@@ -1,4 +1,4 @@
-"""From a run to a model that is passed on: half the bytes, a whole card, and a proof that it is still the same."""
+"""From a run to a model to publish: half the bytes, a whole card, and a check that rankings stay the same."""
 
 from __future__ import annotations
 
@@ -7,7 +7,6 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
-import yaml
 from pydantic import BaseModel, ConfigDict, ValidationError
 
 from resight.datasets import Dataset
@@ -20,12 +19,13 @@ from resight.models.card import About, Licences, Measured, first_wrong
 from resight.models.exported import Exported
 from resight.models.model import Model
 from resight.models.shipped import halved
+from resight.yaml_text import read_yaml
 
 LIMIT = 0.1
 
 
 class Notes(BaseModel):
-    """What a run does not know of its model: words, licences, and what was measured besides."""
+    """What a run cannot know about its model: a description, licences, and further measurements."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
@@ -67,7 +67,7 @@ def ship(
     Args:
         model: what a training run left, or any other network.
         output: the file, ``.safetensors``.
-        notes: what is to be said on the card; what it says already stays when None. ``notes.metrics`` replace those of
+        notes: texts for the card; None keeps those that it has. ``notes.metrics`` replace those of
             the card if there are any.
         decided_by: a calibrated model of the same recipe, whose decision is taken over: one that has not seen all of
             the data, so that it could be calibrated on the rest. The model's own decision, if any, when None.
@@ -81,7 +81,7 @@ def ship(
     """
     path = Path(output)
     if path.suffix != ".safetensors":
-        raise RecipeError(f"{path} is to hold weights as safetensors: let its name end in .safetensors.")
+        raise RecipeError(f"{path} must be a safetensors file: give it a name that ends in .safetensors.")
     if isinstance(model.network, Exported):
         raise ModelError(f"{model.network.file} is no network of torch: ship what it was exported from.")
     card = model.card
@@ -89,18 +89,18 @@ def ship(
     tensors = halved(model.network.state_dict())
     loading = weights.fit(network, tensors, source=card.architecture)
     found = weights.fingerprint(network, card)
-    card = card.model_copy(update={"fingerprint": found} | _said(notes) | _decided(model, decided_by, found))
+    card = card.model_copy(update={"fingerprint": found} | _texts(notes) | _decided(model, decided_by, found))
     half = Model(network, card, loading)
     if data is None:
-        with samples() as drawn:
-            parity = _compare(model, half, drawn, progress)
+        with samples() as synthetic:
+            parity = _compare(model, half, synthetic, progress)
     else:
         whole = Samples(data.gallery, data.query, data.gallery, data.protocol, labelled=True)
         parity = _compare(model, half, whole, progress)
     if parity.loss > limit:
         raise ModelError(
             f"{path} was not written, for half precision differs too much from the model ({parity}; limit {limit:g} "
-            "points): pass the model on in float32."
+            "points): publish the model in float32."
         )
     weights.save(tensors, path)
     card.save(path)
@@ -114,19 +114,19 @@ def read_notes(path: str | Path) -> Notes:
         RecipeError: no such file, not YAML, or other keys.
     """
     try:
-        return Notes.model_validate(yaml.safe_load(Path(path).read_text(encoding="utf-8")))
-    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
-        raise RecipeError(f"{path} is not a readable YAML file ({' '.join(str(error).split())[:200]}).") from None
+        return Notes.model_validate(read_yaml(path))
+    except FileNotFoundError:
+        raise RecipeError(f"{path} does not exist: pass the YAML file with the notes for the card.") from None
     except ValidationError as error:
         raise RecipeError(f"{path} is not the notes for a card: {first_wrong(error)}.") from None
 
 
-def _said(notes: Notes | None) -> dict[str, Any]:
+def _texts(notes: Notes | None) -> dict[str, Any]:
     if notes is None:
         return {}
-    said: dict[str, Any] = {"about": notes.about, "licences": notes.licences}
+    texts: dict[str, Any] = {"about": notes.about, "licences": notes.licences}
     metrics = tuple(one.model_dump(exclude_unset=True) for one in notes.metrics)
-    return said | ({"metrics": metrics} if metrics else {})
+    return texts | ({"metrics": metrics} if metrics else {})
 
 
 def _decided(model: Model, by: Model | None, fingerprint: str) -> dict[str, Any]:

@@ -12,6 +12,7 @@ from accelerate import Accelerator
 from torch import Tensor, nn
 from torch.optim.swa_utils import AveragedModel
 
+from resight.errors import RecipeError, first_line
 from resight.models import registry
 from resight.models.load import fill
 from resight.models.output import Output
@@ -21,7 +22,8 @@ from resight.training.examples import Examples
 from resight.training.losses import Facts
 from resight.training.losses import State as Memory
 from resight.training.optim import by_rate, optimizer, trained
-from resight.training.recipe import Phase, Recipe
+from resight.training.parts import Phase
+from resight.training.recipe import Recipe
 from resight.training.sync import synchronise
 
 
@@ -88,10 +90,9 @@ class State:
         averaged = None
         if recipe.averaging:
             averaged = AveragedModel(network, multi_avg_fn=moving_average(recipe.averaging.decay), use_buffers=True)
-        with torch.no_grad():
-            height, width = recipe.images.height, recipe.images.width
-            sample = torch.zeros(2, 3, height, width, device=accelerator.device)
-            output = copy.deepcopy(network).train()(sample)  # a copy: the statistics of its batch norms move
+        sizes = dict.fromkeys((*recipe.images.smaller, (recipe.images.height, recipe.images.width)))
+        for height, width in sizes:  # the last one is the full size
+            output = _sample(network, recipe.model.name, height, width, accelerator.device)
         for phase in recipe.phases:
             for loss in recipe.losses_of(phase):
                 loss.check(output)
@@ -127,7 +128,7 @@ class State:
         """Training mode; modules none of whose parameters this phase trains keep their statistics and drop nothing."""
         self.network.train()
         if phase.only:
-            _rest(self.network)
+            _freeze_statistics(self.network)
 
     def step(self, learning_rate: float, loss: torch.Tensor, accelerator: Accelerator) -> None:
         """One update of the weights and of their average."""
@@ -165,11 +166,29 @@ class State:
         if accelerator.scaler is not None and saved.scaler is not None:
             accelerator.scaler.load_state_dict(saved.scaler)
         with torch.no_grad():
-            for own, kept in zip(self.memories, saved.memories, strict=True):
+            for own, kept in zip(self.memories, saved.memories, strict=False):  # phases may have been added
                 for memory, old in zip(own, kept, strict=True):
                     for key, tensor in old.items():
                         memory[key].copy_(tensor)
         self.epoch, self.seconds, self.history = saved.epoch, saved.seconds, list(saved.history)
+
+
+def _sample(network: nn.Module, name: str, height: int, width: int, device: torch.device) -> Output:
+    """What the network makes of two empty images of this size; its statistics do not move.
+
+    Raises:
+        RecipeError: it does not take images of this size.
+    """
+    with torch.no_grad():
+        try:
+            images = torch.zeros(2, 3, height, width, dtype=torch.float32, device=device)
+            output: Output = copy.deepcopy(network).train()(images)
+        except (RuntimeError, ValueError, AssertionError) as error:
+            raise RecipeError(
+                f"{name} does not take images of {height}x{width} ({first_line(error)}): "
+                "change images.height and width."
+            ) from None
+    return output
 
 
 def _on(device: torch.device, tensor: Tensor) -> Tensor:
@@ -177,14 +196,14 @@ def _on(device: torch.device, tensor: Tensor) -> Tensor:
     return tensor.detach().to(device).requires_grad_(tensor.requires_grad)
 
 
-def _rest(module: nn.Module) -> None:
-    """Evaluation mode for the parts that have parameters, all of which rest, and for all that is inside them."""
+def _freeze_statistics(module: nn.Module) -> None:
+    """Put every part whose parameters are all frozen into evaluation mode."""
     parameters = list(module.parameters())
     if parameters and not any(p.requires_grad for p in parameters):
         module.eval()
         return
     for child in module.children():
-        _rest(child)
+        _freeze_statistics(child)
 
 
 def place(phases: tuple[Phase, ...], epoch: int) -> tuple[int, int]:

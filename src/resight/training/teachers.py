@@ -1,4 +1,4 @@
-"""What teachers make of the training images: computed once and kept on disk, or at every step for new views."""
+"""Embeddings of the training images by teachers: computed once and kept on disk, or at every step for new views."""
 
 from __future__ import annotations
 
@@ -73,7 +73,7 @@ class Teachers:
         """
         if not self.models:
             return None
-        parts, digest = [], source_of(images).fingerprint()[:32]  # type: ignore[union-attr] # a split is no iterator
+        parts, digest = [], _digest(images)[:32]
         for model in self.models:
             kept = None if folder is None else folder / f"{model.card.fingerprint}-{digest}.npy"
             vectors = None if kept is None else _whole(kept, len(images))
@@ -95,7 +95,7 @@ class Teachers:
     ) -> Tensor:
         """(count, N, T) as :meth:`embed`, of the first fixed views of ``images``; the first of all is the plain one."""
         N, found, looks = len(images), [], self._looks(device, half=views.half)
-        digest = source_of(images).fingerprint()  # type: ignore[union-attr] # a split is no iterator
+        digest = _digest(images)
         for view in range(count):
             parts = []
             for model, look in zip(self.models, looks, strict=True):
@@ -146,6 +146,12 @@ def _look(model: Model, device: torch.device, *, half: bool) -> Look:
             return vectors
 
     return look
+
+
+def _digest(images: Split) -> str:
+    """64 hex digits that stand for the images' names and sizes in bytes, in order, whatever their labels."""
+    one = np.ones(len(images), np.int64)
+    return source_of(Split(images.paths, one, one)).fingerprint()  # type: ignore[union-attr] # a split is no iterator
 
 
 def _view_name(model: Model, views: Views, view: int, images: str) -> str:

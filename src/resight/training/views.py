@@ -14,7 +14,7 @@ from resight.images.cache import Images
 from resight.images.decode import Pixels
 from resight.images.transforms import augment, prepare
 from resight.models.card import Preprocessing
-from resight.training import recipe
+from resight.training import parts
 
 _FIXED, _PARTNERS, _PLAIN, _ORDER = 1, 2, 3, 4  # what else is drawn from the recipe's seed, each for itself
 
@@ -48,7 +48,7 @@ class Views:
     """
 
     def __init__(
-        self, images: Images, how: Augmentation, to: Preprocessing, spec: recipe.Views | None, seed: int
+        self, images: Images, how: Augmentation, to: Preprocessing, spec: parts.Views | None, seed: int
     ) -> None:
         self.images, self.how, self.to, self.spec, self.seed = images, how, to, spec, seed
         self.count, self.half = (spec.count, spec.half) if spec else (0, False)

@@ -36,7 +36,7 @@ class Outputs(nn.Module):
 def example(model: Model, batch: int = 2) -> Tensor:
     """Prepared images of noise, of the model's size; the same ones each time."""
     to = model.card.preprocessing
-    return torch.randn((batch, 3, to.height, to.width), generator=torch.Generator().manual_seed(0))
+    return torch.randn((batch, 3, to.height, to.width), generator=torch.Generator().manual_seed(0), dtype=torch.float32)
 
 
 def to_onnx(model: Model, path: Path) -> None:

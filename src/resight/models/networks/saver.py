@@ -119,7 +119,7 @@ class SAVER(nn.Module):
     @property
     def alpha(self) -> Tensor:
         """The weight of the image, (1,); one minus it is the residual's."""
-        return torch.tensor([self.fixed]) if self.mix is None else self.mix.sigmoid()
+        return torch.tensor([self.fixed], dtype=torch.float32) if self.mix is None else self.mix.sigmoid()
 
     def combine(self, x: Tensor, reconstruction: Tensor) -> Tensor:
         """What the ResNet sees."""

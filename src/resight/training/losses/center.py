@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import ClassVar, Literal
 
 import torch
 from torch import Tensor
@@ -25,19 +25,20 @@ def move(centers: Tensor, features: Tensor, labels: Tensor, rate: float) -> None
 
 
 class Center(Loss):
-    """Features are drawn to a learnt centre of their identity.
+    """Features are pulled towards a learnt centre of their identity.
 
     The centres begin as N(0, 1) and have a gradient descent of their own with learning rate ``rate``; the released
     code divides their gradient by the loss's weight first, so that the weight (5e-4) slows the features only.
     """
 
     name: Literal["center"] = "center"
+    gathers: ClassVar[bool] = True
     weight: float = 5e-4
     rate: float = 0.5
 
     def state(self, facts: Facts) -> State:
-        identities = int(facts.labels.max()) + 1
-        return {f"centers{at}": torch.randn(identities, dim) for at, dim in enumerate(facts.features)}
+        shapes = [(int(facts.labels.max()) + 1, dim) for dim in facts.features]
+        return {f"centers{at}": torch.randn(shape, dtype=torch.float32) for at, shape in enumerate(shapes)}
 
     def __call__(self, output: Output, target: Target, state: State) -> Tensor:
         labels, values = gather(target.labels), []

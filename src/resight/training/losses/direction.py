@@ -29,6 +29,7 @@ class Direction(Loss):
     """
 
     name: Literal["direction"] = "direction"
+    gathers: ClassVar[bool] = True
     needs_labels: ClassVar[bool] = False
 
     def state(self, facts: Facts) -> State:
@@ -36,7 +37,7 @@ class Direction(Loss):
             raise RecipeError(NEEDED)
         if facts.teachers == (facts.embedding,):
             return {}
-        maps = (torch.empty(length, facts.embedding) for length in facts.teachers)
+        maps = (torch.empty(length, facts.embedding, dtype=torch.float32) for length in facts.teachers)
         return {f"map{at}": torch.nn.init.orthogonal_(one).requires_grad_() for at, one in enumerate(maps)}
 
     def __call__(self, output: Output, target: Target, state: State) -> Tensor:

@@ -1,4 +1,4 @@
-"""Distillation of relations: who resembles whom in a batch is learnt from a teacher (Park et al., CVPR 2019)."""
+"""Distillation of relations: similarities within a batch are learnt from a teacher (Park et al., CVPR 2019)."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ NEEDED = "the loss 'distillation' needs teachers: name their files as teachers i
 
 
 def neighbour_divergence(student: Tensor, teacher: Tensor, temperature: float = 0.1) -> Tensor:
-    """Mean over images i of ``KL(p_i || q_i)``: whom the teacher takes i for, against whom the student does.
+    """Mean over images i of ``KL(p_i || q_i)``, the teacher's similarities to the other images against the student's.
 
     ``p_ij`` is the softmax over the other images ``j != i`` of the batch of ``cos(t_i, t_j) / temperature``, and
     ``q_ij`` that of the student's ``cos(s_i, s_j) / temperature``. Relations are matched, not vectors, as in RKD (Park
@@ -40,9 +40,10 @@ def neighbour_divergence(student: Tensor, teacher: Tensor, temperature: float = 
 
 
 class Distillation(Loss):
-    """Each image's neighbours in the batch are to be those that the recipe's ``teachers`` see."""
+    """Each image gets the neighbours within the batch that the recipe's ``teachers`` give it."""
 
     name: Literal["distillation"] = "distillation"
+    gathers: ClassVar[bool] = True
     temperature: float = Field(0.1, gt=0)
     needs_labels: ClassVar[bool] = False
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import ClassVar, Literal
 
 from torch import Tensor
 from torch.nn import functional as F
@@ -23,9 +23,9 @@ def elastic(
 ) -> Tensor:
     """Mean over anchors of ``w(l) l`` with ``l = [margin + d(a, hardest positive) - d(a, hardest negative)]_+``.
 
-    Certain from the paper: a sigmoid weights the batch-hard triplet loss in [1/2, 1). Our reading: its argument is the
-    hinge l itself, d is the squared Euclidean distance, and the gradient goes through the weight. The paper's margin
-    is not known to us.
+    In the paper a sigmoid weights the batch-hard triplet loss in [1/2, 1). It does not give the sigmoid's argument, the
+    distance and the margin: we use the hinge l itself and the squared Euclidean distance, and let the gradient go
+    through the weight.
 
     Args:
         features: (B, D); labels: (B,) int64.
@@ -48,6 +48,8 @@ class Elastic(Loss):
     """
 
     name: Literal["elastic"] = "elastic"
+    gathers: ClassVar[bool] = True
+    compares: ClassVar[bool] = True
     margin: float = 0.3
     squared: bool = True
     detach: bool = False

@@ -18,20 +18,38 @@ class _Gather(torch.autograd.Function):
 
     @staticmethod
     def forward(ctx: Any, rows: Tensor) -> Tensor:
-        ctx.count = len(rows)
-        parts = [torch.empty_like(rows) for _ in range(dist.get_world_size())]
-        dist.all_gather(parts, rows.contiguous())
-        return torch.cat(parts)
+        own = torch.zeros(processes(), dtype=torch.int64, device=rows.device)
+        own[dist.get_rank()] = len(rows)
+        counts = summed(own).tolist()
+        ctx.start, ctx.count = sum(counts[: dist.get_rank()]), len(rows)
+        padded = rows.new_zeros((max(counts), *rows.shape[1:]))
+        padded[: len(rows)] = rows
+        parts = [torch.empty_like(padded) for _ in counts]
+        dist.all_gather(parts, padded)
+        return torch.cat([part[:count] for part, count in zip(parts, counts, strict=True)])
 
     @staticmethod
     def backward(ctx: Any, *gradients: Tensor) -> Tensor:
-        start = dist.get_rank() * ctx.count
-        return gradients[0][start : start + ctx.count] * dist.get_world_size()
+        return gradients[0][ctx.start : ctx.start + ctx.count] * processes()
 
 
 def gather(rows: Tensor) -> Tensor:
-    """(B, ...) of this process to (processes x B, ...) of all, differentiable; itself where there is one process."""
-    if not (dist.is_available() and dist.is_initialized() and dist.get_world_size() > 1):
+    """(B, ...) of this process to (sum of B, ...) of all, differentiable; itself where there is one process."""
+    if processes() == 1:
         return rows
     gathered: Tensor = _Gather.apply(rows)  # type: ignore[no-untyped-call]
     return gathered
+
+
+def processes() -> int:
+    """How many processes train together."""
+    return dist.get_world_size() if dist.is_available() and dist.is_initialized() else 1
+
+
+def summed(values: Tensor) -> Tensor:
+    """``values`` summed over all processes, which must call this together."""
+    if processes() == 1:
+        return values
+    everywhere = values.clone()
+    dist.all_reduce(everywhere)
+    return everywhere

@@ -1,4 +1,4 @@
-"""What a loss is: numbers from a recipe, and a function of the model's output and what it should have been."""
+"""What a loss is: numbers from a recipe, and a function of the model's output and the ground truth."""
 
 from __future__ import annotations
 
@@ -18,14 +18,14 @@ State = dict[str, Tensor]
 
 
 class Target(NamedTuple):
-    """What the batch really is.
+    """The ground truth of a batch.
 
     Attributes:
         labels: (B,) int64 identities from 0 on; -1 where unknown.
         images: (B, 3, H, W) the network's input.
         attributes: (B, A) uint8 of 0 and 1, 255 where unknown; None where the data has none.
         teacher: (B, T) what the recipe's teachers see in the images, of unit length; None where it has none.
-        plain: (B,) bool, which images are shown without any random change; None where nobody counts.
+        plain: (B,) bool, which images are shown without any random change; None where that is not tracked.
     """
 
     labels: Tensor
@@ -69,6 +69,8 @@ class Loss(BaseModel):
     plain_views: bool = False
     classifies: ClassVar[bool] = False  # whether the model needs a classifier for it
     needs_labels: ClassVar[bool] = True  # of the identities
+    compares: ClassVar[bool] = False  # images of the batch by their identities
+    gathers: ClassVar[bool] = False  # the images of all processes, whose numbers may differ
     sampler: ClassVar[str] = ""
 
     def state(self, facts: Facts) -> State:

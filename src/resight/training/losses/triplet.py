@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import ClassVar, Literal
 
 import torch
 from torch import Tensor
@@ -62,6 +62,8 @@ class Triplet(Loss):
     """Batch-hard triplets, averaged over the features of the output; ``margin: null`` is the soft margin."""
 
     name: Literal["triplet"] = "triplet"
+    gathers: ClassVar[bool] = True
+    compares: ClassVar[bool] = True
     margin: float | None = 0.3
 
     def __call__(self, output: Output, target: Target, state: State) -> Tensor:

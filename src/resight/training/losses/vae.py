@@ -21,8 +21,8 @@ def kl_to_normal(mean: Tensor, log_variance: Tensor) -> Tensor:
 class VAE(Loss):
     """Mean squared error of the reconstruction plus ``kl`` times the mean divergence of the code.
 
-    The weight and the reductions are our reading (SAVER's are not known to us): ``kl`` is small, since the
-    reconstruction should be crude but recognisable.
+    SAVER's paper does not give the weight and the reductions. We use a small ``kl``, since the reconstruction should be
+    crude but recognisable.
     """
 
     name: Literal["vae"] = "vae"

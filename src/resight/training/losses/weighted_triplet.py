@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import ClassVar, Literal
 
 from torch import Tensor
 from torch.nn import functional as F
@@ -35,6 +35,8 @@ class WeightedTriplet(Loss):
     """Weighted regularised triplets, averaged over the features of the output."""
 
     name: Literal["weighted_triplet"] = "weighted_triplet"
+    gathers: ClassVar[bool] = True
+    compares: ClassVar[bool] = True
 
     def __call__(self, output: Output, target: Target, state: State) -> Tensor:
         labels = gather(target.labels)
