@@ -107,7 +107,7 @@ def test_a_film_that_ends_early_is_exit_code_1(shell: Shell, tmp_path: Path, mod
     path.write_bytes(path.read_bytes()[: path.stat().st_size // 2])
     code, out, err = shell("watch", "door.avi", "--detector", ".", "-m", model, "--threshold", "0.9")
     assert code == 1 and "1 seen in 1 tracks (1 new records)" in out
-    assert "of 40 frames were read" in err and "door.csv: of 9 boxes" in err
+    assert "of 40 frames were read (damaged: " in err
 
 
 def test_clocks_that_differ_are_a_reason(shell: Shell, tmp_path: Path, model: Path) -> None:

@@ -105,7 +105,7 @@ def test_other_settings_see_the_same_people(tmp_path: Path) -> None:
     with opened(tmp_path) as gallery:
         once, _ = look(tmp_path, gallery, "yard")
         again, _ = look(tmp_path, gallery, "yard", every=3)
-        assert set(again.people) == set(once.people) == set(again.met)
+        assert set(again.people) == set(once.people) == set(again.met) and not again.problems
 
 
 def test_who_is_known_is_met(tmp_path: Path) -> None:
@@ -161,7 +161,7 @@ def test_stopping_loses_no_track(tmp_path: Path) -> None:
             progress=lambda now, _: done.append(now),
             stop=lambda: bool(done) and done[-1] > 20,
         )
-        assert found.stopped and done[-1] == 24 and found.people == ("person 1", "person 2")
+        assert found.stopped and not found.problems and done[-1] == 24 and found.people == ("person 1", "person 2")
         assert len(gallery.records(Filter(unknown=True))) == 0 and len(gallery) == 2
 
 

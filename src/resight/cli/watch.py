@@ -233,7 +233,7 @@ def _print_result(found: Watched, gallery: Gallery, views: Sequence[View]) -> No
     from resight.watch.link import WORLD
 
     table = Table(box=None, pad_edge=False)
-    for column in ("who", "records", "cameras", "first seen", "last seen", ""):
+    for column in ("identity", "records", "cameras", "first seen", "last seen", ""):
         table.add_column(column, no_wrap=column.endswith("seen"), overflow="fold")
     for person in gallery.identities():
         if person.name in found.people:

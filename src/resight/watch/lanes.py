@@ -131,21 +131,12 @@ class FilmLane:
         if frames and self._open:
             self._run.process(self._open.view, frames, self._open.tracker, self._open.view.clock)
         else:
-            self.finish()
+            self._end(over=True)
         return True
 
     def finish(self) -> None:
         """End the tracks of the video that is open, and say what is missing of it."""
-        if self._open is None:
-            return
-        self.close()
-        film, view, tracker = self._open.film, self._open.view, self._open.tracker
-        self._open = None
-        self._run.keeper.keep(view, tracker.finish(), view.clock)
-        if film.read:
-            self._run.problem(film.trouble(), complete=not film.short)
-        if isinstance(self._run.detector, Tables):
-            self._run.problem(self._run.detector.trouble(view.source))
+        self._end(over=False)
 
     def _next(self) -> list[Frame] | None:
         """The next frames of the video that is open, or of the one that follows; None where it ends."""
@@ -161,6 +152,19 @@ class FilmLane:
         """Stop reading."""
         if self._open is not None:
             self._open.ahead.close()
+
+    def _end(self, over: bool) -> None:
+        """Done with the video that is open, at its end if it is ``over``."""
+        if self._open is None:
+            return
+        self.close()
+        film, view, tracker = self._open.film, self._open.view, self._open.tracker
+        self._open = None
+        self._run.keeper.keep(view, tracker.finish(), view.clock)
+        if film.read:
+            self._run.problem(film.trouble(), complete=not film.short)
+        if over and film.read and isinstance(self._run.detector, Tables):
+            self._run.problem(self._run.detector.trouble(view.source, film.read + film.lost))
 
 
 class _OpenFilm:

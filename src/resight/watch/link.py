@@ -3,12 +3,12 @@
 Two tracks cannot be of one individual if they were seen by one camera at the same time, or by two cameras whose views
 do not overlap at the same time, or sooner one after the other than one can walk. Groups of tracks are joined, the two
 nearest of all first, while their average distance is within the threshold and nothing forbids it. Unlike the images of
-:mod:`resight.clustering.group`, of which there may be millions and which join in the order of single pairs, tracks are
-few, so that after every step the nearest groups are looked for anew.
+:mod:`resight.clustering.group`, of which there may be millions and which join in the order of single pairs, there are
+few tracks, so that the nearest groups are searched for again after every step.
 
-A calibrated threshold holds for pictures like those of the calibration. In a place unlike them all distances may be
-smaller, those of strangers too. How small is seen in the tracks themselves: two tracks of one camera bring their groups
-together only within ``HOME`` times the change that nine of ten tracks go through from their first to their second half.
+A calibrated threshold holds for pictures like those of the calibration. In another place all distances may be smaller,
+also between strangers. The tracks themselves show how small: two tracks of one camera bring their groups together only
+within ``HOME`` times the change that nine of ten tracks go through from their first to their second half.
 
 Shape letters: ``T`` tracks, ``D`` embedding.
 """
@@ -32,13 +32,13 @@ WORLD = "1970"  # the clock of all cameras and videos whose time is known
 
 @dataclass(frozen=True)
 class Sighted:
-    """When and where somebody was seen, and by what name they are known already.
+    """Where and when one individual was seen, and its name.
 
     Attributes:
         camera: its name.
         begin, end: seconds on ``clock``.
         clock: times are compared only where this is the same; None where no time is known.
-        name: None for somebody who has none yet.
+        name: None where there is none yet.
     """
 
     camera: str
@@ -53,8 +53,8 @@ class Rules:
     """What time and place allow.
 
     Attributes:
-        overlap: pairs of cameras whose views overlap, so that both may see somebody at once.
-        travel: seconds that anybody needs from one camera to another whose view does not overlap.
+        overlap: pairs of cameras with overlapping views, which may see one individual at the same time.
+        travel: the shortest time in seconds from one camera to another whose view does not overlap.
     """
 
     overlap: frozenset[frozenset[str]] = frozenset()

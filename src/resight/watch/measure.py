@@ -1,6 +1,6 @@
-"""How right watched identities are, where the truth is known: identity F1 (Ristani et al. 2016).
+"""Accuracy of the identities found in videos, where the ground truth is known: identity F1 (Ristani et al. 2016).
 
-Every found identity stands for at most one true one, and the other way round, so that the sum of the boxes that are
+Every found identity is matched to at most one true one, and the other way round, so that the sum of the boxes that are
 right (identity true positives, IDTP) is as large as it can be. All other true boxes are missed (IDFN), all other found
 boxes are wrong (IDFP). Over several cameras an identity is one only if it is the same in all of them.
 """
@@ -24,7 +24,7 @@ SAME = 0.5  # intersection over union from which a found box is that of a true o
 
 @dataclass(frozen=True, eq=False)
 class Boxed:
-    """N boxes with who is in them.
+    """N boxes and their identities.
 
     Attributes:
         frames: (N, 2) int64: camera and frame.
@@ -32,7 +32,7 @@ class Boxed:
         who: (N,) str or integers.
 
     Raises:
-        DataError: shapes that differ, or somebody who is twice in one frame.
+        DataError: shapes that differ, or an identity with two boxes in one frame.
     """
 
     frames: NDArray[np.int64]
@@ -49,7 +49,7 @@ class Boxed:
         _, labels = np.unique(self.who, return_inverse=True)
         places = np.concatenate([self.frames, labels.reshape(-1, 1)], axis=1)
         if len(np.unique(places, axis=0)) < count:
-            raise DataError("Somebody has two boxes in one frame: leave one of them out.")
+            raise DataError("An identity has two boxes in one frame: leave one of them out.")
 
     @classmethod
     def joined(cls, parts: Sequence[tuple[int, ArrayLike, ArrayLike, ArrayLike]]) -> Boxed:

@@ -139,7 +139,7 @@ def _enrol(gallery: Gallery, name: str, ids: Sequence[str], new: bool = False) -
 
 
 def _enrol_new(gallery: Gallery, names: Iterator[str], ids: Sequence[str]) -> str:
-    """Give records the first name that nobody has, and say which it is."""
+    """Give records the first name that is not in use, and return it."""
     return next(name for name in names if _enrol(gallery, name, ids, new=True))
 
 
@@ -173,7 +173,7 @@ def _known(
 
 
 def _fresh(gallery: Gallery, kind: str) -> Iterator[str]:
-    """Names that nobody has: the kind and a number, counting up."""
+    """Names that are not in use: the kind and a number, counting up."""
     taken = [re.fullmatch(rf"{re.escape(kind)} (\d+)", one.name) for one in gallery.identities()]
     number = max((int(one[1]) for one in taken if one), default=0)
     while True:

@@ -66,8 +66,8 @@ def sorted_out(views: Sequence[View]) -> tuple[dict[View, int], list[View]]:
     """The films with the number of frames that each says it has, and the live cameras.
 
     Raises:
-        DataError: nothing to watch, a video twice, two files of one name that nobody tells apart, or a film that cannot
-            be read.
+        DataError: nothing to watch, a video twice, two files of one name whose cameras have no names, or a film that
+            cannot be read.
         RecipeError: a live camera with a start.
     """
     if not views:

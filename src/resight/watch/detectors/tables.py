@@ -21,12 +21,11 @@ from resight.watch.source import Frame, is_live
 
 @dataclass
 class _Boxes:
-    """The table of one video, and how many of its boxes lay outside their frames so far, and in frames that came."""
+    """The table of one video, and how many of its boxes were outside their frames so far."""
 
     path: Path
     table: BoxTable
     outside: int = 0
-    met: int = 0
 
 
 class Tables:
@@ -70,12 +69,12 @@ class Tables:
                     f"has {count:,} frames, the first being 0: pass the table of this video."
                 )
 
-    def trouble(self, source: str) -> str:
-        """A message about the boxes of a video that were of no use, once it was read; "" for none."""
+    def trouble(self, source: str, frames: int) -> str:
+        """A message about the boxes of a video that were of no use, once its frames were read; "" for none."""
         boxes = self._of(source)
-        left = len(boxes.table) - boxes.met
+        left = int((boxes.table.frames >= frames).sum())
         parts = [
-            f"{left:,} are of frames that were not read" if left else "",
+            f"{left:,} are of frames after its end" if left else "",
             f"{boxes.outside:,} are outside the frame" if boxes.outside else "",
         ]
         if not any(parts):
@@ -117,6 +116,5 @@ class Tables:
         corners = boxes.table.boxes[first:last].copy()
         corners[:, 2:] += corners[:, :2]
         found = Detections.within(frame, corners, np.ones(len(corners)), np.full(len(corners), self.kind))
-        boxes.met += len(corners)
         boxes.outside += len(corners) - len(found)
         return found

@@ -32,9 +32,9 @@ def overlaps(first: Boxes, second: Boxes) -> NDArray[np.float64]:
 
 
 def covered(boxes: Boxes) -> NDArray[np.float64]:
-    """(M,) the largest share of each box that one of the others, standing nearer, hides.
+    """(M,) the largest share of each box that one of the others, nearer to the camera, hides.
 
-    Whoever's box ends lower stands nearer to a camera that looks down on the ground.
+    A box that ends lower is nearer to a camera that looks down at the ground.
     """
     if not len(boxes):
         return np.zeros(0)

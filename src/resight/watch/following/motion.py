@@ -1,6 +1,6 @@
 """Where a box will be: a Kalman filter of constant velocity (Kalman 1960) for its middle, width and height.
 
-Lengths count in heights of the box and times in seconds, so that one set of numbers does for near and far, and for any
+Lengths count in heights of the box and times in seconds, so that one set of numbers fits near and far, and any
 frame rate.
 """
 
@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 SEEN = np.array([0.04, 0.04, 0.08, 0.06])  # standard deviation of a detector's boxes: middle x, y, width, height
-SPEED = np.array([1.0, 0.5, 0.2, 0.3])  # of the velocity of whoever appears, per second
+SPEED = np.array([1.0, 0.5, 0.2, 0.3])  # of the velocity of a new track, per second
 CHANGE = np.array([1.0, 0.6, 0.3, 0.4])  # of the change of velocity within a second
 
 

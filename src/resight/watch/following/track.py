@@ -54,8 +54,8 @@ class Sighting:
 
     Attributes:
         box: (4,); ``vector``: (D,) float32.
-        quality: how much its crop says, 0 or more.
-        hidden: the share of it that somebody nearer hides.
+        quality: of its crop, 0 or more.
+        hidden: the share of it that a nearer box hides.
     """
 
     frame: Frame
@@ -66,7 +66,7 @@ class Sighting:
 
     @property
     def weight(self) -> float:
-        """What the crop counts: its quality, less what is hidden, half of it if the frame cuts it off."""
+        """The weight of the crop: its quality, less the hidden share; half of that if the edge of the frame cuts it."""
         height, width = self.frame.pixels.shape[:2]
         left, top, right, bottom = self.box
         cut = left <= 1 or top <= 1 or right >= width - 1 or bottom >= height - 1

@@ -1,4 +1,4 @@
-"""Boxes of frame after frame, joined into tracks: short and safe, for a track of two people can never be mended.
+"""Boxes of frame after frame, joined into tracks. We prefer splitting a track to mixing identities.
 
 In every frame boxes and tracks are assigned to each other so that the sum of the costs is least (Kuhn 1955). A pair
 costs how little the box overlaps where the track should be, and how unlike it looks. Pairs that are too far apart or
@@ -36,7 +36,7 @@ class Tracking:
         overlap: the least intersection over union with where a track should be.
         gap: seconds a track may be unseen.
         shortest: seconds; shorter tracks, or of fewer than three boxes, are left out.
-        longest: seconds after which a track is cut, so that whoever stands still is known in time.
+        longest: seconds after which a track is cut, so that a person who stands still gets a name in time.
     """
 
     sure: float = 0.5
