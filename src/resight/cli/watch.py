@@ -6,7 +6,6 @@ import signal
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from enum import Enum
-from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -58,10 +57,10 @@ def watch(
         ),
     ] = None,
     detector: Annotated[
-        Path | None,
+        str | None,
         typer.Option(
             metavar="FILE",
-            help="Detector: OpenVINO SSD (.xml) or YOLOX (.onnx); or boxes: a CSV file (frame, x, y, width, height), "
+            help="Detector: zoo:person-detection-retail-0013, OpenVINO SSD (.xml), YOLOX (.onnx); or boxes: a CSV file (frame, x, y, width, height), "
             "or a folder with one CSV per video.",
         ),
     ] = None,

@@ -6,6 +6,8 @@ import os
 from pathlib import Path
 
 from resight.errors import ModelError
+from resight.models.zoo import catalog as zoo
+from resight.models.zoo.fetch import fetch
 from resight.watch.detectors import ssd, yolox
 from resight.watch.detectors.detector import Detections, Detector
 from resight.watch.detectors.network import Network
@@ -16,8 +18,8 @@ __all__ = ["NEEDED", "Detections", "Detector", "Tables", "open_detector"]
 KINDS = (ssd.opened, yolox.opened)  # each is asked whether a network is of its kind
 FILES = "an OpenVINO person detector with an SSD head (.xml), a YOLOX (.onnx), or a CSV file of boxes"
 NEEDED = (
-    f"No detector is given: pass --detector FILE with {FILES}; for example person-detection-retail-0013 of Open Model "
-    "Zoo (people) or yolox_nano.onnx of YOLOX (vehicles too)."
+    f"No detector is given: pass --detector zoo:person-detection-retail-0013 (people; downloaded once, needs resight's "
+    f"extra openvino), or --detector FILE with {FILES}."
 )
 
 
@@ -25,13 +27,14 @@ def open_detector(file: str | os.PathLike[str], what: str = "person") -> Detecto
     """The detector in a file.
 
     Args:
-        file: OpenVINO's XML with an SSD head, ONNX of YOLOX, or boxes as for :class:`~.tables.Tables`.
+        file: OpenVINO's XML with an SSD head, ONNX of YOLOX, ``zoo:NAME`` of a public detector, or boxes as for
+            :class:`~.tables.Tables`.
         what: what is in boxes that do not say so themselves.
 
     Raises:
         ModelError: a missing, damaged or unknown file, or a runtime that is not installed.
     """
-    path = Path(file)
+    path = fetch(str(file)) if str(file).startswith(zoo.PREFIX) else Path(file)
     if not path.exists():
         raise ModelError(f"{path} does not exist: pass {FILES}.")
     ending = path.suffix.lower()
