@@ -18,8 +18,8 @@ __all__ = ["NEEDED", "Detections", "Detector", "Tables", "open_detector"]
 KINDS = (ssd.opened, yolox.opened)  # each is asked whether a network is of its kind
 FILES = "an OpenVINO person detector with an SSD head (.xml), a YOLOX (.onnx), or a CSV file of boxes"
 NEEDED = (
-    f"No detector is given: pass --detector zoo:person-detection-retail-0013 (people; downloaded once, needs resight's "
-    f"extra openvino), or --detector FILE with {FILES}."
+    f"No detector is given: pass --detector FILE with {FILES}, or the name of a public one: "
+    "--detector zoo:person-detection-retail-0013 (downloaded once; needs pip install 'resight[openvino]')."
 )
 
 
