@@ -532,3 +532,30 @@ def test_threads_get_the_answers_of_one(tmp_path: Path) -> None:
     done = subprocess.run([sys.executable, script, tmp_path, "3", "0"], capture_output=True, text=True, timeout=120)
     assert done.returncode == 0, done.stderr
     assert json.loads(done.stdout)["answers"] > 20
+
+
+def test_a_new_name_is_given_once(gallery_uri: str) -> None:
+    """Of programs that name strangers at the same moment, one gets the name, and the others are refused it."""
+    with Gallery.open(gallery_uri, card()) as gallery:
+        ids = gallery.add(embeddings(8)).ids
+
+        def enrol(id: str) -> bool:
+            with Gallery.open(gallery_uri) as own:
+                try:
+                    own.enrol("person 1", [id], new=True)
+                except Conflict:
+                    return False
+            return True
+
+        with ThreadPoolExecutor(4) as pool:
+            assert sum(pool.map(enrol, ids)) == 1
+        assert [person.records for person in gallery.identities()] == [1]
+        gallery.enrol("person 1", ids[:1] if gallery.get(ids[:1])[0].identity is None else ids[1:2])
+        assert [person.records for person in gallery.identities()] == [2]
+
+
+def test_a_login_in_an_address_is_not_repeated() -> None:
+    for uri in ("rtsp://admin:s3cret@door/1", "milvus://admin:s3cret@host:19530/seen?objects=o"):
+        with pytest.raises(DataError) as refused:
+            Gallery.open(uri)
+        assert "s3cret" not in str(refused.value)

@@ -6,6 +6,7 @@ from importlib import import_module
 
 from resight.errors import DataError
 from resight.gallery.store import About, Store
+from resight.secrets import without_secrets
 
 _MODULES = {"sqlite": "resight.gallery.sqlite.store", "milvus": "resight.gallery.milvus.store"}
 
@@ -28,7 +29,7 @@ def open_store(uri: str, new: About | None, *, read_only: bool, actor: str) -> S
     scheme = uri.partition("://")[0] if "://" in uri else "sqlite"
     if scheme not in _MODULES:
         raise DataError(
-            f"{uri} begins with {scheme}://, which no engine answers to: use a path, sqlite:///PATH or milvus://HOST/NAME."
+            f"{without_secrets(uri)} begins with {scheme}://, which no engine answers to: use a path, sqlite:///PATH or milvus://HOST/NAME."
         )
     store: Store = import_module(_MODULES[scheme]).open_store(uri, new, read_only=read_only, actor=actor)
     return store

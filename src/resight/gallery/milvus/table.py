@@ -24,6 +24,7 @@ from numpy.typing import NDArray
 
 from resight.errors import DataError, ResightError
 from resight.gallery.milvus.rows import ALL, NOTHING, RECORD, among, both, fields, quoted
+from resight.secrets import without_secrets
 
 MOST = 16384  # rows that Milvus gives for one search or query
 TOKEN = "RESIGHT_MILVUS_TOKEN"
@@ -50,7 +51,7 @@ class Place:
     @classmethod
     def of(cls, uri: str) -> Place:
         """The parts of a URI; DataError where it is none."""
-        parts = urlsplit(uri)
+        parts, shown = urlsplit(uri), without_secrets(uri)
         asked = parse_qs(parts.query, keep_blank_values=True)
         collection = parts.path.strip("/")
         try:
@@ -59,13 +60,13 @@ class Place:
             port = 0
         if not parts.hostname or not port or not re.fullmatch(r"[A-Za-z_][A-Za-z0-9_]{0,199}", collection):
             raise DataError(
-                f"{uri} names no collection: write milvus://HOST:19530/NAME?objects=URI, NAME in letters, digits and _."
+                f"{shown} names no collection: write milvus://HOST:19530/NAME?objects=URI, NAME of letters, digits, _."
             )
         if asked.keys() - {"objects", "tls"} or parts.username is not None:
-            raise DataError(f"{uri}: only objects and tls are known here; a user or key is read from {TOKEN}.")
+            raise DataError(f"{shown}: only objects and tls are known here; a user or key is read from {TOKEN}.")
         if not asked.get("objects", [""])[0]:
             raise DataError(
-                f"{uri} does not say where thumbnails and the log are: add ?objects=FOLDER or ?objects=s3://BUCKET/FOLDER."
+                f"{shown} does not say where thumbnails and the log are: add ?objects=FOLDER or ?objects=s3://BUCKET/FOLDER."
             )
         host = f"[{parts.hostname}]" if ":" in parts.hostname else parts.hostname
         return cls(f"{host}:{port}", collection, asked["objects"][0], asked.get("tls", ["0"])[0] == "1")
