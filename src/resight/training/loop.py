@@ -26,7 +26,7 @@ from resight.training.checks import refuse_hopeless
 from resight.training.devices import accelerator as prepare_devices
 from resight.training.devices import untouched
 from resight.training.examples import Examples, stamp
-from resight.training.memory import keep_freed_memory
+from resight.training.memory import freed_memory_kept
 from resight.training.progress import Live
 from resight.training.recipe import Recipe
 from resight.training.run import Run, tensorboard
@@ -81,8 +81,6 @@ def train(
 
     accelerator = prepare_devices(recipe.precision, cpu=cpu, unused=recipe.leaves_some_unused)
     device, main = accelerator.device, accelerator.is_main_process
-    if device.type == "cpu":
-        keep_freed_memory()
     session = Session(recipe, examples, teachers, accelerator, previous)
     state = session.state
     if main:
@@ -96,7 +94,11 @@ def train(
         decoding, teaching = partial(live.preparing, "decoding"), partial(live.preparing, "embedding by teachers")
         session.read(card.preprocessing, folder, decoding=decoding, teaching=teaching)
     measured = partial(_measure, sources, device=str(device), cache=folder)
-    with Live(recipe.epochs, state.epoch, show=progress and main) as live, tensorboard(run.folder, main) as record:
+    with (
+        freed_memory_kept(device.type == "cpu"),
+        Live(recipe.epochs, state.epoch, show=progress and main) as live,
+        tensorboard(run.folder, main) as record,
+    ):
         for epoch in range(state.epoch, recipe.epochs):
             live.epoch_begins(epoch)
             entry = session.epoch(examples.labels, live.step)
