@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import json
 import sys
 from collections.abc import Callable, Iterator
@@ -33,6 +34,9 @@ def complain(message: str) -> None:
 
 def run_app(app: typer.Typer) -> None:
     """Run a command line and exit; an error that resight raises is printed as one sentence, with exit code 2."""
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="backslashreplace")  # file names that are not UTF-8 are printed as well
     try:
         app()
     except ResightError as error:

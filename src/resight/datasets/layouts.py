@@ -142,6 +142,6 @@ def check_counts(data: Dataset, official: Counts, root: str, title: str, *, stri
     if wrong and strict:
         raise DataError(
             f"{root} does not hold all of {title}, for {wrong[0]}: download or unpack it again, "
-            "or pass strict=False if this is a subset."
+            "or pass strict=False (--set strict=false) if this is a subset."
         )
     return replace(data, notes=(*data.notes, f"The numbers of images are not {title}'s own.")) if wrong else data
