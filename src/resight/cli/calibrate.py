@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -10,7 +9,7 @@ import typer
 from rich.table import Table
 
 from resight.cli.console import Json, bar, err, out, print_json
-from resight.cli.options import BatchSize, DataName, DataOptions, Height, Model, Weights, Width, load_data
+from resight.cli.options import BatchSize, DataName, DataOptions, Height, Model, Weights, Width, load_several
 from resight.errors import RecipeError
 
 if TYPE_CHECKING:
@@ -68,8 +67,7 @@ def calibrate(
     if bool(data) == bool(pairs):
         raise RecipeError("A calibration needs labelled images: pass one or more DATA, or --pairs FILE.")
     file = _file(model, weights, output)
-    places = data or ()
-    data_sets = {_place(at, places): load_data(at, name, options) for at in places}
+    data_sets = load_several(data or [], name, options)
     given: Any = read_answers(pairs) if pairs else data_sets
     if len(data_sets) == 1:
         (given,) = data_sets.values()
@@ -93,11 +91,6 @@ def calibrate(
         return
     _show(shown, decision)
     err.print(f"written: {card_path(file)}", markup=False)
-
-
-def _place(data: Path, every: Sequence[Path]) -> str:
-    """The name of a data set among several: that of its folder or archive, or its whole path where two share it."""
-    return data.stem if [one.stem for one in every].count(data.stem) == 1 else str(data)
 
 
 def _file(model: str, weights: Path | None, output: Path | None) -> Path:
