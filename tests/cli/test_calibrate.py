@@ -124,14 +124,12 @@ def test_help_says_what_it_does(calibrate: Shell) -> None:
 
 
 def test_several_places_and_what_each_of_them_shows(calibrate: Shell) -> None:
-    code, out, err = calibrate(MODEL, "yard", "hall", *EASY[1:], "--json")
-    assert code == 0, err
-    decision = Decision.from_card(resight.load(MODEL).card)
-    assert json.loads(out)["data"] == "yard, hall" and [one.name for one in decision.domains] == ["yard", "hall"]
-    assert all(one.cross_camera is not None and one.cross_camera.value <= 0.01 for one in decision.domains)
     code, out, err = calibrate(MODEL, "yard", "hall", *EASY[1:])
     assert code == 0, err
-    assert "false matches in each domain" in out and "yard" in out and "hall" in out
+    assert "yard, hall" in out and "false matches in each domain" in out
+    decision = Decision.from_card(resight.load(MODEL).card)
+    assert [one.name for one in decision.domains] == ["yard", "hall"]
+    assert all(one.cross_camera is not None and one.cross_camera.value <= 0.01 for one in decision.domains)
 
 
 def test_a_table_of_pairs(calibrate: Shell) -> None:
