@@ -1,5 +1,6 @@
 """Every registered architecture: what holds for one holds for all, and sizes are those of the papers."""
 
+import copy
 from pathlib import Path
 from typing import Any
 
@@ -10,7 +11,7 @@ from torch.utils.flop_counter import FlopCounterMode
 
 import resight
 from resight.errors import ModelError
-from resight.models import Output, registry
+from resight.models import Model, Output, registry
 from resight.models.summary import summarise
 
 NAMES = resight.models.list()
@@ -79,11 +80,32 @@ def images(name: str, count: int = 2) -> torch.Tensor:
     return torch.rand(count, 3, *((64, 64) if made_for.height == made_for.width else (96, 32)))
 
 
-@pytest.mark.parametrize("name", NAMES)
-def test_the_same_output_in_training_and_evaluation(name: str) -> None:
+@pytest.fixture(scope="module", params=NAMES)
+def name(request: pytest.FixtureRequest) -> str:
+    """Each architecture; all tests of one run together, since building a network takes longer than using it."""
+    return str(request.param)
+
+
+@pytest.fixture(scope="module")
+def model(name: str) -> Model:
+    """A model of the architecture, without a classifier, in evaluation mode; no test changes it."""
+    torch.manual_seed(0)
+    size = {"height": 84, "width": 42} if name.startswith("dinov2_") else {}
+    made = resight.load(name, **size, **small(name))
+    made.network.eval()
+    return made
+
+
+@pytest.fixture(scope="module")
+def classifying(name: str) -> nn.Module:
+    """A network of the architecture that tells 7 identities apart."""
+    torch.manual_seed(0)
+    return resight.models.create(name, num_identities=7, **small(name))
+
+
+def test_the_same_output_in_training_and_evaluation(name: str, model: Model, classifying: nn.Module) -> None:
     x = images(name)
-    for width in (0, 7):
-        network = resight.models.create(name, num_identities=width, **small(name))
+    for width, network in ((0, copy.deepcopy(model.network)), (7, classifying)):
         dims = set()
         for training in (True, False):
             out = network.train(training)(x)
@@ -99,19 +121,18 @@ def test_the_same_output_in_training_and_evaluation(name: str) -> None:
         assert len(dims) == 1
 
 
-@pytest.mark.parametrize("name", NAMES)
-def test_every_parameter_is_learnt_from(name: str) -> None:
+def test_every_parameter_is_learnt_from(name: str, classifying: nn.Module) -> None:
     torch.manual_seed(0)
-    network = resight.models.create(name, num_identities=5, **small(name))
-    out = network(images(name, 4))
+    out = classifying.train()(images(name, 4))
     told = (*out.logits, *out.features, *(out.latent or ()))
     told += tuple(x for x in (out.attributes, out.reconstruction) if x is not None)
     sum((x * torch.randn_like(x)).sum() for x in told).backward()  # type: ignore[union-attr]
-    silent = [key for key, p in network.named_parameters() if p.requires_grad and (p.grad is None or not p.grad.any())]
+    parameters = dict(classifying.named_parameters())
+    silent = [key for key, p in parameters.items() if p.requires_grad and (p.grad is None or not p.grad.any())]
     # a narrow gate may have no unit awake; a non-local block begins as the identity
     assert not [key for key in silent if not any(part in key for part in (".gate.fc", ".attention.channel", ".after."))]
     assert len([key for key in silent if ".after." not in key]) < 12
-    frozen = {key for key, p in network.named_parameters() if not p.requires_grad}
+    frozen = {key for key, p in parameters.items() if not p.requires_grad}
     unused = (
         "mask_token",
         "base.norm0",
@@ -123,29 +144,17 @@ def test_every_parameter_is_learnt_from(name: str) -> None:
     assert not {key for key in frozen if not key.startswith(("bottleneck", *unused))}
 
 
-@pytest.mark.parametrize("name", NAMES)
-def test_an_image_does_not_depend_on_its_batch(name: str) -> None:
-    torch.manual_seed(0)
-    network = resight.models.create(name, **small(name)).eval()
+def test_an_image_does_not_depend_on_its_batch(name: str, model: Model) -> None:
     x = images(name, 3)
     with torch.inference_mode():
-        together, alone = network(x).embedding, network(x[1:2]).embedding
+        together, alone = model.network(x).embedding, model.network(x[1:2]).embedding
     assert (together[1:2] - alone).norm() < 1e-4 * alone.norm()
 
 
-@pytest.mark.parametrize("name", NAMES)
-def test_a_reloaded_model_is_the_same_and_half_precision_is_near(name: str, tmp_path: Path) -> None:
-    torch.manual_seed(0)
-    size = {key: value for key, value in small(name).items() if key in ("height", "width")}
-    rest = {key: value for key, value in small(name).items() if key not in size}
-    if name.startswith("dinov2_"):
-        size = {"height": 84, "width": 42}
-    model = resight.load(name, **size, **rest)
-    made_for = registry.preprocessing(name) if size else model.card.preprocessing
-    assert (made_for.height, made_for.width) == (
-        registry.preprocessing(name).height,
-        registry.preprocessing(name).width,
-    )
+def test_a_reloaded_model_is_the_same_and_half_precision_is_near(name: str, model: Model, tmp_path: Path) -> None:
+    if not {"height", "width"} & small(name).keys() and not name.startswith("dinov2_"):
+        made_for = registry.preprocessing(name)
+        assert (model.card.preprocessing.height, model.card.preprocessing.width) == (made_for.height, made_for.width)
     model.save(tmp_path / "a.safetensors")
     again = resight.load(tmp_path / "a.safetensors")
     x = images(name)
