@@ -14,6 +14,7 @@ import numpy as np
 import pytest
 
 from resight import DataError, Embeddings, Gallery
+from resight.gallery import record
 from resight.gallery.record import Damaged, Filter, Policy
 from seen import card, embeddings, vectors
 
@@ -220,6 +221,32 @@ def test_a_gallery_of_the_first_version_at_rest(tmp_path: Path) -> None:
         assert first.expires == pytest.approx(first.added + 30 * day)
         assert gallery.count(Filter(before=1e9)) == 0
         assert gallery.log()[-1].action == "times"
+        gallery.verify_log()
+
+
+def test_logins_that_the_first_version_kept_are_forgotten(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    uri, address = tmp_path / "seen", "rtsp://admin:s3cret@door/1"
+    with monkeypatch.context() as before:
+        for module in ("labels", "record"):
+            before.setattr(f"resight.gallery.{module}.without_secrets", lambda text: text)
+        record.camera_name.cache_clear()
+        with Gallery.open(uri, card(DIM)) as gallery:
+            cameras = [address, "rtsp://door/1", "yard", f"{address}2", "yard"]
+            sources = [f"{address}#frame={at}" for at in range(4)] + ["film.mp4#frame=1"]
+            ids = gallery.add(Embeddings(SECRET), cameras=cameras, sources=sources).ids
+    record.camera_name.cache_clear()
+    with sqlite3.connect(f"{uri}.db") as db:
+        db.execute("DELETE FROM meta WHERE key = 'home'")
+    db.close()
+    assert holding(tmp_path, b"s3cret") == ["seen.db"]
+    with Gallery.open(uri) as gallery:
+        assert holding(tmp_path, b"s3cret") == []
+        found = gallery.get(ids)
+        assert [one.camera for one in found] == ["rtsp://door/1", "rtsp://door/1", "yard", "rtsp://door/12", "yard"]
+        assert [one.source for one in found] == [*(f"rtsp://door/1#frame={at}" for at in range(4)), "film.mp4#frame=1"]
+        assert gallery.count(Filter(cameras=("rtsp://door/1",))) == 2
+        assert len(gallery.search(SECRET[0], 5, Filter(cameras=("rtsp://door/1",)))) == 2
+        assert gallery.check().problems == ()
         gallery.verify_log()
 
 

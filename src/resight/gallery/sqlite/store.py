@@ -22,7 +22,7 @@ from numpy.typing import NDArray
 
 from resight.errors import DataError, ResightError
 from resight.gallery.record import Damaged, Event, Filter, Person, Record, Stats
-from resight.gallery.sqlite import backup, counting, leftovers, reading, relative
+from resight.gallery.sqlite import backup, counting, first_version, leftovers, reading
 from resight.gallery.sqlite.changes import touch, want_wipe, wipe_wanted
 from resight.gallery.sqlite.connections import Connections
 from resight.gallery.sqlite.events import EVENTS, event_of, note
@@ -92,10 +92,15 @@ class SqliteStore:
         leftovers.refuse_second_name(self.path)
         if meta.get(HOME) != str(self.path):
             leftovers.clear(self.path, meta["uuid"], meta.get(HOME, ""))
+            anew = False
             with self._connections.writing() as db:
                 if HOME not in meta:
-                    relative.forget(db, self.about.policy, self._actor)
+                    first_version.forget_times(db, self.about.policy, self._actor)
+                    anew = first_version.forget_logins(db, self._places["texts"], self._actor)
                 db.execute("INSERT OR REPLACE INTO meta VALUES (?, ?)", (HOME, str(self.path)))
+            if anew:
+                with self._connections.alone() as db:
+                    db.execute("VACUUM")
 
     def keep(self, about: About) -> None:
         with self._connections.writing() as db:
