@@ -95,7 +95,7 @@ def test_what_differs_is_told(new_uri: NewUri) -> None:
         target.erase(ids=[first.id])
         assert copying.copy(source, target).digest == before  # what was missing comes again
         target.enrol("Somebody", [record.id for record in target.records(Filter(unknown=True))])
-        with pytest.raises(DataError, match=r"different things are known.*copy again"):
+        with pytest.raises(DataError, match=r"differs between.*copy again"):
             copying.copy(source, target)
         other = replace(second, id="f" * 32)
         target.erase(ids=[record.id for record in target.records()])

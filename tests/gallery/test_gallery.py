@@ -182,13 +182,13 @@ def test_what_is_refused_changes_nothing(gallery_uri: str) -> None:
         there, events = gallery.records(), gallery.log()
         gone = "0" * 32
         for kind, said, action in (
-            (Conflict, "is of 'Bob'", lambda: gallery.enrol("Ann", [ids[3], ids[2]])),
+            (Conflict, "the name 'Bob'", lambda: gallery.enrol("Ann", [ids[3], ids[2]])),
             (Missing, gone, lambda: gallery.enrol("Ann", [ids[3], gone])),
             (Missing, "called 'Cy'", lambda: gallery.merge("Ann", ["Bob", "Cy"])),
             (Missing, "called 'Cy'", lambda: gallery.merge("Cy", ["Bob"])),
             (DataError, "with itself", lambda: gallery.merge("Ann", ["Ann"])),
-            (Conflict, "is of 'Bob'", lambda: gallery.split("Ann", [ids[0], ids[2]])),
-            (Conflict, "nobody yet", lambda: gallery.split("Ann", [ids[3]])),
+            (Conflict, "the name 'Bob'", lambda: gallery.split("Ann", [ids[0], ids[2]])),
+            (Conflict, "has no name", lambda: gallery.split("Ann", [ids[3]])),
             (Conflict, "'Bob' already", lambda: gallery.split("Ann", [ids[0]], "Bob")),
             (Conflict, "'Bob' already", lambda: gallery.rename("Ann", "Bob")),
             (Missing, "called 'Cy'", lambda: gallery.rename("Cy", "Dee")),

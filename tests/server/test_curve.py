@@ -71,6 +71,7 @@ def test_the_page_is_told_what_the_card_knows(serve: Serve, tmp_path: Path, clie
         "no_match_beyond": None,
         "false_match_rate": None,
         "curve": [],
+        "warning": "",
     }
     model = calibrated()
     with Gallery.open(tmp_path / "known", resight.Embedder(model, "torch")) as known:

@@ -1,6 +1,6 @@
 """From pictures or embeddings to rows for the store, part by part, so that any number of them can be added.
 
-What stands in the gallery already is neither decoded nor embedded again.
+What is in the gallery already is neither decoded nor embedded again.
 """
 
 from __future__ import annotations
@@ -60,7 +60,7 @@ def parts(
     store: Store,
     embedder: Callable[[], Embedder],
 ) -> tuple[Iterator[Part], int | None]:
-    """Pictures or embeddings in parts, and how many there are; None where an iterator does not say.
+    """Pictures or embeddings in parts, and how many there are; None for an iterator.
 
     Raises:
         DataError: a label or thumbnails of another number, or embeddings of another length.

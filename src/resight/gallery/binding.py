@@ -48,7 +48,7 @@ def about_of(model: Bound | None, policy: Policy | None) -> tuple[About | None, 
     card = model.model.card if isinstance(model, Embedder) else model
     if not card.fingerprint:
         raise ModelError(
-            f"The card of this {card.architecture} has no fingerprint, so its embeddings cannot be told from others: "
+            f"The card of this {card.architecture} has no fingerprint to tell its embeddings from others: "
             "load the model with resight.load, or give the card one."
         )
     return About(card, source, policy or Policy()), embedder
@@ -104,7 +104,7 @@ def embedder_of(about: About, uri: str) -> Embedder:
     """The model of a gallery, from where it was when the gallery was made.
 
     Raises:
-        ModelError: nobody knows where, it is not there any more, or another one is there now.
+        ModelError: its place is unknown, it is not there any more, or another model is there now.
     """
     if not about.model:
         raise ModelError(f"{uri} does not know where its model is: open it with model=, or search by embedding.")

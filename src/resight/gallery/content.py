@@ -20,7 +20,7 @@ from resight.gallery.store import Store
 from resight.images.decode import Pixels
 
 SAME = 0.02  # two vectors of one picture, from whatever engine, differ by less than this share of their length
-_MOST = 8  # clearly different embeddings of one source, camera, time and box that are told apart by their order
+_MOST = 8  # clearly different embeddings of one source, camera, time and box that are distinguished by their order
 
 
 def of_file(data: bytes) -> bytes:
@@ -39,7 +39,7 @@ def of_vector(vector: NDArray[np.float32]) -> bytes:
 
 
 def of_source(source: str, nth: int) -> bytes:
-    """What stands for the content of the ``nth`` embedding of a source."""
+    """In place of the content: the source, and which of its embeddings it is."""
     plain = source if "://" in source else posixpath.normpath(source)
     return b"source" + hashlib.sha256(f"{nth}\0{plain}".encode("utf-8", "surrogateescape")).digest()
 

@@ -59,7 +59,7 @@ def open_target(source: Gallery, uri: str | Path) -> Gallery:
 def copy(source: Gallery, target: Gallery, progress: Callable[[str, int, int], None] | None = None) -> Copied:
     """Copy all records that are not there yet, and compare everything at the end. The log stays where it is.
 
-    After an interruption the same call goes on. The log of the copy says what came when.
+    After an interruption the same call goes on. The log of the copy records what was copied when.
 
     Args:
         source: what is copied; it may be open for reading only.
@@ -101,14 +101,14 @@ def _compare(
 def _difference(one: Record | None, other: Record | None, source: str, target: str) -> str:
     if one is None or (other is not None and other.id < one.id):
         assert other is not None
-        said = f"{target} holds the record {other.id}, which {source} does not"
+        difference = f"{target} holds the record {other.id}, which {source} does not"
     elif other is None or one.id < other.id:
-        said = f"{source} holds the record {one.id}, which {target} does not"
+        difference = f"{source} holds the record {one.id}, which {target} does not"
     elif one != other:
-        said = f"Of the record {one.id} different things are known in {source} and in {target}"
+        difference = f"The record {one.id} differs between {source} and {target}"
     else:
-        said = f"The vector or thumbnail of record {one.id} differs between {source} and {target}"
-    return f"{said}: copy again while nobody writes, or into a new gallery."
+        difference = f"The vector or thumbnail of record {one.id} differs between {source} and {target}"
+    return f"{difference}: copy again while no program writes, or into a new gallery."
 
 
 def _lines(gallery: Gallery) -> Iterator[tuple[Record, bytes]]:

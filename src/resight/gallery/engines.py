@@ -21,7 +21,7 @@ def open_store(uri: str, new: About | None, *, read_only: bool, actor: str) -> S
             ``"milvus://host:19530/collection?objects=URI"``.
         new: what a gallery that is not there yet is bound to; ignored where there is one.
         read_only: write nothing anywhere.
-        actor: who makes it.
+        actor: the name in the log.
 
     Raises:
         DataError: an unknown scheme, or no gallery there and nothing to bind a new one to.

@@ -21,7 +21,7 @@ def export(store: Store, name: str, folder: Path, actor: str) -> Path:
     """Write all records of an identity, whole or not at all, and note it in the log.
 
     Raises:
-        DataError: nobody has the name, or the folder is there and not empty.
+        DataError: no record has the name, or the folder is there and not empty.
         ResightError: it cannot be written.
     """
     number, records = store.number(name), store.timeline(name)

@@ -92,7 +92,7 @@ class Gallery:
                 the kept one.
             policy: what a new gallery keeps.
             read_only: change nothing, in the files either.
-            actor: who does what follows, for the log; the name of the user when empty.
+            actor: the name in the log for what is done; the user's when empty.
 
         Raises:
             DataError: no gallery there and no model given, it cannot be read, or another policy than it has.
@@ -128,7 +128,7 @@ class Gallery:
         on_error: OnError | None = None,
         progress: Callable[[int, int], None] | None = None,
     ) -> Added:
-        """Add sightings. What stands there already (same content, camera, time and box) stays as it is.
+        """Add sightings. What is there already (same content, camera, time and box) stays as it is.
 
         Args:
             images: whatever an :class:`~resight.embedding.embedder.Embedder` takes, or embeddings of this model.
@@ -169,7 +169,7 @@ class Gallery:
             k: how many at most, up to 10,000.
             where: which records count.
             rerank: order a wider shortlist of the nearest, ``max(4 k, 200)``, by their re-ranked distances; the
-                distances that are told stay the plain ones.
+                reported distances are not re-ranked.
             approximate: use the index of :meth:`index`, where there is one; some neighbours may be missed.
 
         Raises:
@@ -227,7 +227,7 @@ class Gallery:
         return self.store.count(where)
 
     def timeline(self, identity: str) -> list[Record]:
-        """All records of one identity by (time, id), those without a time last; none where nobody bears the name."""
+        """All records of one identity by (time, id), those without a time last; none for an unknown name."""
         return self.store.timeline(person_name(identity))
 
     def identities(self) -> list[Person]:
@@ -238,7 +238,7 @@ class Gallery:
         """Give records a name, which may be a new one, and must be one where ``new``.
 
         Raises:
-            DataError: a record that is not there or bears another name, no ids, or a name that is none, or in use.
+            DataError: a record that is not there or has another name, no ids, or a name that is none, or in use.
         """
         self.store.enrol(person_name(name), some_ids(ids), self.actor, new)
 
@@ -254,7 +254,7 @@ class Gallery:
         """Take records out of an identity: they get a new name, or become unknown.
 
         Raises:
-            DataError: a record that is not there or not of ``name``, a new name that somebody bears, or no ids.
+            DataError: a record that is not there or not of ``name``, a new name that is in use, or no ids.
         """
         new = None if new_name is None else person_name(new_name)
         self.store.split(person_name(name), some_ids(ids), new, self.actor)
@@ -263,13 +263,13 @@ class Gallery:
         """Another name for an identity.
 
         Raises:
-            DataError: nobody bears the name, or somebody bears the new one: then merge.
+            DataError: no record has the name, or the new one is in use: then merge.
         """
         old, new = person_name(name), person_name(new_name)
         if old != new:
             self.store.rename(old, new, self.actor)
         else:
-            self.store.number(old)  # raises where nobody bears it
+            self.store.number(old)  # raises where no record has it
 
     def erase(
         self, *, identity: str | None = None, ids: Sequence[str] | None = None, before: float | None = None
@@ -283,8 +283,8 @@ class Gallery:
             How many records were erased.
 
         Raises:
-            DataError: not exactly one of the three was given, or nobody bears the name.
-            ResightError: erased, but bytes remain because another program holds the files; it says what to do.
+            DataError: not exactly one of the three was given, or no record has the name.
+            ResightError: erased, but bytes remain because another program holds the files; the message says what to do.
         """
         if sum(one is not None for one in (identity, ids, before)) != 1:
             raise DataError("erase needs exactly one of identity, ids and before.")
@@ -296,14 +296,14 @@ class Gallery:
         )
 
     def expire(self, now: float | None = None) -> int:
-        """Erase what is past its expiry, and say how many records that were."""
+        """Erase expired records, and return how many there were."""
         return self.store.erase(self.actor, expired=clock.time() if now is None else moment(now, "now"))
 
     def export(self, identity: str, folder: str | Path) -> Path:
         """One person's data: records.json, vectors.npz and thumbnails/ID.jpg in a new folder, which is logged.
 
         Raises:
-            DataError: nobody bears the name, or the folder is there and not empty.
+            DataError: no record has the name, or the folder is there and not empty.
             ResightError: it cannot be written.
         """
         return exporting.export(self.store, person_name(identity), Path(folder), self.actor)

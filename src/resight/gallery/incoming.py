@@ -37,7 +37,7 @@ class Incoming:
         cameras: N names, "" where unknown.
         identities: N names, None where unknown.
         times: N times in seconds since 1970, or None where unknown.
-        frames: (N,) the frame of its video or sequence that each is, or None where nothing tells.
+        frames: (N,) the frame of its video or sequence that each is, or None where unknown.
         notes: what a reader should know, one sentence each.
     """
 
@@ -57,7 +57,7 @@ class Incoming:
         """N times from the frames, ``rate`` of them a second from ``start`` on, in seconds since 1970.
 
         Raises:
-            DataError: nothing tells the frames.
+            DataError: the frames are unknown.
             RecipeError: a rate that is not above 0.
         """
         if self.frames is None:
@@ -111,7 +111,7 @@ def _without_junk(of: Split | Embeddings) -> Incoming:
 
 
 def _known(of: Split | Embeddings, notes: tuple[str, ...] = ()) -> Incoming:
-    """What the columns tell: names where there are any, else numbers."""
+    """What is known from the columns: names where there are any, else numbers."""
     columns = of.columns
     cameras = [""] * len(of) if of.cameras is None else list(map(str, of.cameras.tolist()))
     identities: list[str | None] = [None] * len(of)
@@ -166,7 +166,7 @@ def _named(paths: list[str], pattern: str) -> Incoming:
             paths = [path for path, bad in zip(paths, junk, strict=True) if not bad]
             rows = [row for row, bad in zip(rows, junk, strict=True) if not bad]
         for row in rows:
-            row["identity"] = row["identity"].lstrip("0")  # 0000 is nobody that is known
+            row["identity"] = row["identity"].lstrip("0")  # 0000 is a distractor
     if not all(row.get("frame", "0").isdecimal() for row in rows):
         raise DataError(f"The pattern {pattern!r} finds a frame that is no number: let it be (?P<frame>[0-9]+).")
     return Incoming(

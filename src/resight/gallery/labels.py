@@ -34,7 +34,7 @@ class Labels:
         object.__setattr__(self, "_many", many)
 
     def check(self, count: int | None) -> None:
-        """Refuse sequences that do not have ``count`` entries; None where nobody knows how many there will be.
+        """Refuse sequences that do not have ``count`` entries; None where their number is unknown.
 
         Raises:
             DataError: a wrong length, or a basis that is no text.

@@ -18,11 +18,11 @@ class Missing(DataError):
 
 
 class Damaged(ResightError):
-    """What a gallery keeps is not what was written: nobody who asks can mend that."""
+    """What a gallery holds is not what was written; it has to be restored."""
 
 
 class Conflict(DataError):
-    """A name that is taken, or a record that bears another one."""
+    """A name in use, or a record that has another one."""
 
 
 Box = tuple[int, int, int, int]
@@ -79,7 +79,7 @@ class Hit:
 
 @dataclass(frozen=True)
 class Filter:
-    """Which records count; one must pass all that is given. Names that nobody bears let nothing through.
+    """Which records count; one must pass all that is given. A name that no record has matches nothing.
 
     Attributes:
         cameras: any of these; all where there are none.
@@ -115,8 +115,8 @@ class Added:
     """What adding did.
 
     Attributes:
-        ids: of all that stand in the gallery now, in the order in which they were given.
-        new, known: how many of them were new, and how many stood there before.
+        ids: of all records that are in the gallery now, in the order in which they were given.
+        new, known: how many of them were new, and how many were there before.
         failed: pictures that could not be used.
     """
 
@@ -128,7 +128,7 @@ class Added:
 
 @dataclass(frozen=True)
 class Person:
-    """An identity: how many records bear its name, in which cameras, and when first and last."""
+    """An identity: how many records have its name, in which cameras, and when first and last."""
 
     name: str
     records: int
@@ -163,7 +163,7 @@ class Stats:
     """A gallery in numbers.
 
     Attributes:
-        records, identities, unknown: how many; ``unknown`` records bear no name.
+        records, identities, unknown: how many; ``unknown`` records have no name.
         cameras: how many records of each.
         first, last: the earliest and the latest time.
         expiring: how many records expire within seven days from now, or should have already.
@@ -276,7 +276,7 @@ def _name(name: object, what: str) -> str:
     if len(found) > LONGEST_NAME:
         raise DataError(f"{what} has {len(found)} characters: choose one of at most {LONGEST_NAME}.")
     if any(unicodedata.category(sign) in ("Cc", "Cs", "Cf") and sign not in _JOINERS for sign in found):
-        raise DataError(f"{what} is {name!r}, with control characters, which nobody sees: leave them out.")
+        raise DataError(f"{what} is {name!r}, with control characters, which are invisible: leave them out.")
     return found
 
 

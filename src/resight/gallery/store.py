@@ -2,7 +2,7 @@
 
 Names, times, ids and vectors that reach a store are checked already. Everything it does is whole or not at all, durable
 when it returns, and logged in the same step (:mod:`resight.gallery.log`). An identity is there as long as a record
-bears its name. Any thread may call.
+has its name. Any thread may call.
 
 Shape letters: ``N`` records, ``Q`` queries, ``D`` embedding, ``K`` neighbours.
 """
@@ -62,7 +62,7 @@ class Store(Protocol):
         """From now on bound to this: the same model, with a newer card or from another place."""
 
     def add(self, rows: Rows, actor: str) -> NDArray[np.bool_]:
-        """Add those that are not there yet, and say (N,) which these were; those that are there stay as they are."""
+        """Add those that are not there yet, and return (N,) which these were; those that are there stay as they are."""
 
     def near(self, queries: NDArray[np.float32], k: int, where: Filter, approximate: bool) -> list[Candidates]:
         """For each of (Q, D) queries the ``k`` nearest records that pass, or all if there are fewer.
@@ -115,7 +115,7 @@ class Store(Protocol):
         before: float | None = None,
         expired: float | None = None,
     ) -> int:
-        """Erase records by exactly one of these, and say how many.
+        """Erase records by exactly one of these, and return how many.
 
         The bytes of vector and thumbnail are gone from every file when this returns. Ids that are not there do not
         count. ``before``: with time < before. ``expired``: with expires <= expired, logged as "expire". DataError of
@@ -126,7 +126,7 @@ class Store(Protocol):
         """Write an event that changes no record, such as "export"."""
 
     def number(self, identity: str) -> int:
-        """What the log calls an identity; DataError of :func:`nobody`."""
+        """The number of an identity in the log; DataError of :func:`nobody`."""
 
     def log(self, after: int, limit: int) -> list[Event]:
         """The first events with numbers above ``after``."""
@@ -135,7 +135,7 @@ class Store(Protocol):
         """The gallery in numbers."""
 
     def index(self) -> int:
-        """Build the approximate index anew, and say over how many records."""
+        """Build the approximate index anew, and return over how many records."""
 
     def check(self) -> list[str]:
         """What is wrong with the files, one sentence each."""
@@ -163,16 +163,16 @@ def all_there(ids: Sequence[str], records: Sequence[Record | None]) -> list[Reco
 
 
 def nobody(name: str) -> Missing:
-    """For a name that nobody bears."""
+    """For a name that no record has."""
     return Missing(f"Nobody in this gallery is called {name!r}: look at the names with identities.")
 
 
 def bears_another_name(id: str, name: str | None) -> Conflict:
-    """For a record of somebody else than was said."""
-    who = "nobody yet" if name is None else repr(name)
-    return Conflict(f"The record {id} is of {who}: merge the two identities, or split it off first.")
+    """For a record that has another name than it was expected to have."""
+    has = "no name" if name is None else f"the name {name!r}"
+    return Conflict(f"The record {id} has {has}: merge the two identities, or split it off first.")
 
 
 def name_taken(name: str) -> Conflict:
-    """For a new name that somebody bears already."""
+    """For a new name that is in use."""
     return Conflict(f"Somebody in this gallery is called {name!r} already: merge the two, or choose another name.")

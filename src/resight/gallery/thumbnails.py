@@ -23,7 +23,7 @@ def thumbnail(pixels: Pixels, longest: int) -> bytes:
 
 
 def given(data: object, longest: int, name: str) -> bytes:
-    """A thumbnail of an image file that somebody gave, made anew from its pixels.
+    """A thumbnail of an image file that was passed, made anew from its pixels.
 
     Raises:
         DataError: it is no bytes, or no image.

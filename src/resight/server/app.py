@@ -45,7 +45,7 @@ def make_app(gallery: Gallery, embedder: Embedder, settings: Settings) -> FastAP
     Args:
         gallery: what is served.
         embedder: of the gallery's model.
-        settings: keys and limits; host and port are for whoever runs it.
+        settings: keys and limits; host and port are for the program that runs it.
     """
     service = Service(gallery, embedder, settings)
 
@@ -126,7 +126,7 @@ async def _invalid(_: Request, error: Exception) -> Response:
 
 
 async def _failed(request: Request, error: Exception) -> Response:
-    """What the gallery refuses: a wrong wish, or something that only whoever runs the service can mend."""
+    """What the gallery refuses: a wrong request, or something that only the operator can mend."""
     for kind, status in ((Missing, 404), (Conflict, 409), (DataError, 422)):
         if isinstance(error, kind):
             return respond(Refused(status, str(error)))

@@ -18,7 +18,7 @@ class Batcher(Generic[Item, Result]):
     """A function of many items that many threads call with a few each.
 
     While it works on some items, those that come gather, and are the next ones: under load batches fill, and without
-    load nobody waits for company.
+    load no request is delayed to fill a batch.
 
     Args:
         work: what is done with a batch: a result for each item, in order, or the error that its caller gets.
@@ -75,7 +75,7 @@ class Batcher(Generic[Item, Result]):
                         future.set_exception(result)
                     else:
                         future.set_result(result)
-            except BaseException as error:  # it belongs to those who asked, and the thread must go on
+            except BaseException as error:  # the callers get it, and the thread goes on
                 for _, future in batch:
                     if not future.done():
                         future.set_exception(error)

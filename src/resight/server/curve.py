@@ -1,7 +1,7 @@
 """What other thresholds would do, from what a decision keeps of its calibration.
 
 It keeps the rates of a few thresholds. Between two of them the false-match rate is interpolated on a logarithmic scale,
-as it falls by powers of ten, and the miss rate on a straight one. Beyond the outermost nothing is said.
+as it falls by powers of ten, and the miss rate on a straight one. Beyond the outermost nothing is known.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ STEPS = 16  # from one measured threshold to the next
 
 
 def curve(decision: Decision) -> list[Rates]:
-    """Rates of thresholds, ascending; those that were measured say so."""
+    """Rates of thresholds, ascending; those that were measured are marked."""
     facts = decision.facts
     equal = facts.errors.eer.value
     known = {facts.errors.eer_threshold: (equal, equal)}

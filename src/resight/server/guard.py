@@ -73,7 +73,7 @@ class Guard:
             unknown = "This key is not known here: check it, or ask for a new one."
             missing = "A key is needed: send it as Authorization: Bearer KEY, or as X-API-Key: KEY."
             raise Refused(401, unknown if secret else missing)
-        if not scope["path"].startswith("/api/"):  # whoever looks after the service gets in, however many others come
+        if not scope["path"].startswith("/api/"):  # operators are never refused because of others
             await self._app(scope, self._body(scope, receive), send)
             return
         self._rate.take(caller.name if caller and caller.name else asked.address)
@@ -106,7 +106,7 @@ def secret_in(headers: Headers) -> str:
 
 
 def check_address(address: str, host: str) -> None:
-    """Refuse who is neither this machine nor a proxy, where the service listens for others because of its proxies."""
+    """Refuse callers other than this machine and the proxies, where the service listens on an outside address."""
     if not is_local(host) and not is_local(address):
         raise Refused(403, "This service answers its own machine and the proxies that were declared to it.")
 

@@ -20,7 +20,7 @@ SCOPES = ("read", "write", "erase")
 
 @dataclass(frozen=True)
 class Caller:
-    """Who asks: the name of a key, or nobody in particular, and what they may do."""
+    """The caller: the name of its key, "" without keys, and its scopes."""
 
     name: str
     scopes: tuple[str, ...]
@@ -44,8 +44,8 @@ class Key:
 class Keys:
     """All keys of a service; without any, everybody may do everything.
 
-    Those of a file are those that stand in it now: a key that was added opens at once, one that was taken out no longer
-    does. While the file is gone or damaged nobody comes in.
+    Those of a file are those in it now: a key that was added opens at once, one that was taken out no longer
+    does. While the file is gone or damaged all requests are refused.
 
     Args:
         keys: what there is to begin with.
@@ -76,7 +76,7 @@ class Keys:
                 self._keys = _read(self._path)
             except RecipeError as error:
                 self._keys = ()
-                LOG.error("keys", extra={"fields": {"sentence": f"Nobody comes in: {error}"}})
+                LOG.error("keys", extra={"fields": {"sentence": f"All requests are refused: {error}"}})
             self._seen = stamp
         return self._keys
 

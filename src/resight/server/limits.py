@@ -59,15 +59,15 @@ class Body:
         patience: seconds in which all of it must come.
 
     Raises:
-        Refused: its header says that it is longer (413).
+        Refused: by its header it is longer (413).
     """
 
     def __init__(self, scope: Scope, receive: Receive, most: int, patience: float) -> None:
         self._receive, self._most = receive, most
         self._until = asyncio.get_running_loop().time() + patience
         self._read, self._whole = 0, False
-        said = dict(scope["headers"]).get(b"content-length", b"0")
-        if said.isdigit() and int(said[:20]) > most:
+        length = dict(scope["headers"]).get(b"content-length", b"0")
+        if length.isdigit() and int(length[:20]) > most:
             raise self._too_long()
 
     async def __call__(self) -> Message:

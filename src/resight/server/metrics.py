@@ -18,7 +18,7 @@ class Metrics:
     """The counters of one application, in a registry of its own.
 
     Args:
-        records: tells how many records the gallery has.
+        records: gives the number of records in the gallery.
     """
 
     def __init__(self, records: Callable[[], int]) -> None:

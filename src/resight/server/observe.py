@@ -66,7 +66,7 @@ class Observe:
             self._tell(scope, number, status, perf_counter() - began)
 
     def _tell(self, scope: Scope, number: str, status: int, seconds: float) -> None:
-        route = getattr(scope.get("route"), "path", "")  # never the address itself, in which names may stand
+        route = getattr(scope.get("route"), "path", "")  # never the address itself, which may hold names
         caller = scope.get("state", {}).get("caller")
         method = scope["method"] if scope["method"] in METHODS else "other"
         self._metrics.requests.labels(route, method, status).inc()

@@ -1,4 +1,4 @@
-"""Uploaded bytes to pixels: what is no picture, too large or damaged is told apart, before it costs anything."""
+"""Uploaded bytes to pixels: what is no picture, too large or damaged is recognised before it costs anything."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ def picture(data: bytes, pixels: int) -> Pixels:
 
 
 def _check(data: bytes, pixels: int) -> None:
-    """Look at the header alone; one that cannot be read is left to the decoder, which says why."""
+    """Look at the header alone; one that cannot be read is left to the decoder, whose error explains it."""
     if not data:
         raise Refused(422, f"{NAME} is empty (0 bytes): send an image file.")
     try:

@@ -1,4 +1,4 @@
-"""What a request is told that is not answered: a status and one sentence, always as ``{"error": sentence}``."""
+"""The answer to a request that is refused: a status and one sentence, always as ``{"error": sentence}``."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from starlette.responses import Response
 
 
 class Refused(HTTPException):
-    """A request that is sent away.
+    """A request that is refused.
 
     Args:
         status: the HTTP status.

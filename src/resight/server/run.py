@@ -19,7 +19,7 @@ from resight.server.settings import Settings
 
 
 class _Server(uvicorn.Server):
-    """Tells when it listens."""
+    """Calls ``ready`` when it listens."""
 
     def __init__(self, config: uvicorn.Config, ready: Callable[[], None]) -> None:
         super().__init__(config)
@@ -31,9 +31,9 @@ class _Server(uvicorn.Server):
 
 
 def serve(gallery: Gallery, settings: Settings, *, log: TextIO, ready: Callable[[str], None]) -> None:
-    """Serve a gallery until the process is told to stop (SIGTERM, Ctrl-C), then close it.
+    """Serve a gallery until the process is stopped (SIGTERM, Ctrl-C), then close it.
 
-    Whoever was accepted gets an answer first; nobody new is.
+    Accepted requests are answered first; no new ones are accepted.
 
     Args:
         gallery: what is served, with its own model.

@@ -1,4 +1,4 @@
-"""What stands behind the routes: a gallery, its model, and searches that are done for many requests at once."""
+"""What the routes use: a gallery, its model, and searches that are done for many requests at once."""
 
 from __future__ import annotations
 
@@ -64,7 +64,7 @@ class Service:
         return self.gallery.card.threshold if decision is None else decision.threshold
 
     def expire(self) -> None:
-        """Erase what is past its expiry; what goes wrong is logged, for nobody waits for it."""
+        """Erase expired records; what goes wrong is logged, because no request waits for it."""
         try:
             erased = self.gallery.expire()
         except ResightError as error:

@@ -1,4 +1,4 @@
-"""What a service may do and bear."""
+"""The settings of a service: its address, keys and limits."""
 
 from __future__ import annotations
 

@@ -30,7 +30,7 @@ class Source(NamedTuple):
 
     Attributes:
         change, slots: the number of its last change, and how many slots it has.
-        event, digest: the last event of its log: its number, and its digest (32 bytes), which stands for all its past.
+        event, digest: the last event of its log: its number, and its digest (32 bytes), which covers all its past.
         knows: whether an event with this digest is part of its past.
         since: what is other than it was after a change, when there were so many slots.
         behind: how many slots that are.
@@ -71,7 +71,7 @@ class Cache:
     """The vectors of one gallery.
 
     Args:
-        database: its path; the files stand beside it. None to hold everything in memory.
+        database: its path; the files are beside it. None to hold everything in memory.
         uuid: which gallery, 32 hex digits; dim: D; unit: whether rows are scaled to length one.
         writable: whether the files may be written.
     """
@@ -101,7 +101,7 @@ class Cache:
 
         Args:
             source: a state of the database.
-            most: as said.
+            most: see above.
             seen: what the last call returned, if it was a header.
 
         Returns:
@@ -130,7 +130,7 @@ class Cache:
             return self._view(header)
 
     def differing(self, source: Source) -> int:
-        """How many rows are not what the database says, where both are of one state and in files."""
+        """How many rows differ from the database, where both are of one state and in files."""
         with self._alone():
             header = self._files.read() if self._files is not None else None
             if header is None or header.change != source.change or not source.knows(header.event, header.digest):
@@ -209,7 +209,7 @@ class Cache:
             header = None
         if self._writable and (header is None or header.change < source.change):
             with files.alone():
-                header = files.read() or Header()  # somebody else may have been here
+                header = files.read() or Header()  # another program may have written it
                 if self._ahead(header, source):
                     return header
                 if header.change < source.change:

@@ -33,7 +33,7 @@ _MAGIC = b"resight1"
 
 
 class Changed(NamedTuple):
-    """Slots (S,) from 0 with what stands in them now: their columns (S,) and vectors (S, D), both zero if nothing."""
+    """Slots (S,) from 0 with their present contents: columns (S,) and vectors (S, D), both zero if nothing."""
 
     slots: NDArray[np.int64]
     columns: NDArray[np.void]
@@ -56,7 +56,7 @@ class Files:
     """The open files of one gallery.
 
     Args:
-        database: beside which they stand.
+        database: they are in its folder.
         uuid: which gallery, 32 hex digits; dim: D; unit: whether rows have length one.
         writable: whether they may be made and written.
 
@@ -126,7 +126,7 @@ class Files:
         return columns >= _START + slots * COLUMNS.itemsize and rows >= slots * self._dim * 4
 
     def write(self, header: Header) -> None:
-        """Write the header; what it speaks of stands there already."""
+        """Write the header, after the rows that it describes."""
         known = (header.slots, header.change, header.event, header.digest, header.longest, header.flushed)
         _pwrite(self._first, HEADER.pack(*self._kind, *known, self._boot), 0)
 
@@ -189,7 +189,7 @@ def _pwrite(file: int, data: bytes, at: int) -> None:
 
 
 def _boot() -> bytes:
-    """What tells one start of the machine from another; empty where nothing does."""
+    """The number of this start of the machine; empty where the system has none."""
     try:
         return Path("/proc/sys/kernel/random/boot_id").read_bytes()[:36]
     except OSError:

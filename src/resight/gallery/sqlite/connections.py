@@ -27,7 +27,7 @@ _TRIES, _PAUSE = 5, 0.05  # seconds: to open or to close a gallery takes less
 
 
 class _Reader(NamedTuple):
-    """A connection that reads; with a stamp of the file where it relies on nobody writing."""
+    """A connection that reads; with a stamp of the file where it relies on no program writing."""
 
     db: sqlite3.Connection
     stamp: tuple[int, ...] | None
@@ -58,11 +58,11 @@ class Connections:
         for _ in range(_TRIES):
             if self._log.exists() or not _marked(self.path):
                 return False
-            time.sleep(_PAUSE)  # somebody may be opening or closing it
+            time.sleep(_PAUSE)  # another program may be opening or closing it
         try:
             with closing(connect(self.path, "still")) as db:
                 return db.execute("SELECT 1 FROM meta WHERE key = ?", (HOME,)).fetchone() is not None
-        except sqlite3.Error:  # whoever reads it next says what is wrong
+        except sqlite3.Error:  # the next reader reports what is wrong
             return False
 
     @contextmanager
@@ -139,13 +139,13 @@ class Connections:
     def _reader(self) -> _Reader:
         if not self.read_only:
             return _Reader(connect(self.path, "write"), None)
-        if not self._log.exists() and _marked(self.path):  # without its log SQLite reads it only if told that it rests
+        if not self._log.exists() and _marked(self.path):  # without its log SQLite reads only files that do not change
             stamp = self._stamp()
             return _Reader(connect(self.path, "still"), stamp)
         return _Reader(connect(self.path, "read"), None)
 
     def _stamp(self) -> tuple[int, ...]:
-        """What is different once somebody writes."""
+        """What changes when a program writes."""
         found = self.path.stat()
         return found.st_ino, found.st_mtime_ns, found.st_size, self._log.exists()
 
@@ -158,7 +158,7 @@ class Connections:
         with _one_at_a_time(self.path.parent):
             for at, db in enumerate(opened, 1):
                 if at == len(opened) and not self.read_only:
-                    with suppress(sqlite3.Error):  # somebody else has it open
+                    with suppress(sqlite3.Error):  # another program has it open
                         db.execute("PRAGMA busy_timeout = 0")
                         db.execute("PRAGMA journal_mode = DELETE")
                 db.close()
@@ -173,7 +173,7 @@ def _marked(path: Path) -> bool:
     try:
         with path.open("rb") as file:
             return file.read(20)[18:] == b"\2\2"
-    except OSError:  # SQLite says why
+    except OSError:  # SQLite reports why
         return False
 
 

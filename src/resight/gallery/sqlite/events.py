@@ -21,7 +21,7 @@ def event_of(row: Sequence[Any]) -> Event:
 
 
 def note(db: sqlite3.Connection, actor: str, action: str, details: Mapping[str, Any]) -> None:
-    """Write the next event, in the transaction of what it tells of."""
+    """Write the next event, in the transaction of the action."""
     last = db.execute(f"{EVENTS} ORDER BY number DESC LIMIT 1").fetchone()
     new = log.event(event_of(last) if last else None, clock.time(), actor, action, details)
     row = (new.number, new.time, new.actor, new.action, json.dumps(new.details), new.digest)

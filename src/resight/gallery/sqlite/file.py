@@ -1,4 +1,4 @@
-"""The file of a gallery: where it stands, how it is made, and what it is bound to."""
+"""The file of a gallery: its path, how it is made, and what it is bound to."""
 
 from __future__ import annotations
 
@@ -53,7 +53,7 @@ def create(path: Path, about: About, actor: str) -> None:
         try:
             os.link(draft, path)
         except FileExistsError:
-            pass  # somebody else was first, and theirs stays
+            pass  # another program was first, and its file stays
         except OSError:  # a file system without links
             draft.rename(path)
         sync_folder(path.parent)
@@ -78,7 +78,7 @@ def check_format(db: sqlite3.Connection, path: Path) -> None:
 
 
 def about_in(meta: Mapping[str, str], path: Path) -> About:
-    """What stands in the table ``meta``."""
+    """The contents of the table ``meta``."""
     return About(parse_card(meta["card"], f"the card in {path}"), meta["model"], Policy(**json.loads(meta["policy"])))
 
 

@@ -2,7 +2,7 @@
 
 The cache is right up to a change c, and its rows may be newer. So first all rows are scanned; then, in one state of the
 database that is at least as new as any row seen, the slots that changed after c are looked up. Of the others the scan
-is right; those themselves are judged by what the database says of them. The result is that of this one state.
+is right; those themselves are judged by their contents in the database. The result is that of this one state.
 
 Shape letters: ``Q`` queries, ``S`` slots, ``D`` embedding, ``K`` neighbours.
 """
@@ -29,7 +29,7 @@ _MORE = 16  # neighbours beyond k that are asked for at first
 
 
 class Codes(NamedTuple):
-    """A filter in the numbers of the database; None where it does not say."""
+    """A filter in the numbers of the database; None for what it does not restrict."""
 
     cameras: NDArray[np.int64] | None
     exclude_cameras: NDArray[np.int64] | None
@@ -37,7 +37,7 @@ class Codes(NamedTuple):
 
 
 def codes(db: sqlite3.Connection, names: reading.Names, where: Filter) -> Codes:
-    """The numbers of a filter's names; names that nobody bears are left out."""
+    """The numbers of a filter's names; names that no record has are left out."""
     known = reading.cameras(db) if where.cameras or where.exclude_cameras else {}
 
     def of(wanted: tuple[str, ...]) -> NDArray[np.int64] | None:
@@ -144,7 +144,7 @@ def _chosen(
     *,
     complete: bool,
 ) -> NDArray[np.int64] | None:
-    """The slots of one query that may be among the ``k`` nearest; None where the scan was too short to say.
+    """The slots of one query that may be among the ``k`` nearest; None where the scan was too short.
 
     ``margin``: by how much rough distances may be in the wrong order; None for the first ``k``, right or wrong.
     """

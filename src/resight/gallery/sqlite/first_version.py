@@ -34,7 +34,7 @@ def forget_times(db: sqlite3.Connection, policy: Policy, actor: str) -> None:
 
 
 def forget_logins(db: sqlite3.Connection, texts: Places, actor: str) -> bool:
-    """Take logins out of cameras and sources, and say whether there were any; the file is then to be written anew."""
+    """Take logins out of cameras and sources, and return whether there were any; the file then has to be rewritten."""
     known, gone = reading.cameras(db), 0
     for name, number in known.items():
         plain = without_secrets(name)

@@ -1,6 +1,6 @@
 """Files of vectors that a gallery left at another name or place: they hold what may have to be erased.
 
-Only what carries the gallery's own number is taken away, and only where no gallery of that number stands any more.
+Only what carries the gallery's own number is taken away, and only where no gallery of that number is left.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ _TRIES, _PAUSE = 5, 0.05
 
 
 def refuse_second_name(path: Path) -> None:
-    """Refuse a file with several names (hard links): SQLite's log and the vectors would stand beside each of them.
+    """Refuse a file with several names (hard links): each would have a log and vectors of its own.
 
     Raises:
         DataError: it has.

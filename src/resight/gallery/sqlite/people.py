@@ -1,4 +1,4 @@
-"""Who is who, in the tables: records change hands, and a name that nobody bears any more is forgotten."""
+"""Identities in the tables: records change their identity, and a name that no record has any more is forgotten."""
 
 from __future__ import annotations
 
@@ -25,14 +25,14 @@ class People:
         self.names = Names(uuid)
 
     def number(self, db: sqlite3.Connection, name: str) -> int:
-        """The number of an identity; Missing if nobody bears the name."""
+        """The number of an identity; Missing if no record has the name."""
         found = self.names.find(db, [name])
         if name not in found:
             raise nobody(name)
         return found[name]
 
     def numbers(self, db: sqlite3.Connection, names: set[str]) -> dict[str, int]:
-        """The numbers of identities, new ones where nobody bears the name."""
+        """The numbers of identities, new ones for new names."""
         found = self.names.find(db, names)
         for name in sorted(names - found.keys()):
             (place,), _ = _TEXTS.put(db, [name.encode()])
@@ -48,7 +48,7 @@ class People:
             raise name_taken(name)
 
     def enrol(self, db: sqlite3.Connection, name: str, ids: Sequence[str]) -> tuple[int, list[int]]:
-        """Give records a name: its number, and the slots that did not bear it before."""
+        """Give records a name: its number, and the slots that did not have it before."""
         held = _holders(db, ids)
         number = self.numbers(db, {name})[name]
         for id, (_, owner) in held.items():
@@ -96,7 +96,7 @@ class People:
         return number, [slot for (slot,) in db.execute("SELECT slot FROM records WHERE identity = ?", (number,))]
 
     def forget(self, db: sqlite3.Connection, numbers: Iterable[int]) -> int:
-        """Forget the names of those identities that have no record any more, and say how many these were."""
+        """Forget the names of those identities that have no record any more, and return how many these were."""
         count = 0
         for number in numbers:
             row = db.execute(

@@ -56,7 +56,7 @@ def after(id: str) -> bytes:
 
 
 class Names:
-    """Names of identities, found by a hash that tells nobody without the gallery's own key what the name is."""
+    """Names of identities, found by a hash, from which the name cannot be told without the gallery's own key."""
 
     def __init__(self, uuid: str) -> None:
         self._secret = bytes.fromhex(uuid)
@@ -68,7 +68,7 @@ class Names:
         )
 
     def find(self, db: sqlite3.Connection, names: Iterable[str]) -> dict[str, int]:
-        """The numbers of those names that somebody bears."""
+        """The numbers of those names that are in use."""
         wanted = set(names)
         rows = in_parts(
             db,

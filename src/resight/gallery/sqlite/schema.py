@@ -1,7 +1,7 @@
 """The tables of a gallery in SQLite, and how a connection to them is made.
 
 SQLite's ``secure_delete`` overwrites what is deleted, but not the copies that it leaves behind when it moves rows from
-one page to another. So whatever is personal (vectors, thumbnails, names, sources) stands in tables whose rows are only
+one page to another. So whatever is personal (vectors, thumbnails, names, sources) is in tables whose rows are only
 ever added at the end or overwritten by as many bytes, which moves nothing: ``vectors``, ``thumbnails``, ``texts``.
 Erased places are zeros, and are used again (``free``). All else is numbers.
 """
@@ -35,7 +35,7 @@ CREATE TABLE texts (place INTEGER PRIMARY KEY, content BLOB NOT NULL);
 CREATE TABLE free (kind TEXT, bytes INTEGER, place INTEGER, PRIMARY KEY (kind, bytes, place)) WITHOUT ROWID;
 CREATE TABLE cameras (number INTEGER PRIMARY KEY, name TEXT NOT NULL UNIQUE);
 CREATE TABLE identities (
-    number INTEGER PRIMARY KEY AUTOINCREMENT,  -- never used again, for it stands in the log
+    number INTEGER PRIMARY KEY AUTOINCREMENT,  -- never used again, because the log mentions it
     key INTEGER NOT NULL,                      -- a keyed hash of the name, to find it by
     text INTEGER NOT NULL REFERENCES texts (place),
     size INTEGER NOT NULL
@@ -72,7 +72,7 @@ def connect(path: Path, how: str, page: int = 0) -> sqlite3.Connection:
 
     Args:
         path: of the file.
-        how: "read"; "still", to read a file that nobody writes; "write", with a log of writes beside it; "make".
+        how: "read"; "still", to read a file that no program writes; "write", with a log of writes beside it; "make".
         page: bytes to a page of a file that is made.
     """
     mode = {"read": "ro", "still": "ro&immutable=1", "write": "rw", "make": "rwc"}[how]
@@ -98,7 +98,7 @@ def connect(path: Path, how: str, page: int = 0) -> sqlite3.Connection:
 
 
 def _keep_log(db: sqlite3.Connection) -> None:
-    """Write-ahead logging; to begin it takes a moment in which nobody else has the file."""
+    """Write-ahead logging; to begin it, no other program may use the file for a moment."""
     give_up = time.monotonic() + WAIT
     while True:
         try:

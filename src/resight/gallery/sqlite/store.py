@@ -51,7 +51,7 @@ def open_store(uri: str, new: About | None, *, read_only: bool, actor: str) -> S
 
 
 class SqliteStore:
-    """The engine; what the methods promise stands in :class:`resight.gallery.store.Store`."""
+    """The engine; its methods are described in :class:`resight.gallery.store.Store`."""
 
     def __init__(self, path: Path, *, read_only: bool, actor: str) -> None:
         self.path, self.uri, self._actor = path, f"sqlite:///{path}", actor

@@ -15,7 +15,7 @@ from resight.server.refusals import Refused
 from resight.server.schema import Problem
 
 STATUSES = {
-    400: "the body is not what its content type says",
+    400: "the body does not match its content type",
     401: "a key is needed, or unknown",
     403: "the key may not do this, or the page of another site asks",
     404: "a record or a name that is not there",

@@ -1,4 +1,4 @@
-"""For whoever runs the service: is it alive, is it ready, what does it count?"""
+"""For operators: is the service alive, is it ready, what does it count?"""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from resight.server.service import Service
 
 
 def health_routes(service: Service) -> APIRouter:
-    """The routes for whoever runs the service; the first two need no key."""
+    """The routes for operators; the first two need no key."""
     routes = APIRouter(tags=["operation"])
 
     @routes.head("/healthz", include_in_schema=False)

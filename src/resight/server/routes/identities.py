@@ -1,4 +1,4 @@
-"""Identities: who there is, when they were seen, and what they are called."""
+"""Identities: their names, and when they were seen."""
 
 from __future__ import annotations
 

@@ -57,7 +57,7 @@ def record_routes(service: Service) -> APIRouter:
     ) -> Put:
         with service.writers:
             data = image.file.read()
-            picture(data, service.settings.pixels)  # tells what is wrong with it, in the words of HTTP
+            picture(data, service.settings.pixels)  # refuses what is wrong, with the status of HTTP
             added = service.acting(caller).add(
                 [data],
                 cameras=camera,
