@@ -8,6 +8,7 @@ from scipy import ndimage
 from torch import Tensor
 from torch.nn import functional as F
 
+from resight.errors import DataError
 from resight.images.augmentation import COLUMNS, Augmentation, camera_part, draw, plain_part
 from resight.images.cameras import blur, box, change, halves, light, low_resolution, patch
 from resight.images.transforms import augment, normalise
@@ -68,7 +69,7 @@ def test_mixing_needs_others() -> None:
     table, to = draw(2, (1,)), Preprocessing(height=H, width=W)
     assert EVERYTHING.others == 3
     for wrong in (None, others[:, :2]):
-        with pytest.raises(ValueError, match="mixes each image with 3 others"):
+        with pytest.raises(DataError, match="mixes each image with 3 others"):
             augment(images, table, EVERYTHING, to, wrong)
     assert augment(images, table, Augmentation(light=1, blur=1, low_resolution=1), to).shape == (2, 3, H, W)
 

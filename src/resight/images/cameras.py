@@ -11,6 +11,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from resight.errors import DataError
 from resight.images.augmentation import Augmentation
 from resight.images.decode import Pixels
 
@@ -25,9 +26,12 @@ def change(pixels: Pixels, others: Pixels | None, table: Numbers, how: Augmentat
         pixels: (B, H, W, 3) uint8 RGB; a new array is returned.
         others: (B, K, H, W, 3), K = ``how.others``: what halves, box and patch mix them with; None for K = 0.
         table: (B, columns) uniform numbers, see :mod:`resight.images.augmentation`.
+
+    Raises:
+        DataError: fewer other images than ``how`` needs.
     """
     if how.others and (others is None or others.shape[1] < how.others):
-        raise ValueError(f"this augmentation mixes each image with {how.others} others: pass them as `others`.")
+        raise DataError(f"This augmentation mixes each image with {how.others} others: pass them as `others`.")
     out = np.empty_like(pixels)
     for at, (image, u) in enumerate(zip(pixels, table.tolist(), strict=True)):
         partners = iter(others[at] if others is not None else ())
