@@ -153,7 +153,7 @@ def test_more_epochs(tiny_recipe: TinyRecipe, tmp_path: Path, longer: list[dict[
 def test_a_longer_cosine_is_another_run(tiny_recipe: TinyRecipe, tmp_path: Path) -> None:
     phase = {"optimizer": "adamw", "lr": 1e-3, "schedule": "cosine"}
     run(tiny_recipe(phases=[phase | {"epochs": 1}]), tmp_path / "run")
-    message = "learning rate of this phase depends on its length: add a phase to go on"
+    message = "learning rate of this phase depends on its length: add a phase instead"
     with pytest.raises(TrainingError, match=message):
         run(tiny_recipe(phases=[phase | {"epochs": 2}]), tmp_path / "run", resume=True)
     added = run(tiny_recipe(phases=[phase | {"epochs": 1}, phase | {"epochs": 1}]), tmp_path / "run", resume=True)

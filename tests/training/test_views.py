@@ -1,5 +1,6 @@
 """Teachers see exactly what the student sees."""
 
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +16,7 @@ from resight.images.augmentation import Augmentation
 from resight.images.cache import Images
 from resight.images.transforms import prepare
 from resight.models.card import Preprocessing
+from resight.models.exported import Exported, describe
 from resight.models.output import Output
 from resight.training import parts, teachers
 from resight.training.loop import train
@@ -108,6 +110,28 @@ def test_what_teachers_see_is_kept(
     assert embed(views_of(images, count=2)) == 0
     assert embed(views_of(images, count=3)) == 2
     assert embed(views_of(images, count=2, seed=5)) == 2
+
+
+def test_a_real_teacher_in_a_file(tmp_path: Path, market_zip: Path) -> None:
+    """OpenVINO, BGR, 0 to 255: on views of its own size it gives what it gives for the images."""
+    pytest.importorskip("openvino")
+    for suffix in ("xml", "bin"):
+        name = f"person-reidentification-retail-0287.{suffix}"
+        shutil.copyfile(market_zip.parents[1] / "weights" / "openvino" / name, tmp_path / name)
+    file = tmp_path / "person-reidentification-retail-0287.xml"
+    to = Preprocessing(height=256, width=128, colour="BGR", scale=1.0, mean=(0, 0, 0), std=(1, 1, 1))
+    describe(Exported(file), to).save(file)
+    split = datasets.load("market1501", market_zip).query.take(np.arange(0, 3000, 500))
+    expected = resight.Embedder(resight.load(file), engine="openvino")(split).vectors
+    expected = expected / np.linalg.norm(expected, axis=1, keepdims=True)
+    student = Preprocessing(height=256, width=128)
+    taught = Teachers.read([str(file)])
+    views = Views(Images(split, 256, 128), HOW, student, parts.Views(count=1), 1)
+    found = taught.embed_views(split, views, 1, device=CPU, folder=None)[0].numpy()
+    np.testing.assert_allclose(found, expected, rtol=0, atol=1e-3)
+    small = Views(Images(split, 128, 64), HOW, Preprocessing(height=128, width=64), parts.Views(count=2, half=True), 1)
+    plain, other = taught.embed_views(split, small, 2, device=CPU, folder=None).numpy()
+    assert (plain * expected).sum(1).min() > 0.9 > (other * expected).sum(1).min()
 
 
 # ---- the loss

@@ -45,7 +45,7 @@ def train(
     folder = output or Path("runs") / resolved.name
     result = run(resolved, folder, resume=resume, cpu=cpu)
     if os.environ.get("RANK", "0") != "0":
-        return  # one of several processes speaks
+        return  # one of several processes prints
     if json:
         print_json(result)
     else:

@@ -1,4 +1,4 @@
-"""The state of a run after an epoch, kept so that it can go on as if nothing had happened."""
+"""The state of a run after an epoch, from which it can continue as if nothing had happened."""
 
 from __future__ import annotations
 
@@ -51,7 +51,7 @@ class Checkpoint:
 
 
 def read(path: Path, recipe: Recipe, data: str) -> Checkpoint:
-    """The checkpoint of a run of this recipe, or of one that this recipe goes on from, on this data.
+    """The checkpoint of a run of this recipe, or of a shorter one that it continues, on this data.
 
     Args:
         path: the file.
@@ -71,7 +71,7 @@ def read(path: Path, recipe: Recipe, data: str) -> Checkpoint:
         before: Recipe | None = recipes.parse(yaml.safe_load(state.recipe)).essence()
     except (RecipeError, yaml.YAMLError):
         before = None
-    if before is None or not (before == recipe or goes_on(before, recipe)):
+    if before is None or not (before == recipe or continues(before, recipe)):
         raise TrainingError(_differs(path, state.recipe if before is None else before.yaml(), recipe.yaml()))
     if state.data != data:
         raise TrainingError(
@@ -80,7 +80,7 @@ def read(path: Path, recipe: Recipe, data: str) -> Checkpoint:
     return state
 
 
-def goes_on(before: Recipe, now: Recipe) -> bool:
+def continues(before: Recipe, now: Recipe) -> bool:
     """Whether ``now`` is ``before`` with more epochs, and its first epochs are those of ``before``.
 
     The last phase may be longer unless its learning rate falls along a cosine to the phase's end, and phases may be
@@ -100,5 +100,7 @@ def _differs(path: Path, written: str, now: str) -> str:
     pair = next(((a, b) for a, b in zip(old, new, strict=False) if a != b), ("more lines", "fewer lines"))
     cure = "use that recipe, or another --output."
     if all(line.strip().startswith("epochs:") for line in pair):
-        cure = "the learning rate of this phase depends on its length: add a phase to go on, or use another --output."
+        cure = (
+            "the learning rate of this phase depends on its length: add a phase to continue, or use another --output."
+        )
     return f"{path} was made with another recipe ({pair[0].strip()!r} there, {pair[1].strip()!r} now): {cure}"

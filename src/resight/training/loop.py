@@ -1,4 +1,4 @@
-"""A training run from recipe to model, on one page. Devices, precision and processes are Accelerate's business."""
+"""A training run from recipe to model, on one page. Accelerate takes care of devices, precision and processes."""
 
 from __future__ import annotations
 
@@ -47,17 +47,17 @@ def train(
     """Train what a recipe describes and leave model, card, metrics and the resolved recipe in ``output``.
 
     The same recipe, data, machine and number of threads give the same weights (on a GPU nearly the same, since some of
-    its kernels add in any order); ``resume`` goes on after the last whole epoch and reaches those same weights. Under
+    its kernels add in any order); ``resume`` continues after the last whole epoch and reaches the same weights. Under
     ``torchrun`` every batch is divided among the processes.
 
     Args:
         recipe: a recipe or its path.
         output: the run folder.
-        resume: go on with the run in ``output`` if there is one, else begin; nothing is done where it is finished. The
-            recipe may have more epochs than the run had, where those that are done would have been the same.
+        resume: continue the run in ``output`` if there is one, else begin; a finished run is left unchanged. The recipe
+            may have more epochs than the run had, if the epochs that are done would have been the same.
         cpu: do not use a GPU even if there is one.
         progress: show progress on standard error.
-        data: the data set, or one for each source, if at hand already; else the recipe's.
+        data: the data set, or one for each source, if it is loaded already; else the recipe's.
 
     Returns:
         what ``metrics.json`` in the run folder holds: ``history`` (one entry per epoch), ``seconds`` and, where the
@@ -123,13 +123,13 @@ def train(
             rows = ({"data": name, "command": command, **report.numbers()} for name, report in reports.items())
             run.write_metrics(result)
             _keep(Model(state.kept, card.model_copy(update={"metrics": tuple(rows)})), run)
-        everybody: list[dict[str, Any]] = [result]
-        broadcast_object_list(everybody)
-    return everybody[0]
+        shared: list[dict[str, Any]] = [result]
+        broadcast_object_list(shared)
+    return shared[0]
 
 
 def _sources(recipe: Recipe, data: Dataset | Sequence[Dataset] | None) -> tuple[Dataset, ...]:
-    """The data sets to train on: those at hand, else the recipe's."""
+    """The data sets to train on: those given, else the recipe's."""
     if isinstance(data, Dataset):
         return (data,)
     return tuple(data or (datasets.load(one.name, one.root or None, **one.options) for one in recipe.sources))
@@ -146,7 +146,7 @@ def _facts(sources: Sequence[Dataset]) -> dict[str, Any] | list[dict[str, Any]]:
 
 
 def _measure(sources: Sequence[Dataset], model: Model, *, device: str, cache: Path | None) -> dict[str, Report]:
-    """What a model comes to on each source that has queries, by the source's name."""
+    """The report of a model on each source that has queries, by the source's name."""
     return {
         name: measure(model, source, engine="torch", device=device, cache=cache)[2]
         for name, source in zip(source_names(sources), sources, strict=True)

@@ -13,7 +13,7 @@ from resight.training.parts import Phase
 
 
 def trained(network: nn.Module, phase: Phase, trainable: frozenset[str]) -> list[nn.Parameter]:
-    """The parameters that a phase trains, of those that the network's architecture lets be trained at all.
+    """The parameters that a phase trains, out of those that its architecture trains at all.
 
     Raises:
         RecipeError: ``only`` names no parameter.
@@ -63,7 +63,7 @@ def by_rate(network: nn.Module, phase: Phase, chosen: list[nn.Parameter]) -> lis
 
 
 def learning_rate(phase: Phase, epoch: float) -> float:
-    """The learning rate at ``epoch`` of the phase (from 0; a fraction stands for the steps within an epoch)."""
+    """The learning rate at ``epoch`` of the phase (from 0; the steps of an epoch are fractions)."""
     if epoch < phase.warmup:
         done = epoch / phase.warmup
         return phase.lr * (phase.warmup_factor * (1 - done) + done)

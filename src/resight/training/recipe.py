@@ -63,7 +63,7 @@ class Recipe(Part):
     @field_validator("precision", mode="before")
     @classmethod
     def _no(cls, value: Any) -> Any:
-        return "no" if value is False else value  # what YAML makes of a bare no
+        return "no" if value is False else value  # YAML reads a bare no as false
 
     @model_validator(mode="after")
     def _batches(self) -> Recipe:

@@ -33,15 +33,15 @@ class Run:
         """Claim the folder for this run; one that failed before its first epoch ended leaves nothing to protect.
 
         Raises:
-            TrainingError: it holds a run already and ``resume`` is off, or one that cannot be gone on with.
+            TrainingError: it holds a run already and ``resume`` is off, or one that cannot be continued.
         """
         if self.checkpoint.exists() and not resume:
             raise TrainingError(
-                f"{self.folder} already holds a run: pass --resume to go on with it, or another --output."
+                f"{self.folder} already holds a run: pass --resume to continue it, or another --output."
             )
         if self.model.exists() and not self.checkpoint.exists():
             raise TrainingError(f"{self.folder} holds the model of a run without its checkpoint: use another --output.")
-        self.model.unlink(missing_ok=True)  # of a run that goes on for more epochs, from its checkpoint
+        self.model.unlink(missing_ok=True)  # a run is continued for more epochs, from its checkpoint
         write_text(self.recipe, recipe.yaml())
         write_text(self.environment, json.dumps(environment() | {"data": data}, indent=2) + "\n")
 

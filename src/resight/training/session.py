@@ -45,7 +45,7 @@ class Session:
         examples: its training images.
         teachers: those of the recipe.
         accelerator: device, precision and processes.
-        previous: the checkpoint to go on from; None begins the run.
+        previous: the checkpoint to continue from; None begins the run.
 
     Raises:
         ResightError: what would stop any of the recipe's phases.
@@ -105,7 +105,7 @@ class Session:
             self._live = self.teachers.live(device, half=spec.half)
 
     def epoch(self, labels: NDArray[np.int64], step: Step | None = None) -> dict[str, Any]:
-        """Train one epoch and say what it came to: the mean of each loss, the learning rate, the size, the speed.
+        """Train one epoch; returns the mean of each loss, the learning rate, the image size and the speed.
 
         Args:
             labels: (N,) the identities of the images in this epoch, -1 where unknown.

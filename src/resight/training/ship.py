@@ -69,7 +69,7 @@ def ship(
         output: the file, ``.safetensors``.
         notes: texts for the card; None keeps those that it has. ``notes.metrics`` replace those of
             the card if there are any.
-        decided_by: a calibrated model of the same recipe, whose decision is taken over: one that has not seen all of
+        decided_by: a calibrated model of the same recipe, whose decision is used: one that has not seen all of
             the data, so that it could be calibrated on the rest. The model's own decision, if any, when None.
         data: queries and gallery to compare on; synthetic people when None.
         limit: points of mAP (0..100) that may be lost.

@@ -1,4 +1,4 @@
-"""What changes while a run goes on: the network, its average, its optimiser, its history."""
+"""What changes during a run: the network, its average, its optimiser, its history."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ class State:
     Attributes:
         network: the bare network; ``wrapped`` is the same, made ready for several processes and mixed precision.
         averaged: the moving average of its weights, if the recipe wants one.
-        trainable: names of the parameters that the architecture lets be trained.
+        trainable: names of the parameters that the architecture trains.
         memories: what each loss of each phase remembers.
         epoch: epochs that are done; ``phase``: index of the phase whose optimiser this is, -1 before the first.
     """
@@ -113,7 +113,7 @@ class State:
         return self.network if self.averaged is None else self.averaged.module
 
     def enter(self, phase: Phase, index: int, accelerator: Accelerator, previous: Checkpoint | None) -> None:
-        """Begin a phase with an optimiser of its own, or go on with the one of an interrupted run."""
+        """Begin a phase with a new optimiser, or with that of an interrupted run."""
         fresh = optimizer(self.network, phase, self.trainable)
         learnt = [tensor for memory in self.memories[index] for tensor in memory.values() if tensor.requires_grad]
         if learnt:
@@ -174,7 +174,7 @@ class State:
 
 
 def _sample(network: nn.Module, name: str, height: int, width: int, device: torch.device) -> Output:
-    """What the network makes of two empty images of this size; its statistics do not move.
+    """The network's output for two empty images of this size; its statistics stay unchanged.
 
     Raises:
         RecipeError: it does not take images of this size.

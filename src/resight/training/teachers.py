@@ -149,7 +149,7 @@ def _look(model: Model, device: torch.device, *, half: bool) -> Look:
 
 
 def _digest(images: Split) -> str:
-    """64 hex digits that stand for the images' names and sizes in bytes, in order, whatever their labels."""
+    """A fingerprint (64 hex digits) of the images' names and sizes in bytes, in order; labels do not count."""
     one = np.ones(len(images), np.int64)
     return source_of(Split(images.paths, one, one)).fingerprint()  # type: ignore[union-attr] # a split is no iterator
 

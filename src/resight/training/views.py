@@ -20,7 +20,7 @@ _FIXED, _PARTNERS, _PLAIN, _ORDER = 1, 2, 3, 4  # what else is drawn from the re
 
 
 class Seen(NamedTuple):
-    """B images as they are to be shown.
+    """B images and how they are shown.
 
     Attributes:
         pixels: (B, H, W, 3) uint8, the images; ``others``: (B, K, H, W, 3), those they are mixed with, or None.
