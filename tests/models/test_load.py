@@ -3,6 +3,7 @@
 import os
 import pickle
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -372,3 +373,24 @@ def test_numpy_scalars_beside_the_weights_and_nothing_that_runs(tmp_path: Path) 
     with pytest.raises(ModelError, match="not made of tensors alone"):
         resight.load("osnet_x0_25", weights=tmp_path / "b.pth")
     assert not (tmp_path / "made").exists()
+
+
+@pytest.mark.parametrize(
+    ("size", "message"),
+    [
+        ({"height": -3}, "height is -3: it must be a whole number of pixels"),
+        ({"width": 0}, "width is 0: it must be a whole number of pixels"),
+        ({"height": 64.5}, "height is 64.5: it must be a whole number of pixels"),
+        ({"height": "64"}, "height is '64': it must be a whole number of pixels"),
+        ({"height": 8, "width": 4}, "osnet_x0_25 does not take images of 8x4 "),
+    ],
+)
+def test_sizes_that_are_none(size: Any, message: str) -> None:
+    with pytest.raises(ModelError, match=message) as refused:
+        resight.load("osnet_x0_25", **size)
+    assert "\n" not in str(refused.value)
+
+
+def test_numpy_sizes() -> None:
+    made = resight.load("osnet_x0_25", height=np.int64(64), width=np.int64(32))  # type: ignore[arg-type]
+    assert made.card.preprocessing.height == 64

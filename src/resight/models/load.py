@@ -7,10 +7,11 @@ from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
 from torch import nn
 
-from resight.errors import ModelError
+from resight.errors import ModelError, first_line
 from resight.models import folder, hub, registry, shipped, weights
 from resight.models.card import IMAGENET_ONLY, UNTRAINED, About, Card, Preprocessing, is_exported, named, read_card
 from resight.models.exported import Exported, describe, own_card
@@ -48,6 +49,10 @@ def load(
     Raises:
         ModelError: unknown name, unreadable or unfitting weights, or a checkpoint without a card.
     """
+    sides: dict[str, Any] = {"height": height, "width": width}
+    for side, value in sides.items():
+        if value is not None and not (isinstance(value, (int, np.integer)) and value > 0):
+            raise ModelError(f"{side} is {value!r}: it must be a whole number of pixels, 1 or more.")
     if weights is None and str(name).startswith(zoo.PREFIX):
         if arguments or height or width:
             raise ModelError(f"{name} is a whole model with a card: leave out everything but its name.")
@@ -203,7 +208,13 @@ def _measured(model: Model) -> Model:
     """The model with the length of its embeddings in its card, found by embedding one empty image."""
     to = model.card.preprocessing
     with torch.random.fork_rng(devices=()), torch.inference_mode():
-        dim = model.network(torch.zeros(1, 3, to.height, to.width, dtype=torch.float32)).embedding.shape[1]
+        try:
+            dim = model.network(torch.zeros(1, 3, to.height, to.width, dtype=torch.float32)).embedding.shape[1]
+        except (RuntimeError, ValueError) as error:
+            raise ModelError(
+                f"{model.card.architecture} does not take images of {to.height}x{to.width} ({first_line(error)}): "
+                "choose another height and width."
+            ) from None
     return replace(model, card=model.card.model_copy(update={"dim": dim}))
 
 
