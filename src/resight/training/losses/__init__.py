@@ -1,36 +1,41 @@
-"""One loss per file; a new one is added to the union below."""
+"""One loss per file; every file here is found by itself."""
 
-from typing import Annotated, get_args
+from __future__ import annotations
+
+from functools import reduce
+from importlib import import_module
+from operator import or_
+from pkgutil import iter_modules
+from typing import TYPE_CHECKING, Annotated, TypeAlias
 
 from pydantic import Field
 
-from resight.training.losses.attributes import Attributes
-from resight.training.losses.center import Center
 from resight.training.losses.cross_entropy import CrossEntropy
-from resight.training.losses.direction import Direction
-from resight.training.losses.distillation import Distillation
-from resight.training.losses.elastic import Elastic
-from resight.training.losses.given_triplets import GivenTriplets
 from resight.training.losses.loss import Facts, Loss, State, Target
 from resight.training.losses.triplet import Triplet
-from resight.training.losses.vae import VAE
-from resight.training.losses.weighted_triplet import WeightedTriplet
 
-AnyLoss = Annotated[
-    Attributes
-    | Center
-    | CrossEntropy
-    | Direction
-    | Distillation
-    | Elastic
-    | GivenTriplets
-    | Triplet
-    | VAE
-    | WeightedTriplet,
-    Field(discriminator="name"),
-]
 
-LOSSES: dict[str, type[Loss]] = {loss.model_fields["name"].default: loss for loss in get_args(get_args(AnyLoss)[0])}
+def _losses() -> dict[str, type[Loss]]:
+    found: dict[str, type[Loss]] = {}
+    for file in iter_modules(__path__):
+        module = import_module(f"{__name__}.{file.name}")
+        for one in vars(module).values():
+            if (
+                isinstance(one, type)
+                and issubclass(one, Loss)
+                and one.__module__ == module.__name__
+                and one is not Loss
+            ):
+                found[one.model_fields["name"].default] = one
+    return found
+
+
+LOSSES = _losses()
 """Every loss by the name that recipes use."""
+
+if TYPE_CHECKING:
+    AnyLoss: TypeAlias = Loss
+else:
+    AnyLoss = Annotated[reduce(or_, LOSSES.values()), Field(discriminator="name")]
 
 __all__ = ["LOSSES", "AnyLoss", "CrossEntropy", "Facts", "Loss", "State", "Target", "Triplet"]

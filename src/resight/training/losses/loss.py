@@ -56,11 +56,11 @@ class Facts(NamedTuple):
 class Loss(BaseModel):
     """One term of the objective, ``weight`` times its value.
 
-    A loss is one file with one subclass that has a ``name``, its numbers as fields, and ``__call__``; it becomes known
-    by its line in ``losses/__init__.py``. What it must remember between steps it returns from ``state`` and changes in
-    place; it is kept in checkpoints. Tensors of ``state`` that require a gradient are trained with the network.
-    ``sampler`` names the only kind of batches it can be used with, if any. A loss that ``needs_labels`` is only given
-    the images of known identities. ``plain_views`` leaves out augmented views of images, if the recipe has views.
+    A loss is one file in ``losses/`` with a subclass that has a ``name``, its numbers as fields, and ``__call__``. What
+    it must remember between steps it returns from ``state`` and changes in place; it is kept in checkpoints. Tensors of
+    ``state`` that require a gradient are trained with the network. ``sampler`` names the only kind of batches it can be
+    used with, if any. A loss that ``needs_labels`` is only given the images of known identities. ``plain_views`` leaves
+    out augmented views of images, if the recipe has views.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")

@@ -1,21 +1,27 @@
-"""Detectors, found by their files; each kind is one file here."""
+"""Detectors by their files; each kind is one file here, found by itself, with a function ``opened``."""
 
 from __future__ import annotations
 
 import os
+from collections.abc import Callable
+from importlib import import_module
 from pathlib import Path
+from pkgutil import iter_modules
 
 from resight.errors import ModelError
 from resight.models.zoo import catalog as zoo
 from resight.models.zoo.fetch import fetch
-from resight.watch.detectors import ssd, yolox
 from resight.watch.detectors.detector import Detections, Detector
 from resight.watch.detectors.network import Network
 from resight.watch.detectors.tables import Tables
 
 __all__ = ["NEEDED", "Detections", "Detector", "Tables", "open_detector"]
 
-KINDS = (ssd.opened, yolox.opened)  # each is asked whether a network is of its kind
+_MODULES = (import_module(f"{__name__}.{file.name}") for file in iter_modules(__path__))
+KINDS: tuple[Callable[[Network], Detector | None], ...] = tuple(
+    module.opened for module in _MODULES if hasattr(module, "opened")
+)
+"""One function for each kind: the detector, if a network is of that kind."""
 FILES = "an OpenVINO person detector with an SSD head (.xml), a YOLOX (.onnx), or a CSV file of boxes"
 NEEDED = (
     f"No detector is given: pass --detector FILE with {FILES}, or the name of a public one: "
