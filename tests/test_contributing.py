@@ -46,7 +46,8 @@ class Frame:
 
 (detector,) = filter(None, (opened(Network()) for opened in detectors.KINDS if "middle" in opened.__module__))
 (found,) = detector([Frame()])
-assert found.boxes.tolist() == [[20, 10, 60, 30]] and found.scores.tolist() == [0.75] and found.kinds.tolist() == ["person"]
+assert found.boxes.tolist() == [[20, 10, 60, 30]]
+assert (found.scores.tolist(), found.kinds.tolist()) == ([0.75], ["person"])
 """
 
 
