@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from flat import flat_model
-from resight import Embedder
+from resight import Embedder, load
 from resight.errors import DataError, RecipeError
 from resight.gallery.gallery import Gallery
 from resight.gallery.record import Filter
@@ -97,6 +97,23 @@ def test_watching_twice_adds_nothing(tmp_path: Path) -> None:
         assert gallery.records(limit=100) == before
     assert (twice.new, twice.known) == (0, 5)
     assert twice.people == once.people and set(twice.met) == set(once.people)
+
+
+def test_another_engine_adds_nothing(tmp_path: Path) -> None:
+    """Embeddings then differ in their last bits; the sightings are the same."""
+    pytest.importorskip("onnxruntime")
+    write(tmp_path, "door", DOOR)
+    model = load("osnet_x0_25", height=64, width=32)
+    vectors = []
+    for engine in ("torch", "onnx"):
+        with Gallery.open(tmp_path / "seen.db", Embedder(model, engine=engine)) as gallery:
+            tracks: list[Track] = []
+            found, _ = look(
+                tmp_path, gallery, "door", threshold=0.3, on_track=lambda *one, to=tracks: to.append(one[1])
+            )
+            vectors.append(np.stack([track.vector for track in tracks]))
+            assert (found.new, found.known) == ((2, 0) if engine == "torch" else (0, 2)) and len(gallery) == 2
+    assert np.allclose(*vectors, rtol=1e-3, atol=1e-4) and not np.array_equal(*vectors)
 
 
 def test_other_settings_see_the_same_people(tmp_path: Path) -> None:
