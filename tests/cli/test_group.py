@@ -4,6 +4,8 @@ import csv
 import json
 from pathlib import Path
 
+import cv2
+import numpy as np
 import pytest
 
 import resight
@@ -62,3 +64,18 @@ def test_groups_as_folders(folder: Path, monkeypatch: pytest.MonkeyPatch, capfd:
     assert shell(monkeypatch, *arguments, "--folders", folder / "copies", "--copy") == 0
     copies = [path for path in (folder / "copies").rglob("*.jpg") if not path.is_symlink()]
     assert len(copies) == told["images"] and f"written: {folder / 'copies'}" in capfd.readouterr().err
+
+
+def test_pictures_unlike_the_calibration_give_a_warning(
+    folder: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    """Dark noise, to a model that was calibrated on people."""
+    images, sheet = folder / "noise", folder / "noise.html"
+    images.mkdir()
+    rng = np.random.default_rng(0)
+    for number in range(70):
+        cv2.imwrite(str(images / f"{number}.jpg"), rng.integers(0, 60, (64, 32, 3), dtype=np.uint8))
+    assert shell(monkeypatch, images, "-m", "person", "-o", folder / "groups.csv", "--sheet", sheet) == 0
+    words = " ".join(capfd.readouterr().err.split())
+    assert "warning: The 70 images are unlike those of the calibration" in words
+    assert 'role="alert"' in sheet.read_text(encoding="utf-8")

@@ -48,6 +48,8 @@ def group(
     """
     from resight.clustering.folders import check_folders, write_folders, write_groups
     from resight.clustering.group import group as put_together
+    from resight.decisions.applied import apply
+    from resight.decisions.decide import Decision
     from resight.embedding.embedder import Embedder
     from resight.models.load import load
     from resight.report.contact import write_contact
@@ -64,15 +66,23 @@ def group(
         )
     with bar("embedding", json) as progress:
         found = Embedder(loaded, batch_size=batch_size)(images, progress=progress)
+    warning = ""
+    if threshold is None and loaded.card.decision is not None:
+        applied = apply(Decision.from_card(loaded.card), found)
+        warning = "" if applied.trusted else str(applied.drift)
     groups = put_together(found, limit, loaded.card.metric)
     paths = [] if found.paths is None else found.paths.tolist()
     write_groups(output, paths, groups)
     if sheet:
         title = f"Who appears in {images.name}"
-        write_contact(sheet, title=title, paths=paths, groups=groups, threshold=limit, metric=loaded.card.metric)
+        write_contact(
+            sheet, title=title, paths=paths, groups=groups, threshold=limit, metric=found.metric, warning=warning
+        )
     if folders:
         write_folders(folders, paths, groups, copy=copy)
     count = int(groups.max()) + 1
+    if warning:
+        err.print(f"warning: {warning}", markup=False)
     if json:
         files = {"file": output, "sheet": sheet, "folders": folders}
         print_json({"images": len(groups), "groups": count, "threshold": limit} | files)

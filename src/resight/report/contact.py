@@ -24,6 +24,7 @@ def write_contact(
     groups: NDArray[np.int64],
     threshold: float,
     metric: str,
+    warning: str = "",
     rows: int = 300,
     shots: int = 16,
 ) -> Path:
@@ -34,6 +35,7 @@ def write_contact(
         title: the heading.
         paths: N paths of images; groups: (N,) the group of each.
         threshold, metric: what was counted as the same.
+        warning: a sentence to show above everything, such as that the threshold does not apply here.
         rows: how many groups to show; shots: how many images of each.
 
     Raises:
@@ -59,6 +61,7 @@ def write_contact(
             left_out=len(numbers) - len(shown),
             threshold=threshold,
             metric=metric,
+            warning=warning,
             pictures=pictures,
             version=resight.__version__,
         )
