@@ -31,7 +31,7 @@ def group(
         embeddings: N images.
         threshold: a distance of ``metric`` up to which two images count as the same, from a calibration; 0 or more.
         metric: "euclidean" or "cosine"; None for that of the embeddings' model, cosine where it is unknown.
-        memory: bytes for a block of distances; 50 MB for pairs come on top. It changes the speed alone.
+        memory: bytes for a block of distances; 100 MB for pairs come on top. It changes the speed alone.
 
     Raises:
         DataError: no images, a threshold that is negative or not finite, or vectors that the metric refuses.
