@@ -27,7 +27,6 @@ class Conflict(DataError):
 
 Box = tuple[int, int, int, int]
 LONGEST_NAME = 200
-_JOINERS = "\u200c\u200d"  # unseen signs that Persian, Hindi and emoji are written with
 DAY = 86400.0
 EARLIEST, LATEST = -62_135_596_800, 253_402_300_799  # the years 1 and 9999, which is what calendars have
 
@@ -275,7 +274,7 @@ def _name(name: object, what: str) -> str:
     found = unicodedata.normalize("NFC", name.strip())
     if len(found) > LONGEST_NAME:
         raise DataError(f"{what} has {len(found)} characters: choose one of at most {LONGEST_NAME}.")
-    if any(unicodedata.category(sign) in ("Cc", "Cs", "Cf") and sign not in _JOINERS for sign in found):
+    if any(unicodedata.category(sign) in ("Cc", "Cs") for sign in found):
         raise DataError(f"{what} is {name!r}, with control characters, which are invisible: leave them out.")
     return found
 

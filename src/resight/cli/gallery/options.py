@@ -138,11 +138,11 @@ def table_of(records: Sequence[Record], hits: Sequence[Hit] | None = None) -> Ta
         justify: Literal["left", "right"] = "right" if name in ("", "distance") else "left"
         table.add_column(name, justify=justify, no_wrap=not shorter, overflow="ellipsis", min_width=len(name))
     for row in zip(*columns.values(), strict=True):
-        table.add_row(*map(_printable, row))
+        table.add_row(*map(printable, row))
     return table
 
 
-def _printable(text: str) -> str:
+def printable(text: str) -> str:
     """Without the signs that would steer the terminal; a file's name may hold any."""
     return "".join(sign if sign.isprintable() else "?" for sign in text)
 

@@ -17,6 +17,7 @@ from resight.cli.gallery.options import (
     confirm,
     given_ids,
     open_gallery,
+    printable,
     table_of,
 )
 from resight.errors import RecipeError
@@ -48,7 +49,7 @@ def identities(where: Where, json: Annotated[bool, Json] = False) -> None:
         table.add_column(column)
     for person in people:
         cameras = ", ".join(camera or "-" for camera in person.cameras)
-        table.add_row(person.name, f"{person.records:,}", cameras, iso(person.first), iso(person.last))
+        table.add_row(printable(person.name), f"{person.records:,}", cameras, iso(person.first), iso(person.last))
     out.print(table, markup=False)
 
 
@@ -204,4 +205,4 @@ def _print(json: bool, result: dict[str, object], sentence: str) -> None:
     if json:
         print_json(result)
     else:
-        out.print(sentence, markup=False)
+        out.print(printable(sentence), markup=False)
