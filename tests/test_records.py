@@ -132,6 +132,9 @@ def test_labels_from_zero_give_the_numbers_of_text_labels() -> None:
         made = Embeddings(vectors, labels, cameras, **options)
         found.append(evaluate(made, made))
     assert {report.evaluated for report in found} == {40} and len({report.mAP for report in found}) == 1
+    silent = Embeddings(vectors, from_zero, cameras)
+    with pytest.warns(UserWarning, match="4 queries have the identity 0, which marks distractors.*distractors=None"):
+        assert evaluate(silent, silent).evaluated == 36
 
 
 def test_take_keeps_columns_in_step() -> None:

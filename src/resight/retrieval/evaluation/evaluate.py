@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import warnings
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -64,6 +66,7 @@ def evaluate(
     found = metrics.per_query(matches)
     kept = found.first_match > 0
     reasons = _reasons(query, gallery, ~kept)
+    _warn_of_zero(query, gallery)
     if not kept.any():
         why = "; ".join(f"{count:,} because {reason}" for reason, count in reasons.items()) or "there are no queries"
         raise DataError(
@@ -90,6 +93,18 @@ def evaluate(
         },
         r_precision=float(found.r_precision[kept].mean()),
     )
+
+
+def _warn_of_zero(query: Embeddings, gallery: Embeddings) -> None:
+    """Warn where people seem to be numbered from 0, which marks distractors: the first of them counts nowhere."""
+    assert query.identities is not None and gallery.identities is not None
+    count = int((query.identities == DISTRACTOR).sum())
+    if count and (gallery.identities == DISTRACTOR).any():
+        warnings.warn(
+            f"{count:,} queries have the identity 0, which marks distractors, so they count nowhere: if 0 is a person, "
+            "number people from 1, pass the labels as text, or make the embeddings with distractors=None.",
+            stacklevel=3,
+        )
 
 
 def _reasons(query: Embeddings, gallery: Embeddings, dropped: NDArray[np.bool_]) -> dict[str, int]:
