@@ -11,7 +11,7 @@ import pytest
 
 from conftest import write_noise
 from limits import files_no_larger_than
-from resight.errors import DataError, ResightError
+from resight.errors import DataError
 from resight.files import list_files
 from resight.images import cache
 from resight.images.cache import Images, cache_folder
@@ -145,13 +145,15 @@ def test_little_space_means_no_cache(folder: Path, tmp_path: Path, monkeypatch: 
     assert Images(split(folder), 16, 8, folder=tmp_path / "cache").cached
 
 
-def test_a_full_disk_or_a_forbidden_place_is_one_sentence(folder: Path, tmp_path: Path) -> None:
-    with pytest.raises(ResightError, match="cannot be written"), files_no_larger_than(1024):
-        Images(split(folder), 16, 8, folder=tmp_path / "cache")
+def test_a_full_disk_or_a_forbidden_place_costs_the_cache_and_not_the_work(folder: Path, tmp_path: Path) -> None:
+    right = Images(split(folder), 16, 8).read(np.arange(7))
+    with files_no_larger_than(1024):
+        full = Images(split(folder), 16, 8, folder=tmp_path / "cache")
     assert names(tmp_path / "cache") == []
     (tmp_path / "file").touch()
-    with pytest.raises(ResightError, match="cannot be written"):
-        Images(split(folder), 16, 8, folder=tmp_path / "file" / "cache")
+    forbidden = Images(split(folder), 16, 8, folder=tmp_path / "file" / "cache")
+    for images in (full, forbidden):
+        assert not images.cached and np.array_equal(images.read(np.arange(7)), right)
 
 
 def test_where_pixels_are_kept(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:

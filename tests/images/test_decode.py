@@ -119,7 +119,7 @@ def test_what_is_not_a_whole_image_is_named(tmp_path: Path) -> None:
         "empty.jpg": (b"", "is empty"),
         "text.jpg": (b"this is not a picture\n", "is not an image of a known format"),
         "cut.jpg": (whole[: len(whole) // 2], "is not a whole image"),
-        "barely.jpg": (whole[:-2], "is not a whole image"),
+        "barely.jpg": (whole[:-12], "is not a whole image"),
         "header.jpg": (whole[:30], "is not"),
         "cut.png": (encoded(noise())[:-200], "is not a whole image"),
         "cut.bmp": (encoded(noise(), "BMP")[:-200], "is not a whole image"),

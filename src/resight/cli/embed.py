@@ -66,13 +66,16 @@ def embed(
     from resight.embedding.bulk.run import embed_to_file
     from resight.embedding.embedder import Embedder
     from resight.embedding.source import find
+    from resight.files import left_out
     from resight.images.video import Video
     from resight.models.load import load
+    from resight.secrets import without_secrets
 
     images = Video(source, boxes) if boxes else find(source, name, split)
     loaded = load(model, weights, height=height, width=width)
     embedder = Embedder(loaded, engine.value, batch_size, flip=flip, half=half)
     about = {"model": model, "source": str(source), "command": shlex.join(["resight", *sys.argv[1:]])}
+    about = {name: without_secrets(text) for name, text in about.items()}
     with bar("embedding", json) as progress:
         skip = on_error is OnError.skip
         written = embed_to_file(embedder, images, output, skip=skip, ray=ray, about=about, progress=progress)
@@ -84,4 +87,6 @@ def embed(
         err.print(f"left out: {bad.reason}", markup=False)
     if len(written.failed) > 5:
         err.print(f"and {len(written.failed) - 5:,} more: see {written.manifest}", markup=False)
+    if written.others:
+        err.print(left_out(written.others), markup=False)
     err.print(f"written: {written.file}, {written.manifest}", markup=False)

@@ -105,9 +105,12 @@ def card(
         str, typer.Option(metavar="R,G,B", help="Then subtract this from each channel.")
     ] = "0.485,0.456,0.406",
     std: Annotated[str, typer.Option(metavar="R,G,B", help="Then divide each channel by this.")] = "0.229,0.224,0.225",
+    output: Annotated[
+        str, typer.Option(metavar="NAME", help="Which output is the embedding, if the file has several.")
+    ] = "",
     json: Annotated[bool, Json] = False,
 ) -> None:
-    """Write the card of an exported model: how its input is preprocessed.
+    """Write the card of an exported model: how its input is preprocessed, and which output is the embedding.
 
     With the card beside it, every command accepts the file as MODEL.
     """
@@ -119,8 +122,8 @@ def card(
 
     if not is_exported(file):
         raise RecipeError(f"{file} is no ONNX, OpenVINO or TorchScript file: the weights of a network need no card.")
-    network = Exported(file)
-    said: dict[str, Any] = {
+    network = Exported(file, output=output)
+    given: dict[str, Any] = {
         "height": height or network.shape[2] or 256,
         "width": width or network.shape[3] or 128,
         "colour": colour,
@@ -129,7 +132,7 @@ def card(
         "std": std.split(","),
     }
     try:
-        to = Preprocessing.model_validate(said)
+        to = Preprocessing.model_validate(given)
     except ValidationError as error:
         first = error.errors()[0]
         raise RecipeError(f"--{first['loc'][0]} is not right: {first['msg']}.") from None
@@ -138,7 +141,8 @@ def card(
     if json:
         print_json(written.model_dump(mode="json") | {"file": path})
         return
-    out.print(f"{path}: {written.dim} numbers per image, {to.height}x{to.width} {to.colour}", markup=False)
+    of = f" from the output {written.output}" if written.output else ""
+    out.print(f"{path}: {written.dim} numbers per image{of}, {to.height}x{to.width} {to.colour}", markup=False)
 
 
 @models.command()

@@ -16,7 +16,7 @@ from torch import nn
 from resight.embedding.compute import Progress, outputs
 from resight.embedding.engines import Engine, network_for
 from resight.embedding.source import Pictures, Source, source_of
-from resight.errors import DataError, RecipeError
+from resight.errors import DataError, ModelError, RecipeError
 from resight.images.batches import prefetch
 from resight.images.cache import Images
 from resight.images.pictures import Colour
@@ -58,10 +58,15 @@ class Embedder:
         device: str | None = None,
         cache: str | Path | None = None,
     ) -> None:
+        if not isinstance(model, Model):
+            raise ModelError(
+                f"Embedder takes what resight.load gives, not a {type(model).__name__}: pass resight.load('person') or "
+                "your own model, loaded likewise."
+            )
         if engine not in ("auto", "torch", "onnx", "openvino"):
             raise RecipeError(f"engine {engine!r} is not known: choose 'auto', 'torch', 'onnx' or 'openvino'.")
-        if batch_size < 1:
-            raise RecipeError(f"batch_size is {batch_size}: it must be at least 1.")
+        if isinstance(batch_size, bool) or not isinstance(batch_size, (int, np.integer)) or batch_size < 1:
+            raise RecipeError(f"batch_size is {batch_size!r}: it must be a whole number of at least 1.")
         if model.card.trained_on == IMAGENET_ONLY:
             warnings.warn(
                 f"{model.card.architecture} has seen nothing but ImageNet: it is no re-ID model until it is trained "
@@ -71,7 +76,10 @@ class Embedder:
         self.model = model
         self.engine, self.batch_size, self.flip, self.half, self.cache = engine, batch_size, flip, half, cache
         self._made: nn.Module | None = None
-        self.device = torch.device(device or ("cuda" if torch.cuda.is_available() else "cpu"))
+        try:
+            self.device = torch.device(device or ("cuda" if torch.cuda.is_available() else "cpu"))
+        except (RuntimeError, TypeError):
+            raise RecipeError(f"device {device!r} is not one of torch: choose 'cpu', 'cuda' or 'cuda:1'.") from None
         if self.device.type == "cuda" and not torch.cuda.is_available():
             raise RecipeError(f"device {device!r} was asked for, but there is no GPU here: use device='cpu'.")
 

@@ -55,14 +55,21 @@ class TorchProducts:
         return off
 
     def multiplier(self, points: Floats) -> Callable[[Floats, Floats], None]:
-        """A function that writes ``wanted @ points.T`` into its second argument."""
+        """A function that writes ``wanted @ points.T`` into its second argument.
+
+        Raises:
+            RecipeError: torch may round more on this GPU than :meth:`error` promises, by a switch of the program.
+        """
         import torch
 
         kind = torch.float16 if self.half else torch.float32
+        switch = "allow_fp16_reduced_precision_reduction" if self.half else "allow_tf32"
+        if torch.device(self.device).type == "cuda" and getattr(torch.backends.cuda.matmul, switch):
+            raise RecipeError(
+                f"torch.backends.cuda.matmul.{switch} is on, with which products are not exact enough: set it to False "
+                "before, or leave out products."
+            )
         there = torch.from_numpy(points).to(self.device, kind).T
-        # Sums of float16 in float32, and float32 as float32: the error that is promised rests on it.
-        torch.backends.cuda.matmul.allow_fp16_reduced_precision_reduction = False
-        torch.backends.cuda.matmul.allow_tf32 = False
 
         def multiply(wanted: Floats, out: Floats) -> None:
             found = torch.from_numpy(wanted).to(self.device, kind) @ there

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import os
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any
@@ -18,8 +18,9 @@ from torch import Tensor
 from resight.datasets.catalog import common_folder, load
 from resight.datasets.detect import detect
 from resight.errors import DataError
-from resight.files import is_image_name, list_files, split_archive
-from resight.images.pictures import Picture
+from resight.files import left_out, list_files, list_images, split_archive
+from resight.images.decode import is_image_file
+from resight.images.pictures import Picture, is_open_file
 from resight.images.stream import Item
 from resight.images.video import Video
 from resight.records import Embeddings, Split
@@ -36,6 +37,7 @@ class Source:
         paths: (N,) str, their names.
         identities, cameras: (N,) int64, or None where unknown; ``columns``: as in :class:`~resight.records.Split`.
         files: whether every name is the path of an image file.
+        others: the paths of files of the folder that are not images by their names.
         stamp: what the fingerprint covers besides.
     """
 
@@ -45,6 +47,7 @@ class Source:
     cameras: NDArray[np.int64] | None = None
     columns: Mapping[str, NDArray[Any]] = field(default_factory=dict)
     files: bool = False
+    others: tuple[str, ...] = ()
     stamp: str = ""
 
     def __len__(self) -> int:
@@ -91,16 +94,25 @@ def source_of(images: Pictures) -> Source | Iterator[Item]:
         return Source(images.items, images.names, None, images.cameras, known, stamp=film)
     if isinstance(images, (str, os.PathLike)):
         name = os.fspath(images)
-        found = [name] if is_image_name(name) else [path for path, _ in list_files(name) if is_image_name(path)]
+        if not isinstance(name, str):
+            raise DataError(f"the path {name!r} is of type bytes: pass it as text, as os.fsdecode gives it.")
+        if is_image_file(name) and not Path(name).is_dir():
+            return _files(np.array([name], np.str_))
+        found, others = list_images(name)
         if not found:
-            raise DataError(f"{name} holds no images: nothing to embed.")
-        return _files(np.array(found, np.str_))
-    if isinstance(images, (bytes, Image.Image)) or (isinstance(images, (np.ndarray, Tensor)) and images.ndim < 4):
+            raise DataError(f"{name} holds no images: nothing to embed. {left_out(others)}".rstrip())
+        return replace(_files(np.array(found, np.str_)), others=tuple(others))
+    if isinstance(images, np.ndarray) and images.dtype.kind in "UO" and images.ndim == 1:
+        images = images.tolist()
+    if isinstance(images, (bytes, bytearray, memoryview, Image.Image)) or is_open_file(images):
+        images = [images]  # type: ignore[list-item] # one picture
+    elif isinstance(images, (np.ndarray, Tensor)) and images.ndim < 4:
         images = [images]
     if not hasattr(images, "__iter__"):
         images = [images]  # type: ignore[list-item] # refused when it is read, as anything odd in a list is
     if not isinstance(images, (Sequence, np.ndarray, Tensor)):
-        return (Item(at, _name(picture, at), picture) for at, picture in enumerate(images))
+        pictures: Any = images
+        return (Item(at, _name(picture, at), picture) for at, picture in enumerate(pictures))
     several = images
     if not len(several):
         raise DataError("the list of images is empty: nothing to embed.")
@@ -127,7 +139,7 @@ def find(where: str | os.PathLike[str], name: str = "", part: str = "") -> Split
         DataError: nothing is there, it is not that data set, or there is no such part.
     """
     path = os.fspath(where)
-    kind = name or ("folder" if is_image_name(path) else detect(path))
+    kind = name or ("folder" if is_image_file(path) and not Path(path).is_dir() else detect(path))
     if kind == "folder" and not name:
         if part:
             raise DataError(f"{path} is no known data set and has no {part}: say which set it is, or ask for no part.")

@@ -2,21 +2,24 @@
 
 from __future__ import annotations
 
+import atexit
 import hashlib
 import os
 import shutil
+import tempfile
 from collections.abc import Callable, Iterator
-from concurrent.futures import ThreadPoolExecutor
+from functools import cache
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
-from resight.errors import DataError
+from resight.errors import DataError, ResightError
 from resight.files import atomic_path, cache_root, split_archive
 from resight.images.decode import Pixels, decode, fit
 from resight.images.stream import WORKERS, Batch
 from resight.models.card import Resize
+from resight.pools import Pool
 from resight.records import Split
 
 Progress = Callable[[int, int], None]  # (done, total)
@@ -27,7 +30,7 @@ class Images:
 
     With ``folder`` the pixels are decoded once into a file there, which later runs reuse as long as the images are
     the same (path, size, time) and which is mapped, not loaded. Without it, or when the file would fill more than
-    half of the free space, every read decodes again, in threads.
+    half of the free space or cannot be written, every read decodes again, in threads.
 
     Raises:
         DataError: an image that is missing or not whole; the message names it.
@@ -46,12 +49,17 @@ class Images:
         self.paths = split.paths
         self.height, self.width, self.how = height, width, how
         self._pixels: NDArray[np.uint8] | None = None
-        self._pool = ThreadPoolExecutor(WORKERS)
+        self._pool = Pool(WORKERS, "resight-images")
         needed = len(split) * height * width * 3
         if folder is not None and len(split):
             path = Path(folder) / f"{self._key()}.pixels"
             if not self._is_whole(path, needed) and self._fits(path.parent, needed):
-                self._fill(path, progress)
+                try:
+                    self._fill(path, progress)
+                except DataError:
+                    raise
+                except ResightError:  # a place that cannot be written
+                    pass
             if self._is_whole(path, needed):
                 self._pixels = np.memmap(path, np.uint8, "r", shape=(len(split), height, width, 3))
 
@@ -115,3 +123,20 @@ class Images:
 def cache_folder() -> Path:
     """Where decoded pixels are kept: ``$RESIGHT_CACHE``, else ``resight`` in the user's cache folder."""
     return cache_root() / "pixels"
+
+
+def engines_folder() -> Path:
+    """Where converted models and what was measured of engines are kept, beside the pixels.
+
+    Where nothing can be written there, it is a folder of this process, which is removed when it ends.
+    """
+    kept = cache_folder().parent / "engines"
+    existing = next((place for place in (kept, *kept.absolute().parents) if place.is_dir()), None)
+    return kept if existing and os.access(existing, os.W_OK | os.X_OK) else Path(_temporary())
+
+
+@cache
+def _temporary() -> str:
+    folder = tempfile.mkdtemp(prefix="resight-engines-")
+    atexit.register(shutil.rmtree, folder, ignore_errors=True)
+    return folder

@@ -1,13 +1,16 @@
 """From a file to pixels: (H, W, 3) uint8, RGB, always.
 
-EXIF's orientation is applied. Of several frames the first is taken, of 16 bits the upper eight. Transparency is left
-out: the colours that are stored beneath it show.
+EXIF's orientation is applied. Of several frames the first is taken. Greys of more than 8 bits are scaled by what the
+file holds: from 8, 10, 12, 14 or 16 bits, the fewest that hold its brightest pixel, as cameras store 12 bits in 16.
+Transparency is left out: the colours that are stored beneath it show.
 """
 
 from __future__ import annotations
 
 import io
 import os
+import re
+from pathlib import Path
 
 import cv2
 import numpy as np
@@ -16,17 +19,19 @@ from numpy.typing import NDArray
 from PIL import ExifTags, Image, UnidentifiedImageError
 
 from resight.errors import DataError, first_line
-from resight.files import read_bytes
+from resight.files import is_image_name, read_bytes
 from resight.models.card import IMAGENET_MEAN, Resize
 
 Pixels = NDArray[np.uint8]
 
 LARGEST = 89_478_485  # pixels, as in Pillow: a damaged header may claim any size
-FORMATS = ("BMP", "GIF", "JPEG", "PNG", "PPM", "TIFF", "WEBP")  # not whatever else Pillow runs programs for
+FORMATS = ("AVIF", "BMP", "DIB", "GIF", "JPEG", "JPEG2000", "PNG", "PPM", "SGI", "TIFF", "WEBP")
+BY_NAME = {".tga": "TGA", ".pcx": "PCX"}  # no mark tells these from other files; EPS and the like run programs
+_END = b"\xff\xd9"
+STRAY = 16  # bytes before a marker that a whole JPEG may have, as webcams write them; damage leaves more
+_HEIF = (b"heic", b"heix", b"heim", b"heis", b"hevc", b"hevx", b"mif1", b"msf1")
 
 MEAN_COLOUR = np.array([round(255 * mean) for mean in IMAGENET_MEAN], np.uint8)
-
-cv2.setNumThreads(1)  # batches are decoded in threads already
 
 
 class _TooLarge(Exception):
@@ -45,7 +50,9 @@ def decode_bytes(data: bytes, name: str) -> Pixels:
         pixels = _jpeg(data) if data[:2] == b"\xff\xd8" else None
         if pixels is not None:
             return pixels
-        with Image.open(io.BytesIO(data), formats=FORMATS) as image:
+        if data[4:8] == b"ftyp" and data[8:12] in _HEIF:
+            return _heif(data, name)
+        with Image.open(io.BytesIO(data), formats=_formats(name)) as image:
             _check_size(image.height, image.width)
             return from_pillow(image, name)
     except UnidentifiedImageError:
@@ -68,13 +75,32 @@ def _jpeg(data: bytes) -> Pixels | None:
         _check_size(int(height), int(width))
         pixels = np.asarray(simplejpeg.decode_jpeg(data, "RGB"), np.uint8)
     except ValueError as error:
+        if 0 < _stray(error) <= STRAY:
+            return None
         if any(word in str(error) for word in ("color", "subsampling")):
             return None
+        ends = data.endswith(_END) or "Premature end of JPEG file" not in str(error)
+        if not ends and _left_over(data + bytes(64) + _END) >= 62:  # only the end marker is missing: zeros are not used
+            return _jpeg(data + _END)
         raise
     if b"Exif\0\0" in data or b"tiff:Orientation" in data:
         with Image.open(io.BytesIO(data), formats=FORMATS) as image:
             return _upright(pixels, image)
     return pixels
+
+
+def _stray(error: ValueError) -> int:
+    found = re.search(r"(\d+) extraneous bytes before marker", str(error))
+    return int(found[1]) if found else 0
+
+
+def _left_over(data: bytes) -> int:
+    """How many bytes before its end marker a JPEG file does not use."""
+    try:
+        simplejpeg.decode_jpeg(data, "RGB")
+    except ValueError as error:
+        return _stray(error)
+    return 0
 
 
 def from_pillow(image: Image.Image, name: str) -> Pixels:
@@ -83,8 +109,12 @@ def from_pillow(image: Image.Image, name: str) -> Pixels:
     Raises:
         DataError: a mode without a known range: 32-bit integers, floats.
     """
-    if image.mode.startswith("I;16") or (image.mode == "I" and image.format == "PNG"):
-        pixels = np.repeat((np.asarray(image) >> 8).astype(np.uint8)[..., None], 3, axis=2)
+    if image.mode.startswith("I;16") or (image.mode == "I" and image.format in ("PNG", "PPM")):
+        grey = np.asarray(image)
+        bits = next(bits for bits in (8, 10, 12, 14, 16, 32) if int(grey.max(initial=0)) < 2**bits)
+        if image.format == "PPM":  # scaled to 16 bits by Pillow, since the file says how many it has
+            bits = 16
+        pixels = np.repeat((grey >> (bits - 8)).astype(np.uint8)[..., None], 3, axis=2)
     elif image.mode in ("I", "F"):
         raise DataError(
             f"{name} is of mode {image.mode}, whose black and white are not known: save it with 8 or 16 bits."
@@ -93,6 +123,35 @@ def from_pillow(image: Image.Image, name: str) -> Pixels:
         through = "RGBA" if image.mode == "P" and "transparency" in image.info else "RGB"
         pixels = np.array(image.convert(through).convert("RGB"))
     return _upright(pixels, image)
+
+
+def _heif(data: bytes, name: str) -> Pixels:
+    """The pixels of a HEIC or HEIF file, turned as it says itself."""
+    try:
+        import pillow_heif
+    except ImportError:
+        raise DataError(
+            f"{name} is a HEIF image, which needs pillow-heif: pip install 'resight[heif]', or save it as JPEG."
+        ) from None
+    found = pillow_heif.open_heif(data)
+    _check_size(found.size[1], found.size[0])
+    return np.array(found.to_pillow().convert("RGB"))
+
+
+def _formats(name: str) -> tuple[str, ...]:
+    by_name = BY_NAME.get(Path(name).suffix.lower())
+    return (*FORMATS, by_name) if by_name else FORMATS
+
+
+def is_image_file(path: str | os.PathLike[str]) -> bool:
+    """Whether a file is an image by its name or, whatever its name, by how it begins."""
+    if is_image_name(os.fspath(path)):
+        return True
+    try:
+        with Image.open(path, formats=FORMATS):
+            return True
+    except Exception:  # no image, no file, or one that cannot be opened, which its reader then says
+        return False
 
 
 def _upright(pixels: Pixels, image: Image.Image) -> Pixels:

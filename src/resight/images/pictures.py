@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import threading
-from typing import Literal
+from typing import IO, Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -14,11 +14,12 @@ from torch import Tensor
 from resight.errors import DataError
 from resight.images.decode import Pixels, decode, decode_bytes, from_pillow
 
-Picture = str | os.PathLike[str] | bytes | Image.Image | NDArray[np.uint8] | Tensor
+Picture = str | os.PathLike[str] | bytes | IO[bytes] | Image.Image | NDArray[np.uint8] | Tensor
 Colour = Literal["RGB", "BGR"]
 
 _KINDS = (
-    "pass a path, the bytes of an image file, a Pillow image, an (H, W, 3) or (H, W) uint8 array, "
+    "pass a path, the bytes of an image file, a file opened for reading bytes, a Pillow image, an (H, W, 3) or (H, W) "
+    "uint8 array, "
     "or a (3, H, W) tensor, uint8 or float from 0 to 1"
 )
 _PILLOW = threading.Lock()  # a Pillow image is decoded when it is first used, and may stand twice in a list
@@ -28,9 +29,9 @@ def pixels_of(picture: object, name: str, colour: Colour = "RGB") -> Pixels:
     """The pixels of one picture.
 
     Args:
-        picture: a path, which may lead through a zip archive; the bytes of an image file; a Pillow image; an (H, W, 3)
-            or grey (H, W) uint8 array; a (3, H, W) tensor of uint8, or of floats from 0 to 1, which are rounded to
-            the nearest of 256 steps.
+        picture: a path, which may lead through a zip archive; the bytes of an image file, or such a file opened for
+            reading bytes, from where it stands; a Pillow image; an (H, W, 3) or grey (H, W) uint8 array; a (3, H, W)
+            tensor of uint8, or of floats from 0 to 1, which are rounded to the nearest of 256 steps.
         name: for the message.
         colour: the order of arrays and tensors; files and Pillow images know their own.
 
@@ -43,6 +44,8 @@ def pixels_of(picture: object, name: str, colour: Colour = "RGB") -> Pixels:
         return decode(picture)
     if isinstance(picture, (bytes, bytearray, memoryview)):
         return decode_bytes(bytes(picture), name)
+    if is_open_file(picture):
+        return decode_bytes(_read(picture, name), name)
     if isinstance(picture, Image.Image):
         try:
             with _PILLOW:
@@ -67,9 +70,27 @@ def _of_tensor(tensor: Tensor, name: str) -> object:
     if tensor.is_floating_point():
         tensor = tensor.detach().float()
         if not bool(((tensor >= 0) & (tensor <= 1)).all()):
-            raise DataError(f"{name} has values outside 0 to 1: divide it by its largest value, or pass uint8.")
+            raise DataError(
+                f"{name} has values outside 0 to 1: divide one that goes from 0 to 255 by 255, undo the normalisation "
+                "of one that was normalised, or pass uint8."
+            )
         tensor = (tensor * 255).round().byte()
     return tensor.detach().cpu().permute(1, 2, 0).numpy()
+
+
+def is_open_file(picture: object) -> bool:
+    """Whether this is an open file, or an object like one: ``io.BytesIO``, an upload."""
+    return callable(getattr(picture, "read", None)) and not isinstance(picture, Image.Image)
+
+
+def _read(file: Any, name: str) -> bytes:
+    try:
+        data = file.read()
+    except (OSError, ValueError) as error:  # ValueError: it is closed, or opened as text
+        raise DataError(f"{name} is a file that cannot be read ({error}): open it for reading bytes.") from None
+    if not isinstance(data, bytes):
+        raise DataError(f"{name} is a file that gives {type(data).__name__}: open it for reading bytes ('rb').")
+    return data
 
 
 def _described(picture: object) -> str:

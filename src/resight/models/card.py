@@ -105,6 +105,8 @@ class Card(BaseModel):
         fingerprint: which function from image to embedding (:func:`named`); embeddings with different ones are never
             compared. A float export keeps that of its model, whose embeddings it gives.
         digest: of an exported file: its bytes and preprocessing.
+        output: of an exported file from elsewhere: the name of the output that is the embedding; "" for the one named
+            ``embedding``, or the only one.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -123,6 +125,7 @@ class Card(BaseModel):
     unsaid: tuple[dict[str, Any], ...] = ()
     fingerprint: str = ""
     digest: str = ""
+    output: str = ""
 
     def save(self, weights: str | Path) -> Path:
         """Write the card beside its weights file, as ``<stem>.card.json``."""

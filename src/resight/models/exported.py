@@ -1,8 +1,9 @@
 """Models in files of other runtimes: ONNX, OpenVINO and TorchScript, with the same forward as every network.
 
-The file takes prepared images, float (B, 3, H, W), and gives embeddings (B, D): its first output, or the one named
-``embedding``; a second one named ``attributes`` is attribute logits. How images are prepared stands on the card beside
-it (``<file>.card.json``), or in the file itself where :mod:`resight.embedding.export.run` wrote it.
+The file takes prepared images, float (B, 3, H, W), and gives embeddings (B, D): its only output, the one named
+``embedding``, or the one that the card names; one named ``attributes`` is attribute logits. How images are prepared
+stands on the card beside it (``<file>.card.json``), or in the file itself where :mod:`resight.embedding.export.run`
+wrote it.
 """
 
 from __future__ import annotations
@@ -39,13 +40,20 @@ class Exported(nn.Module):
         runtime: what computes it; OpenVINO also reads ONNX.
         threads: how many; torch's number when None.
         half: compute in bfloat16 where the processor can; OpenVINO alone does.
+        output: the name of the output that is the embedding; found when "", see :meth:`chosen`.
 
     Raises:
         ModelError: a missing or damaged file, a runtime that is not installed, or not one image input.
     """
 
     def __init__(
-        self, file: str | Path, runtime: Runtime | None = None, *, threads: int | None = None, half: bool = False
+        self,
+        file: str | Path,
+        runtime: Runtime | None = None,
+        *,
+        threads: int | None = None,
+        half: bool = False,
+        output: str = "",
     ) -> None:
         super().__init__()
         self.file = Path(file)
@@ -69,7 +77,9 @@ class Exported(nn.Module):
             ) from None
         except (RuntimeError, ValueError) as error:
             raise self._unfit(f"it cannot be read ({_short(error)})") from None
-        self.names, self.shape = self._opened.names, self._opened.shape
+        self.names, self.shape, self.output = self._opened.names, self._opened.shape, output
+        if output and output not in self.names:
+            raise ModelError(f"{self.file} has no output {output!r}: choose one of {', '.join(self.names)}.")
         if len(self.shape) != 4 or self.shape[1] not in (3, None):
             raise self._unfit(f"its input is {self.shape}, not images (batch, 3, height, width)")
 
@@ -80,7 +90,7 @@ class Exported(nn.Module):
 
     def __reduce__(self) -> tuple[Any, ...]:
         """Opened anew where it is unpickled or copied: what runtimes hold belongs to one process."""
-        return partial(Exported, threads=self.threads, half=self.in_half), (self.file, self.runtime)
+        return partial(Exported, threads=self.threads, half=self.in_half, output=self.output), (self.file, self.runtime)
 
     def _made(self, streams: int) -> Run:
         with making_ready:
@@ -88,6 +98,12 @@ class Exported(nn.Module):
 
     def forward(self, x: Tensor) -> Output:
         """(B, 3, H, W) float32 in main memory, prepared as the card says."""
+        found = self.outputs(x)
+        embedding = found[self.chosen(tuple(found))].flatten(1)
+        return Output(embedding, (embedding,), attributes=found.get("attributes"))
+
+    def outputs(self, x: Tensor) -> dict[str, Tensor]:
+        """Everything that the file gives for (B, 3, H, W), by name."""
         settle_torch()
         images: Floats = x.detach().numpy()
         fixed = self.shape[0]
@@ -104,9 +120,7 @@ class Exported(nn.Module):
         except (RuntimeError, ValueError) as error:
             raise self._unfit(f"it cannot take {len(images)} images {images.shape[1:]} ({_short(error)})") from None
         # not strict: a TorchScript file does not tell how many outputs it has
-        by_name = dict(zip(self.names, map(torch.from_numpy, found), strict=False))
-        embedding = by_name.get("embedding", next(iter(by_name.values()))).flatten(1)
-        return Output(embedding, (embedding,), attributes=by_name.get("attributes"))
+        return dict(zip(self.names, map(torch.from_numpy, found), strict=False))
 
     def _padded(self, run: Run, images: Floats) -> list[Floats]:
         count, fixed = len(images), self.shape[0]
@@ -114,13 +128,34 @@ class Exported(nn.Module):
             images = np.concatenate([images, np.zeros((fixed - count, *images.shape[1:]), np.float32)])
         return [part[:count] for part in run(np.ascontiguousarray(images))]
 
+    def chosen(self, names: tuple[str, ...]) -> str:
+        """Which of the outputs is the embedding: the one asked for, the only one, or the one whose name says so.
+
+        Raises:
+            ModelError: there are several, and it is not clear which.
+        """
+        if self.output:
+            return self.output
+        others = [name for name in names if name != "attributes"]
+        for few in (
+            [name for name in others if name == "embedding"],
+            others,
+            [name for name in others if "embed" in name.lower() or "feat" in name.lower()],
+        ):
+            if len(few) == 1:
+                return few[0]
+        raise ModelError(
+            f"{self.file} has several outputs ({', '.join(names)}): say which is the embedding, with "
+            f"resight models card {self.file} --output NAME."
+        )
+
     def inside(self) -> str:
         """The card inside the file as JSON, or nothing."""
         return self._opened.card()
 
     def digest(self, preprocessing: str) -> str:
-        """16 hex digits that name the file's bytes and the preprocessing."""
-        digest = hashlib.sha256(preprocessing.encode())
+        """16 hex digits that name the file's bytes, the preprocessing, and the output where the card names one."""
+        digest = hashlib.sha256(f"{preprocessing}{self.output}".encode())
         weights = self.file.with_suffix(".bin")
         for file in (self.file, weights) if self.file.suffix.lower() == ".xml" else (self.file,):
             digest.update(file.read_bytes())
@@ -165,5 +200,8 @@ def describe(network: Exported, preprocessing: Preprocessing) -> Card:
             f"{network.file} takes images of {height}x{width}, but its card says {to.height}x{to.width}: write the "
             "file's own size there."
         )
-    dim = network(torch.zeros(1, 3, to.height, to.width, dtype=torch.float32)).embedding.shape[1]
-    return Card(architecture="exported", preprocessing=to, dim=dim, metric="cosine")
+    found = network.outputs(torch.zeros(1, 3, to.height, to.width, dtype=torch.float32))
+    output = network.chosen(tuple(found))
+    dim = found[output].flatten(1).shape[1]
+    several = len(found) > 1 and output != "embedding"
+    return Card(architecture="exported", preprocessing=to, dim=dim, metric="cosine", output=output if several else "")

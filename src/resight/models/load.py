@@ -58,6 +58,11 @@ def load(
             raise ModelError(f"{name} is a whole model with a card: leave out everything but its name.")
         return from_zoo(str(name))
     for given in (name, weights):
+        if given is not None and not isinstance(given, (str, Path)):
+            raise ModelError(
+                f"load takes names and paths of files, not a {type(given).__name__}: save the tensors of a state dict "
+                "with safetensors.torch.save_file and pass the file, or load them into resight.models.create(...)."
+            )
         if given is not None and is_exported(given):
             if weights is not None or arguments or height or width:
                 raise ModelError(f"{given} is a whole model, not weights for one: load it by its path alone.")
@@ -227,8 +232,8 @@ def from_exported(file: str | Path) -> Model:
     Raises:
         ModelError: a file that cannot be used, no card, or a card that does not fit the file.
     """
-    network = Exported(file).eval()
     beside = read_card(file)
+    network = Exported(file, output=beside.output if beside else "")
     card = beside or own_card(network)
     found = network.digest(card.preprocessing.model_dump_json())
     own = named(found, card.architecture, card.arguments)

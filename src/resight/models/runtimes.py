@@ -24,6 +24,7 @@ from resight.errors import ModelError
 from resight.pools import Lock, OfProcess
 
 CARD = "resight.card"  # where the card stands inside a file
+MOST = 16  # outputs of a TorchScript file
 SEVERAL = 5  # any batch but one, to see whether a graph takes it
 
 Floats = NDArray[np.float32]
@@ -181,7 +182,8 @@ class TorchScript:
             warnings.simplefilter("ignore", DeprecationWarning)  # torch would rather have its newer format
             self.module = torch.jit.load(os.fspath(file), map_location="cpu", _extra_files=extra).eval()
         self.text = bytes(extra[CARD]).decode()
-        self.names = ["embedding", "attributes"]
+        own = ["embedding", "attributes"]  # of files that resight wrote; others do not name their outputs
+        self.names = own if self.text else [f"output {at}" for at in range(MOST)]
         self.shape: tuple[int | None, ...] = (None, 3, None, None)
 
     def run(self, threads: int, streams: int, half: bool) -> Run:

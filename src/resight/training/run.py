@@ -15,6 +15,7 @@ import torch
 from resight.embedding.versions import versions
 from resight.errors import TrainingError
 from resight.files import write_text
+from resight.secrets import without_secrets
 from resight.training.recipe import Recipe
 
 
@@ -72,7 +73,7 @@ def environment() -> dict[str, Any]:
         "packages": packages,
         "threads": torch.get_num_threads(),
         "gpu": torch.cuda.get_device_name() if torch.cuda.is_available() else None,
-        "command": sys.argv,
+        "command": [without_secrets(word) for word in sys.argv],
     }
 
 

@@ -37,6 +37,7 @@ class Written:
         dim: D.
         fingerprint, data_fingerprint: of the model, and of the images' names, sizes, order and labels.
         failed: images that could not be embedded.
+        others: files of the folder that are not images by their names.
     """
 
     file: str
@@ -47,6 +48,7 @@ class Written:
     fingerprint: str
     data_fingerprint: str
     failed: tuple[BadImage, ...]
+    others: tuple[str, ...] = ()
 
     def numbers(self) -> dict[str, Any]:
         """The fields, ready for JSON."""
@@ -115,10 +117,10 @@ def embed_to_file(
     if not len(kept):
         raise DataError(f"None of {len(source):,} images can be embedded; of the first: {failed[0].reason}")
     manifest, fingerprint = f"{file}.manifest.json", card.fingerprint
-    written = Written(str(file), manifest, len(source), len(kept), dim, fingerprint, data, tuple(failed))
+    written = Written(str(file), manifest, len(source), len(kept), dim, fingerprint, data, tuple(failed), source.others)
     settings = plan | {"engine": embedder.engine}
-    told = written.numbers() | {"card": card.model_dump(), "settings": settings, "versions": versions()}
-    write_text(folder / _MANIFEST, json.dumps(told | (about or {}), indent=2) + "\n")
+    facts = written.numbers() | {"card": card.model_dump(), "settings": settings, "versions": versions()}
+    write_text(folder / _MANIFEST, json.dumps(facts | (about or {}), indent=2) + "\n")
     vectors = (Part.read(folder, start).vectors for start in range(0, len(source), part))
     rows = {name: column[kept] for name, column in columns.items()}
     joined = folder / f"joined{Path(file).suffix}"  # here, so that a killed run leaves nothing elsewhere

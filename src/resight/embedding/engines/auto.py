@@ -21,7 +21,7 @@ from resight.embedding.engines.half import Half
 from resight.embedding.engines.make import build, engines_of, installed
 from resight.errors import ResightError
 from resight.files import write_text
-from resight.images.cache import cache_folder
+from resight.images.cache import engines_folder
 from resight.models.exported import PIECE, Exported, Runtime
 from resight.models.model import Model
 from resight.models.output import Output
@@ -140,4 +140,4 @@ def _keep(key: str, rates: Rates) -> None:
 
 
 def _file() -> Path:
-    return cache_folder().parent / "engines" / "measured.json"
+    return engines_folder() / "measured.json"

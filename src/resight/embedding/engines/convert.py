@@ -12,7 +12,7 @@ from torch import Tensor, nn
 
 from resight.errors import ModelError, first_line
 from resight.files import atomic_path
-from resight.images.cache import cache_folder
+from resight.images.cache import engines_folder
 from resight.models import weights
 from resight.models.model import Model
 
@@ -84,7 +84,7 @@ def identity(model: Model) -> str:
 
 def converted_path(model: Model) -> Path:
     """Where the model's ONNX file is kept, whether it is there or not."""
-    return cache_folder().parent / "engines" / f"{identity(model)}.onnx"
+    return engines_folder() / f"{identity(model)}.onnx"
 
 
 def converted(model: Model) -> Path:

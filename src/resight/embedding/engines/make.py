@@ -70,7 +70,7 @@ def build(model: Model, engine: Runtime, device: torch.device, *, half: bool = F
             known = " or ".join(READS[network.file.suffix.lower()])
             raise ModelError(f"{network.file} cannot be computed by {engine}: choose engine 'auto' or {known}.")
         alike = (engine, half) == (network.runtime, network.in_half)
-        return network if alike else Exported(network.file, engine, half=half)
+        return network if alike else Exported(network.file, engine, half=half, output=network.output)
     with making_ready:
         if engine == "torch":
             folded = fused(network, example(model)).to(device)
