@@ -70,7 +70,7 @@ def corrupted(seed: int) -> bytes:
 
 
 def by_pillow(data: bytes) -> NDArray[np.uint8] | None:
-    """The picture as Pillow alone decodes it, with an end marker where that alone was missing; None where it refuses."""
+    """The picture as Pillow alone decodes it; None where it refuses."""
     try:
         with Image.open(io.BytesIO(data)) as image:
             if image.width * image.height > LARGEST:
@@ -85,7 +85,7 @@ def by_pillow(data: bytes) -> NDArray[np.uint8] | None:
                 turned = Image.fromarray((grey >> (deepest - 8)).astype(np.uint8))
             return np.asarray(turned.convert("RGBA" if turned.mode == "P" else "RGB").convert("RGB"))
     except Exception:
-        return None if data.endswith(b"\xff\xd9") or data[:2] != b"\xff\xd8" else by_pillow(data + b"\xff\xd9")
+        return None
 
 
 @pytest.mark.filterwarnings("ignore::UserWarning", "ignore::PIL.Image.DecompressionBombWarning")
@@ -102,6 +102,8 @@ def test_a_thousand_damaged_images_are_read_rightly_or_named() -> None:
     assert len(good) > 300 and len(bad) > 300
     for at, pixels in good.items():
         expected = by_pillow(files[at])
+        if expected is None and not files[at].endswith(b"\xff\xd9"):
+            expected = by_pillow(files[at] + b"\xff\xd9")  # the end marker alone is missing
         assert expected is not None, f"file {at} is read, but Pillow refuses it"
         np.testing.assert_array_equal(pixels, fit(expected, 32, 16), err_msg=f"file {at}")
     kinds = Counter(KINDS[at % len(KINDS)] for at in bad)
