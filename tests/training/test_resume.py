@@ -3,6 +3,7 @@
 import signal
 import subprocess
 import sys
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -50,6 +51,22 @@ def without_times(result: dict[str, Any]) -> dict[str, Any]:
     return {"history": history, "report": result["report"]}
 
 
+Uninterrupted = Callable[[Recipe], tuple[Path, dict[str, Any]]]
+
+
+@pytest.fixture(scope="module")
+def uninterrupted(tmp_path_factory: pytest.TempPathFactory) -> Uninterrupted:
+    """The folder and the result of EVERYTHING without an interruption, trained once, since each test has equal data."""
+    folder, results = tmp_path_factory.mktemp("uninterrupted") / "run", []
+
+    def of(recipe: Recipe) -> tuple[Path, dict[str, Any]]:
+        if not results:
+            results.append(run(recipe, folder))
+        return folder, results[0]
+
+    return of
+
+
 class Interrupted(BaseException):
     """As if the power failed, but within this process."""
 
@@ -68,21 +85,25 @@ def interrupt_after(monkeypatch: pytest.MonkeyPatch, count: int) -> None:
 
 @pytest.mark.parametrize("counts", [(1,), (4, 1, 4), (7, 2)], ids=str)
 def test_an_interrupted_run_reaches_the_same_numbers(
-    tiny_recipe: TinyRecipe, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, counts: tuple[int, ...]
+    tiny_recipe: TinyRecipe,
+    uninterrupted: Uninterrupted,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    counts: tuple[int, ...],
 ) -> None:
     """Interrupted after so many steps, gone on with, interrupted again: in the first, middle and last phase."""
     recipe = tiny_recipe(**EVERYTHING)
-    whole = run(recipe, tmp_path / "whole")
+    folder, whole = uninterrupted(recipe)
     for count in counts:
         with monkeypatch.context() as patched, pytest.raises(Interrupted):
             interrupt_after(patched, count)
             run(recipe, tmp_path / "parts", resume=True)
     parts = run(recipe, tmp_path / "parts", resume=True)
-    assert weights_of(tmp_path / "parts") == weights_of(tmp_path / "whole")
+    assert weights_of(tmp_path / "parts") == weights_of(folder)
     assert without_times(parts) == without_times(whole)
 
 
-def test_a_killed_process(tiny_recipe: TinyRecipe, tmp_path: Path) -> None:
+def test_a_killed_process(tiny_recipe: TinyRecipe, uninterrupted: Uninterrupted, tmp_path: Path) -> None:
     """SIGKILL in the middle of the third epoch."""
     recipe = tiny_recipe(**EVERYTHING)
     (tmp_path / "recipe.yaml").write_text(recipe.yaml())
@@ -99,8 +120,8 @@ def test_a_killed_process(tiny_recipe: TinyRecipe, tmp_path: Path) -> None:
     assert done.returncode == -signal.SIGKILL, done.stderr
     assert torch.load(tmp_path / "run" / "checkpoint.pt", weights_only=True)["epoch"] == 2
     resumed = run(recipe, tmp_path / "run", resume=True)
-    whole = run(recipe, tmp_path / "whole")
-    assert weights_of(tmp_path / "run") == weights_of(tmp_path / "whole")
+    folder, whole = uninterrupted(recipe)
+    assert weights_of(tmp_path / "run") == weights_of(folder)
     assert without_times(resumed) == without_times(whole)
 
 
