@@ -140,7 +140,7 @@ def test_teachers_are_asked_once(
     [
         ("missing.safetensors", ModelError, "missing.safetensors does not exist"),
         ("osnet_x0_25", RecipeError, "the teacher osnet_x0_25 has random weights: name the file of a trained model"),
-        ("no.card", ModelError, "has no card beside it"),
+        ("no.card", ModelError, "no.card is not a weight file that can be read safely"),
     ],
 )
 def test_a_wrong_teacher_is_one_sentence(

@@ -99,8 +99,6 @@ def _differs(path: Path, written: str, now: str) -> str:
     old, new = written.splitlines(), now.splitlines()
     pair = next(((a, b) for a, b in zip(old, new, strict=False) if a != b), ("more lines", "fewer lines"))
     cure = "use that recipe, or another --output."
-    if all(line.strip().startswith("epochs:") for line in pair):
-        cure = (
-            "the learning rate of this phase depends on its length: add a phase to continue, or use another --output."
-        )
+    if all(line.lstrip(" -").startswith("epochs:") for line in pair):
+        cure = "the learning rate of this phase depends on its length: add a phase instead, or use another --output."
     return f"{path} was made with another recipe ({pair[0].strip()!r} there, {pair[1].strip()!r} now): {cure}"
