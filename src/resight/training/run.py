@@ -42,9 +42,9 @@ class Run:
             )
         if self.model.exists() and not self.checkpoint.exists():
             raise TrainingError(f"{self.folder} holds the model of a run without its checkpoint: use another --output.")
-        self.model.unlink(missing_ok=True)  # a run is continued for more epochs, from its checkpoint
         write_text(self.recipe, recipe.yaml())
         write_text(self.environment, json.dumps(environment() | {"data": data}, indent=2) + "\n")
+        self.model.unlink(missing_ok=True)  # a run is continued for more epochs, from its checkpoint
 
     def write_metrics(self, metrics: dict[str, Any]) -> None:
         """Write the history and the results so far."""
