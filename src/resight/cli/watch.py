@@ -60,8 +60,8 @@ def watch(
         str | None,
         typer.Option(
             metavar="FILE",
-            help="Detector: zoo:person-detection-retail-0013, OpenVINO SSD (.xml), YOLOX (.onnx); or boxes: a CSV "
-            "file (frame, x, y, width, height), or a folder with one CSV per video.",
+            help="Detector: a public one (zoo:NAME), OpenVINO SSD (.xml) or YOLOX (.onnx); or "
+            "boxes: a CSV file (frame, x, y, width, height), or a folder with one CSV per video.",
         ),
     ] = None,
     what: Annotated[What, typer.Option(help="What to detect; object means every class of the detector.")] = What.person,
