@@ -107,7 +107,7 @@ def test_what_cannot_be_done_is_one_sentence(calibrate: Shell) -> None:
         ((MODEL, *DRAWN, "--false-match-rate", "0"), "false-match rate is 0"),
         ((MODEL, *DRAWN, "--coverage", "2"), "coverage is 2"),
         ((MODEL, *DRAWN, "-o", "out.pth"), "out.pth must be a safetensors file"),
-        (("bare.safetensors", *DRAWN), "bare.safetensors has no card beside it"),
+        (("bare.safetensors", *DRAWN), "bare.safetensors has no card to store the decision in"),
         (("osnet_x0_25", *DRAWN), "osnet_x0_25 has no weights to calibrate"),
         (("gone.safetensors", *DRAWN), "gone.safetensors does not exist"),
         ((MODEL, "people", "--as", "synthetic", "--set", "identities=many"), "identities"),

@@ -64,7 +64,7 @@ def test_triplets_are_indices_into_train(root: Path) -> None:
 @pytest.mark.parametrize(
     ("row", "complaint"),
     [
-        ("train/0.jpg,train/1.jpg,val/query/0.jpg", "val/query/0.jpg does not stand in train_idloss.csv"),
+        ("train/0.jpg,train/1.jpg,val/query/0.jpg", "val/query/0.jpg is not in train_idloss.csv"),
         ("train/0.jpg,train/2.jpg,train/4.jpg", "anchor, positive and negative have the ids 0, 1 and 2"),
         ("train/0.jpg,train/1.jpg,train/0.jpg", "anchor, positive and negative have the ids 0, 0 and 0"),
     ],

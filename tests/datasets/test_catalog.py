@@ -48,7 +48,7 @@ def test_one_decorator_adds_a_data_set(registered: None) -> None:
     assert datasets.load("example", "here", size=3).train.paths[0] == "here3/t/1.jpg"
     with pytest.raises(RecipeError, match=r"no option 'sise' \(did you mean 'size'\?\)"):
         datasets.load("example", "here", sise=3)
-    with pytest.raises(DataError, match="'example' needs to know where its images are"):
+    with pytest.raises(DataError, match="'example' needs the folder or zip archive of its images"):
         datasets.load("example")
 
 

@@ -150,7 +150,7 @@ def test_validation_needs_enough_identities(tiny_market) -> None:
 
 
 def test_validation_needs_two_cameras(tiny_market) -> None:
-    with pytest.raises(DataError, match="nothing can be asked"):
+    with pytest.raises(DataError, match="there would be no queries"):
         validation(market1501(tiny_market(cameras=1), strict=False), 2)
 
 

@@ -53,5 +53,5 @@ def test_a_list_that_does_not_fit_is_refused(root: Path) -> None:
     listed.unlink()
     with pytest.raises(DataError, match=r"test_track\.txt cannot be read"):
         load("veri776", root, strict=False, tracks=True)
-    with pytest.raises(RecipeError, match="veri776 knows no tracks of its train images"):
+    with pytest.raises(RecipeError, match="veri776 has no tracks of its train images"):
         load("veri776", root, strict=False, tracks=True, fold="validation")

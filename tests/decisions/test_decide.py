@@ -75,10 +75,10 @@ def test_plain_data_and_pickle(decision):
     for damaged, message in (
         ({}, "version None"),
         (plain | {"version": 3}, "version 3"),
-        (plain | {"more": 1}, "not a whole decision .*more"),
-        ({key: value for key, value in plain.items() if key != "facts"}, "not a whole decision .*facts"),
-        (plain | {"knots": [1, 2]}, "not a whole decision"),
-        (plain | {"domains": [3]}, "not a whole decision"),
+        (plain | {"more": 1}, "decision is incomplete .*more"),
+        ({key: value for key, value in plain.items() if key != "facts"}, "decision is incomplete .*facts"),
+        (plain | {"knots": [1, 2]}, "decision is incomplete"),
+        (plain | {"domains": [3]}, "decision is incomplete"),
     ):
         with pytest.raises(DataError, match=message):
             Decision.from_plain(damaged)

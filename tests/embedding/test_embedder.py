@@ -235,7 +235,7 @@ def test_a_damaged_image_is_named_and_the_network_stays_as_it_was(model: Model, 
     Path(paths[5]).write_bytes(Path(paths[5]).read_bytes()[:200])
     embedder = Embedder(model, "torch", batch_size=2, device="cpu")
     for images in (paths, paths[5], str(Path(paths[5]).parent)):
-        with pytest.raises(DataError, match=r"5\.jpg is not a whole image"):
+        with pytest.raises(DataError, match=r"5\.jpg is not a complete image"):
             embedder(images)  # type: ignore[arg-type]
     with pytest.raises(DataError, match=r"gone\.jpg cannot be read"):
         embedder([*paths[:2], "gone.jpg"])

@@ -103,10 +103,10 @@ def test_a_zip_gives_the_same_pixels_as_its_folder(folder: Path, tmp_path: Path)
 def test_a_damaged_image_is_named_and_nothing_is_left(folder: Path, tmp_path: Path) -> None:
     data = (folder / "5.jpg").read_bytes()
     (folder / "5.jpg").write_bytes(data[: len(data) // 2])
-    with pytest.raises(DataError, match=r"5\.jpg is not a whole image"):
+    with pytest.raises(DataError, match=r"5\.jpg is not a complete image"):
         Images(split(folder), 16, 8, folder=tmp_path / "cache")
     assert names(tmp_path / "cache") == []
-    with pytest.raises(DataError, match=r"5\.jpg is not a whole image"):
+    with pytest.raises(DataError, match=r"5\.jpg is not a complete image"):
         Images(split(folder), 16, 8).read(np.arange(7))
     (folder / "5.jpg").unlink()
     (folder / "5.jpg").symlink_to("nowhere")

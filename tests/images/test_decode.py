@@ -71,7 +71,7 @@ def test_sixteen_bits_keep_the_upper_eight_and_unknown_ranges_are_refused() -> N
     for values in (deep.astype(np.float32), deep.astype(np.int32)):
         buffer = io.BytesIO()
         Image.fromarray(values).save(buffer, "TIFF")
-        with pytest.raises(DataError, match="whose black and white are not known"):
+        with pytest.raises(DataError, match="whose black and white points are unknown"):
             decode_bytes(buffer.getvalue(), "a.tif")
 
 
@@ -118,11 +118,11 @@ def test_what_is_not_a_whole_image_is_named(tmp_path: Path) -> None:
     bad = {
         "empty.jpg": (b"", "is empty"),
         "text.jpg": (b"this is not a picture\n", "is not an image of a known format"),
-        "cut.jpg": (whole[: len(whole) // 2], "is not a whole image"),
-        "barely.jpg": (whole[:-12], "is not a whole image"),
+        "cut.jpg": (whole[: len(whole) // 2], "is not a complete image"),
+        "barely.jpg": (whole[:-12], "is not a complete image"),
         "header.jpg": (whole[:30], "is not"),
-        "cut.png": (encoded(noise())[:-200], "is not a whole image"),
-        "cut.bmp": (encoded(noise(), "BMP")[:-200], "is not a whole image"),
+        "cut.png": (encoded(noise())[:-200], "is not a complete image"),
+        "cut.bmp": (encoded(noise(), "BMP")[:-200], "is not a complete image"),
     }
     for name, (content, what) in bad.items():
         (tmp_path / name).write_bytes(content)

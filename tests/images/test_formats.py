@@ -50,7 +50,7 @@ def test_jpegs_as_webcams_write_them() -> None:
     right, table = decode_bytes(whole, "a"), whole.index(b"\xff\xc4")
     for data in (whole[:-2] + b"\0\0" + whole[-2:], whole[:table] + b"\0\0" + whole[table:], whole[:-2]):
         assert np.abs(decode_bytes(data, "a").astype(int) - right).max() <= 2
-    with pytest.raises(DataError, match="is not a whole image"):
+    with pytest.raises(DataError, match="is not a complete image"):
         decode_bytes(whole[: len(whole) * 2 // 3], "a")
 
 

@@ -78,7 +78,7 @@ def test_a_card_of_version_0_1_0_belongs_to_its_weights_and_so_does_its_decision
     assert loaded.card == model.card and Decision.from_card(loaded.card).fingerprint == model.card.fingerprint
     plain["fingerprint"] = "ae18cd3c7a8a1058"
     card.write_text(json.dumps(plain))
-    with pytest.raises(resight.ModelError, match="does not belong to the card beside it"):
+    with pytest.raises(resight.ModelError, match="does not match its card"):
         resight.load(file)
 
 

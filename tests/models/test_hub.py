@@ -127,7 +127,7 @@ def test_nothing_but_weights_and_card_is_ever_fetched(hub: Hub, model: Model, tm
 def test_names_that_lead_nowhere(hub: Hub, model: Model, tmp_path: Path) -> None:
     assert "There is no hf:people/gone on the Hub, or it is private" in refused("hf:people/gone")
     hub.gated.add("people/gated")
-    assert "accept its terms: do so at huggingface.co/people/gated" in refused("hf:people/gated")
+    assert "after accepting its terms: do so at huggingface.co/people/gated" in refused("hf:people/gated")
     for name in ("hf:", "hf:a/b/c", "hf:one two"):
         assert "names no repository of the Hub: write hf:org/name" in refused(name)
     with pytest.raises(ModelError, match="is no name for a repository: write org/name"):
@@ -145,7 +145,7 @@ def test_weights_that_are_not_the_cards(hub: Hub, model: Model, tmp_path: Path) 
     content = bytearray(files["model.safetensors"])
     content[-1] ^= 1
     hub.commit("people/mixed", files | {"model.safetensors": bytes(content)})
-    assert "does not belong to the card beside it" in refused("hf:people/mixed")
+    assert "does not match its card" in refused("hf:people/mixed")
     card = json.loads(files["model.card.json"]) | {"fingerprint": ""}
     hub.commit("people/unsure", files | {"model.card.json": json.dumps(card).encode()})
     assert "has no fingerprint, so its weights cannot be verified" in refused("hf:people/unsure")
@@ -187,7 +187,7 @@ def test_an_error_of_the_transfer_is_one_sentence(monkeypatch: pytest.MonkeyPatc
 def test_what_cannot_be_saved_leaves_nothing(model: Model, tmp_path: Path) -> None:
     for metrics, clue in (({"dataset": "mine"}, "data: "), ({"data": "mine", "mAP": "50%"}, "mAP: ")):
         wrong = replace(model, card=model.card.model_copy(update={"metrics": (metrics,)}))
-        with pytest.raises(ModelError, match=f"metrics cannot be shown, mend them: {clue}"):
+        with pytest.raises(ModelError, match=f"metrics cannot be shown, correct them: {clue}"):
             resight.models.save(wrong, tmp_path / "out")
     file = tmp_path / "there.onnx"
     exported = Exported.__new__(Exported)

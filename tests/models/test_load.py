@@ -250,7 +250,7 @@ def test_a_card_of_other_weights_is_refused(saved: Path, tmp_path: Path) -> None
     tensors = read_safetensors(tmp_path / "b.safetensors")
     tensors["conv1.conv.weight"][0, 0, 0, 0] += 1
     weights.save(tensors, tmp_path / "b.safetensors")
-    with pytest.raises(ModelError, match=r"b\.safetensors does not belong to the card beside it"):
+    with pytest.raises(ModelError, match=r"b\.safetensors does not match its card"):
         resight.load(tmp_path / "b.safetensors")
     text = card_path(saved).read_text().replace('"height":64', '"height": 64')
     card_path(tmp_path / "b.safetensors").write_text(text.replace('"linear-area"', '"cubic"'))
@@ -269,7 +269,7 @@ def test_a_name_that_contradicts_the_card(saved: Path) -> None:
 
 def test_paths_and_names_that_lead_nowhere(saved: Path, tmp_path: Path) -> None:
     card_path(saved).unlink()
-    with pytest.raises(ModelError, match=r'has no card beside it: say which architecture it is, as in load\("osnet'):
+    with pytest.raises(ModelError, match=r'has no card: name its architecture, as in load\("osnet'):
         resight.load(saved)
     with pytest.raises(ModelError, match=r"gone\.safetensors does not exist"):
         resight.load(tmp_path / "gone.safetensors")

@@ -110,7 +110,7 @@ def test_a_body_that_does_not_come_is_not_waited_for() -> None:
             await asyncio.sleep(60)
             return {}
 
-        with pytest.raises(Refused, match="did not come in time") as refused:
+        with pytest.raises(Refused, match="did not arrive in time") as refused:
             await Body({"headers": []}, receive, 1000, 0.01)()
         assert refused.value.status_code == 408
 

@@ -312,7 +312,7 @@ def test_a_damaged_image_is_named(tiny_recipe: TinyRecipe, tmp_path: Path) -> No
     recipe = tiny_recipe()
     path = next((Path(recipe.data.root) / "bounding_box_train").iterdir())
     path.write_bytes(path.read_bytes()[:300])
-    with pytest.raises(DataError, match=f"{path.name} is not a whole image"):
+    with pytest.raises(DataError, match=f"{path.name} is not a complete image"):
         run(recipe, tmp_path / "run")
 
 

@@ -255,7 +255,7 @@ def test_a_damaged_checkpoint_is_refused(tiny_recipe: TinyRecipe, tmp_path: Path
     else:
         file.write_bytes({"cut": data[: len(data) // 2], "empty": b"", "text": b"not a checkpoint\n"}[damage])
     with pytest.raises(
-        TrainingError, match=r"checkpoint\.pt is not a whole checkpoint \(it is .*\): start again"
+        TrainingError, match=r"checkpoint\.pt is not a complete checkpoint \(it is .*\): start again"
     ) as refused:
         run(recipe, tmp_path / "run", resume=True)
     assert "\n" not in str(refused.value) and "\x1b" not in str(refused.value)

@@ -69,7 +69,7 @@ def weighted(vectors: ArrayLike, weights: ArrayLike) -> NDArray[np.float32]:
         )
     fine = np.isfinite(factors) & (factors >= 0)
     if not fine.all():
-        raise DataError(f"The weight in place {int(np.argmin(fine))} is not a number from 0 upwards: mend it.")
+        raise DataError(f"The weight in place {int(np.argmin(fine))} is not a number from 0 upwards: correct it.")
     return (values * np.sqrt(factors)).astype(np.float32)
 
 

@@ -208,6 +208,6 @@ def _names(paths: NDArray[np.str_], side: str) -> list[str]:
     twice = [name for name, count in Counter(names).items() if count > 1]
     if twice:
         raise DataError(
-            f"Two {side} images are both called {twice[0]}, and the result file holds names alone: rename one."
+            f"Two {side} images are both called {twice[0]}, and the result file contains only names: rename one."
         )
     return names

@@ -108,7 +108,7 @@ def _file(model: str, weights: Path | None, output: Path | None) -> Path:
         )
     file = weights or (Path(model) / "model.safetensors" if Path(model).is_dir() else Path(model))
     if file.exists() and not card_path(file).exists():
-        raise RecipeError(f"{file} has no card beside it to keep the decision in: add -o model.safetensors.")
+        raise RecipeError(f"{file} has no card to store the decision in: add -o model.safetensors.")
     if not file.exists() and weights is None and not file.suffix and not Path(model).is_dir():
         raise RecipeError(f"{model} has no weights to calibrate: add --weights FILE and -o model.safetensors.")
     return file

@@ -61,7 +61,7 @@ def check(
     if json:
         print_json([finding.as_dict() for finding in findings])
     elif not findings:
-        out.print(f"{path}: nothing to mend.")
+        out.print(f"{path}: no problems found.")
     for finding in [] if json else findings:
         colour = "red" if finding.severity == "error" else "yellow"
         out.print(f"[bold {colour}]{finding.severity}[/]", end=" ")

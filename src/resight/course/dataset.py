@@ -74,6 +74,6 @@ def _triplet_indices(path: Path, train: NDArray[np.str_], ids: NDArray[np.int64]
         raise table.error(
             row,
             f"anchor, positive and negative have the ids {anchor[row]}, {positive[row]} and {negative[row]}: "
-            "the first two must be the same and the third another, so mend the row or take it out.",
+            "the first two must be the same and the third another: correct or remove the row.",
         )
     return indices

@@ -103,7 +103,7 @@ def _right(asked: Retrieval, answers: str | Path) -> NDArray[np.str_]:
     known = dict(zip(queries.tolist(), gallery.tolist(), strict=True))
     for row, path in enumerate(asked.queries.tolist()):
         if path not in known:
-            raise asked.table.error(row, f"{path} does not stand in {os.fspath(answers)}: add its answer there.")
+            raise asked.table.error(row, f"{path} is not in {os.fspath(answers)}: add its answer there.")
     return np.array([known[path] for path in asked.queries.tolist()], dtype=np.str_)
 
 

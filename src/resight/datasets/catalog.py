@@ -170,7 +170,7 @@ def load(name: str, root: Any = None, **options: object) -> Dataset:
     if root is None:
         if "root" not in parameters or parameters["root"].default is not inspect.Parameter.empty:
             return loader(**options)
-        raise DataError(f"The data set {name!r} needs to know where its images are: pass the folder or zip as root.")
+        raise DataError(f"The data set {name!r} needs the folder or zip archive of its images: pass it as root.")
     return loader(root, **options)
 
 

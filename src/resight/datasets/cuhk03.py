@@ -165,7 +165,7 @@ def _classic(images: Split, there: Collection[str], test_set: int, repeat: int) 
         values = line.split()
         if len(values) != 3 or not all(value.isdecimal() for value in values):
             raise DataError(
-                f"{path} line {number} is {line!r}, but each must be '<test set> <pair> <person>': mend it."
+                f"{path} line {number} is {line!r}, but each must be '<test set> <pair> <person>': correct it."
             )
         if int(values[0]) == test_set:
             tested.append(1000 * int(values[1]) + int(values[2]))

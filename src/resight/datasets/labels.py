@@ -54,7 +54,7 @@ def from_pattern(names: Sequence[str], pattern: str) -> tuple[list[str], list[st
     try:
         search = re.compile(pattern)
     except re.error as error:
-        raise RecipeError(f"The pattern {pattern!r} is no regular expression ({error}): mend it.") from None
+        raise RecipeError(f"The pattern {pattern!r} is no regular expression ({error}): correct it.") from None
     if "identity" not in search.groupindex:
         raise RecipeError(
             f"The pattern {pattern!r} has no group called identity: write one, as in '(?P<identity>[^_]+)_'."

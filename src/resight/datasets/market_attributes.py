@@ -165,9 +165,9 @@ def read_annotation(path: str | Path) -> dict[str, Annotation]:
             identities = np.array([int(str(identity)) for identity in fields["id"]], dtype=np.int64)
             numbers = {name: np.array([int(value) for value in fields[name]]) for name in _FIELDS}
         except ValueError as error:
-            raise DataError(f"{where} holds something that is no whole number ({error}): mend it.") from None
+            raise DataError(f"{where} holds something that is not a whole number ({error}): correct it.") from None
         if not len(identities):
-            raise DataError(f"{where} annotates nobody: pass a file with one row for each identity.")
+            raise DataError(f"{where} annotates no identity: pass a file with one row for each identity.")
         for name, values in numbers.items():
             if len(values) != len(identities):
                 raise DataError(
@@ -177,7 +177,7 @@ def read_annotation(path: str | Path) -> dict[str, Annotation]:
             if wrong.any():
                 raise DataError(
                     f"{where} says {name} {values[wrong][0]} of identity {identities[wrong][0]}, but it must be from 1 "
-                    f"to {4 if name == 'age' else 2}: mend it."
+                    f"to {4 if name == 'age' else 2}: correct it."
                 )
         result[part] = Annotation(identities, _code(numbers))
     return result
@@ -206,7 +206,7 @@ def _read_csv(where: str) -> dict[str, list[int]]:
     for name in names:
         for row, cell in enumerate(table.columns[name]):
             if not cell.isascii() or not cell.isdecimal():
-                raise table.error(row, f"{name} is {cell!r}, which is no whole number: mend it.")
+                raise table.error(row, f"{name} is {cell!r}, which is no whole number: correct it.")
     return {name: [int(cell) for cell in table.columns[name]] for name in names}
 
 

@@ -83,7 +83,7 @@ def _read(base: str, folder: str, lists: tuple[str, ...], there: Collection[str]
             if match is None or not person.isdecimal():
                 raise DataError(
                     f"{base}/{name} line {number} is {line!r}, but each must be '<image> <person>' with an image such "
-                    "as 0000/0000_000_01_0303morning_0015_0.jpg: mend it."
+                    "as 0000/0000_000_01_0303morning_0015_0.jpg: correct it."
                 )
             images.append(f"{base}/{folder}/{image.strip()}")
             people.append(int(person))

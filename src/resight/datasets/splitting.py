@@ -119,7 +119,8 @@ def validation(data: Dataset | Split, identities: int | None = None, seed: int =
     parts = hold_out(train, count, seed=seed, single_camera=protocol == "single_camera")
     if not len(parts[1]):
         raise DataError(
-            f"None of the {count} identities held out of {name} has images from two cameras, so nothing can be asked: "
+            f"None of the {count} identities held out of {name} has images from two cameras, so there would be no "
+            "queries: "
             "hold out more identities, or choose another seed."
         )
     note = f"Validation: {count} of {known} train identities are held out (seed {seed}); no test image is used."

@@ -160,7 +160,7 @@ def _paths(values: NDArray[Any], bases: Sequence[Path], where: str) -> NDArray[n
         place = next((place for place in places if place.is_file() or split_archive(str(place))[1]), None)
         if place is None:
             raise DataError(
-                f"{where} row {row}: {os.fspath(cell)} is not in {' or '.join(map(str, bases))}: mend the path, or "
+                f"{where} row {row}: {os.fspath(cell)} is not in {' or '.join(map(str, bases))}: correct the path, or "
                 "pass the folder that paths count from as images=... (--set images=...)."
             )
         found.append(os.path.normpath(place))
@@ -191,7 +191,9 @@ def _given(where: str, everyone: Split, parts: NDArray[Any], seed: int, single: 
     train, query, gallery, test = (everyone.take(names == name, f"table {name}") for name in SPLITS)
     if len(test):
         if len(query) or len(gallery):
-            raise DataError(f"{where} has the split test beside query or gallery: name its images one of these two.")
+            raise DataError(
+                f"{where} has the split test as well as query or gallery: use one of these two for its images."
+            )
         asked = choose_queries(test.identities, test.cameras, seed=seed, single_camera=single)
         query, gallery = test.take(asked, "table query"), test.take(~asked, "table gallery")
     return train, query, gallery

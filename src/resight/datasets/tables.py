@@ -91,7 +91,7 @@ def read_table(path: str | Path, names: Sequence[str], *, blank: str = "", other
         if len(row) != len(header):
             raise DataError(
                 f"{where} line {line}: the row has {len(row)} cell(s) for {len(header)} columns: "
-                "mend it, and put quotes around a path with a comma."
+                "correct it, and put quotes around a path with a comma."
             )
         for name, cell in zip(header, row, strict=True):
             if not cell and name != blank and name in names:
@@ -119,7 +119,7 @@ def _rows(where: str, names: Sequence[str]) -> list[tuple[int, list[str]]]:
     try:
         rows = [(reader.line_num, row) for row in reader]
     except csv.Error as error:
-        raise DataError(f"{where} line {reader.line_num}: this is not CSV ({error}): mend the line.") from None
+        raise DataError(f"{where} line {reader.line_num}: this is not CSV ({error}): correct the line.") from None
     if rows and len(rows[0][1]) > 1 and rows[0][1][0] in ("", "Unnamed: 0"):
         rows = [(line, row[1:]) for line, row in rows]
     return rows
@@ -152,7 +152,7 @@ def find(table: Table, column: str) -> NDArray[np.str_]:
             raise table.error(
                 row,
                 f"{cell} is neither in the CSV's folder, nor in the one above it, nor in the working folder: "
-                "mend the path or put the image there.",
+                "correct the path or put the image there.",
             )
         found.append(os.path.normpath(base / cell))
     return np.array(found, dtype=np.str_)
@@ -286,6 +286,6 @@ def retrieval(path: str | Path, *, answers: bool = True) -> Retrieval:
     place = {image: at for at, image in enumerate(gallery.tolist())}
     for row, image in enumerate(_answers(table).tolist() if answers else []):
         if image not in place:
-            raise table.error(row, f"{image} is not in the gallery folder beside the CSV: mend the path.")
+            raise table.error(row, f"{image} is not in the gallery folder beside the CSV: correct the path.")
         right[row] = place[image]
     return Retrieval(table, queries, gallery, numbers, right)

@@ -230,7 +230,7 @@ class Decision:
             content["facts"] = _facts(content["facts"])
             return cls(**content)
         except (KeyError, TypeError, ValueError, AttributeError) as error:
-            raise DataError(f"This is not a whole decision ({error}): calibrate again.") from None
+            raise DataError(f"This decision is incomplete ({error}): calibrate again.") from None
 
     def __str__(self) -> str:
         unsure = f"unsure up to {self.no_match_beyond:.4g}" if self.no_match_beyond > self.threshold else "never unsure"

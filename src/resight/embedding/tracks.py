@@ -38,7 +38,7 @@ def pool_tracks(
     if quality is not None:
         weights = np.asarray(quality, np.float64)
         if weights.shape != labels.shape or not (np.isfinite(weights) & (weights >= 0)).all():
-            raise DataError("The quality must be one number per image, 0 or more: mend it or leave it out.")
+            raise DataError("The quality must be one number per image, 0 or more: correct it or leave it out.")
         directions = embeddings.vectors / np.linalg.norm(embeddings.vectors.astype(np.float64), axis=1, keepdims=True)
         total = np.zeros(pooled.vectors.shape)
         np.add.at(total, member, weights[:, None] * directions)

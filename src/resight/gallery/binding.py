@@ -38,7 +38,7 @@ def about_of(model: Bound | None, policy: Policy | None) -> tuple[About | None, 
         model = load(model)
         if model.card.trained_on == UNTRAINED and not is_file:
             raise ModelError(
-                f"{source} is a network without trained weights, which is another one each time it is loaded, so that "
+                f"{source} is a network without trained weights, which differ each time it is loaded, so that "
                 "its gallery could never be used again: name a trained model, a run or a weight file."
             )
     if isinstance(model, Model):
@@ -107,7 +107,7 @@ def embedder_of(about: About, uri: str) -> Embedder:
         ModelError: its place is unknown, it is not there any more, or another model is there now.
     """
     if not about.model:
-        raise ModelError(f"{uri} does not know where its model is: open it with model=, or search by embedding.")
+        raise ModelError(f"{uri} has no path of its model: open it with model=, or search by embedding.")
     try:
         model = load(about.model)
     except ModelError as error:

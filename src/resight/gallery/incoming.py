@@ -144,7 +144,7 @@ def _named(paths: list[str], pattern: str) -> Incoming:
     try:
         search = re.compile(pattern or MARKET)
     except re.error as error:
-        raise RecipeError(f"The pattern {pattern!r} is no regular expression ({error}): mend it.") from None
+        raise RecipeError(f"The pattern {pattern!r} is no regular expression ({error}): correct it.") from None
     groups = search.groupindex.keys() & {"camera", "identity", "time", "frame"}
     if not groups:
         raise RecipeError(f"The pattern {pattern!r} names no group: write one, as in '(?P<camera>[^/]+)/[^/]+$'.")

@@ -164,7 +164,7 @@ def all_there(ids: Sequence[str], records: Sequence[Record | None]) -> list[Reco
 
 def nobody(name: str) -> Missing:
     """For a name that no record has."""
-    return Missing(f"Nobody in this gallery is called {name!r}: look at the names with identities.")
+    return Missing(f"No identity in this gallery is called {name!r}: list the names with `identities`.")
 
 
 def bears_another_name(id: str, name: str | None) -> Conflict:
@@ -175,4 +175,4 @@ def bears_another_name(id: str, name: str | None) -> Conflict:
 
 def name_taken(name: str) -> Conflict:
     """For a new name that is in use."""
-    return Conflict(f"Somebody in this gallery is called {name!r} already: merge the two, or choose another name.")
+    return Conflict(f"The name {name!r} is already in use in this gallery: merge the two, or choose another name.")

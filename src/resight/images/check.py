@@ -105,7 +105,7 @@ def check(
 def _not_loaded(error: DataError, path: str) -> Finding:
     message = str(error).rstrip(".")
     what, _, cure = message.rpartition(": ")
-    return Finding("error", f"It cannot be loaded: {what or message}", (path,), 1, cure if what else "mend it")
+    return Finding("error", f"It cannot be loaded: {what or message}", (path,), 1, cure if what else "correct it")
 
 
 def _counts(data: Dataset) -> Iterator[Finding]:

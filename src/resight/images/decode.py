@@ -65,7 +65,7 @@ def decode_bytes(data: bytes, name: str) -> Pixels:
     except (DataError, MemoryError):
         raise
     except Exception as error:  # decoders fail in more ways than can be listed
-        raise DataError(f"{name} is not a whole image ({first_line(error)}): copy it again or remove it.") from None
+        raise DataError(f"{name} is not a complete image ({first_line(error)}): copy it again or remove it.") from None
 
 
 def _jpeg(data: bytes) -> Pixels | None:
@@ -117,7 +117,7 @@ def from_pillow(image: Image.Image, name: str) -> Pixels:
         pixels = np.repeat((grey >> (bits - 8)).astype(np.uint8)[..., None], 3, axis=2)
     elif image.mode in ("I", "F"):
         raise DataError(
-            f"{name} is of mode {image.mode}, whose black and white are not known: save it with 8 or 16 bits."
+            f"{name} is of mode {image.mode}, whose black and white points are unknown: save it with 8 or 16 bits."
         )
     else:
         through = "RGBA" if image.mode == "P" and "transparency" in image.info else "RGB"

@@ -53,7 +53,7 @@ def pixels_of(picture: object, name: str, colour: Colour = "RGB") -> Pixels:
         except DataError:
             raise
         except Exception as error:  # as many as decoders have
-            raise DataError(f"{name} is not a whole image ({error}): open it again or leave it out.") from None
+            raise DataError(f"{name} is not a complete image ({error}): open it again or leave it out.") from None
     pixels = _of_tensor(picture, name) if isinstance(picture, Tensor) else picture
     if isinstance(pixels, np.ndarray) and pixels.dtype == np.uint8 and 0 not in pixels.shape:
         if pixels.ndim == 2:

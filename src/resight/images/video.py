@@ -154,7 +154,7 @@ class Video:
         return Item(row, str(self.names[row]), crop)
 
     def _bad(self, row: int, what: str) -> Item:
-        error = f"{os.fspath(self.table)} line {self.lines[row]}: {what}: mend the line or take it out."
+        error = f"{os.fspath(self.table)} line {self.lines[row]}: {what}: correct or remove the line."
         return Item(row, str(self.names[row]), DataError(error))
 
 

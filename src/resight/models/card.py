@@ -160,7 +160,7 @@ def read_card(weights: str | Path) -> Card | None:
     try:
         text = path.read_text(encoding="utf-8")
     except (OSError, UnicodeDecodeError) as error:
-        raise ModelError(f"{path} is not a valid model card (the file: {error}): mend or delete it.") from None
+        raise ModelError(f"{path} is not a valid model card (the file: {error}): correct or delete it.") from None
     return parse_card(text, str(path))
 
 
@@ -188,7 +188,7 @@ def parse_card(text: str, source: str) -> Card:
     try:
         card = Card.model_validate_json(text)
     except ValidationError as error:
-        raise ModelError(f"{source} is not a valid model card ({first_wrong(error)}): mend or delete it.") from None
+        raise ModelError(f"{source} is not a valid model card ({first_wrong(error)}): correct or delete it.") from None
     old = card.fingerprint
     if not re.fullmatch("[0-9a-f]{16}", old):
         return card

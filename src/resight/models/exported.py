@@ -66,7 +66,7 @@ class Exported(nn.Module):
             raise ModelError(f"{self.file} does not exist: check the path of the model.")
         weights = self.file.with_suffix(".bin")
         if self.file.suffix.lower() == ".xml" and not weights.is_file():
-            raise ModelError(f"{weights} does not exist: OpenVINO's weights must stand beside {self.file.name}.")
+            raise ModelError(f"{weights} does not exist: OpenVINO's weights must be beside {self.file.name}.")
         kinds: dict[Runtime, type[Onnx | OpenVino | TorchScript]]
         kinds = {"onnx": Onnx, "openvino": OpenVino, "torch": TorchScript}
         try:

@@ -72,7 +72,7 @@ def _result(entry: dict[str, Any]) -> dict[str, Any]:
     try:
         measured = Measured.model_validate(entry)
     except ValidationError as error:
-        raise ModelError(f"The card's metrics cannot be shown, mend them: {first_wrong(error)}.") from None
+        raise ModelError(f"The card's metrics cannot be shown, correct them: {first_wrong(error)}.") from None
     numbers = {"mAP": measured.mAP, "R1": measured.cmc.get("1"), "mINP": measured.mINP}
     return {
         "task": {"type": "image-retrieval", "name": "re-identification"},

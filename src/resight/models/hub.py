@@ -35,7 +35,7 @@ def fetch(name: str) -> Path:
         weights = Path(hub.hf_hub_download(repository, WEIGHTS, revision=card.parent.name))  # of the same commit
     except problem.GatedRepoError:
         raise ModelError(
-            f"{name} is given only to those who accept its terms: do so at huggingface.co/{repository}, then log in "
+            f"{name} is available only after accepting its terms: do so at huggingface.co/{repository}, then log in "
             "with hf auth login."
         ) from None
     except problem.RepositoryNotFoundError:

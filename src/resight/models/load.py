@@ -55,7 +55,7 @@ def load(
             raise ModelError(f"{side} is {value!r}: it must be a whole number of pixels, 1 or more.")
     if weights is None and str(name).startswith(zoo.PREFIX):
         if arguments or height or width:
-            raise ModelError(f"{name} is a whole model with a card: leave out everything but its name.")
+            raise ModelError(f"{name} is a complete model with a card: pass only its name.")
         return from_zoo(str(name))
     for given in (name, weights):
         if given is not None and not isinstance(given, (str, Path)):
@@ -65,7 +65,7 @@ def load(
             )
         if given is not None and is_exported(given):
             if weights is not None or arguments or height or width:
-                raise ModelError(f"{given} is a whole model, not weights for one: load it by its path alone.")
+                raise ModelError(f"{given} is a complete model, not weights for one: load it by its path alone.")
             return from_exported(given)
     known = name in registry.list_models()
     if weights is None and is_named(name):
@@ -73,7 +73,7 @@ def load(
     if weights is None and not known and str(name) and Path(name).is_dir():
         name = Path(name) / folder.WEIGHTS
         if not name.exists():
-            raise ModelError(f"{name} does not exist: the run is not finished, or the folder is none of a run.")
+            raise ModelError(f"{name} does not exist: the run is not finished, or the folder is not a run folder.")
     file = weights if weights is not None else None if known else Path(name)
     card = None if file is None or file == IMAGENET or not Path(file).name else read_card(file)
     if card is None:
@@ -203,7 +203,7 @@ def from_card(card: Card, file: str | Path | None, *, partial: bool = False) -> 
     found = weights.fingerprint(network, card)
     if card.fingerprint and card.fingerprint != found:
         raise ModelError(
-            f"{file} does not belong to the card beside it (fingerprint {found}, card {card.fingerprint}): "
+            f"{file} does not match its card (fingerprint {found}, card {card.fingerprint}): "
             "put the right pair together."
         )
     return Model(network, card.model_copy(update={"fingerprint": found}), report)
@@ -240,8 +240,7 @@ def from_exported(file: str | Path) -> Model:
     expected, is_its = (card.digest, found) if card.digest else (card.fingerprint, own)
     if beside and expected and expected != is_its:
         raise ModelError(
-            f"{file} does not belong to the card beside it (digest {is_its}, card {expected}): put the right pair "
-            "together."
+            f"{file} does not match its card (digest {is_its}, card {expected}): put the right pair together."
         )
     dim = describe(network, card.preprocessing).dim
     if dim != card.dim:

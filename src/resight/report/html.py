@@ -32,7 +32,7 @@ from resight.retrieval.ranking.protocols import Protocol
 _NOT_LOSSES = {"epoch", "step", "lr", "seconds", "images_per_second", "size"}
 _GROUPS = {
     "Worst": "Lowest average precision first: what the model cannot do, or labels that are wrong.",
-    "Random": "Drawn at random from the rest: what to expect.",
+    "Random": "Chosen at random from the rest: what to expect.",
     "Best": "Highest average precision: what it finds easy.",
 }
 

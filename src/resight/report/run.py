@@ -83,9 +83,7 @@ def _domains(
 def _measured_on(recipe: Recipe, root: str | Path | None) -> datasets.Dataset:
     """The data of a recipe; of several sources the first that has queries."""
     if root is not None and len(recipe.sources) > 1:
-        raise DataError(
-            f"The run has {len(recipe.sources)} sources, not one that {root} could stand for: leave it out."
-        )
+        raise DataError(f"The run has {len(recipe.sources)} sources, not one that {root} could replace: leave it out.")
     loaded = (datasets.load(one.name, root or one.root or None, **one.options) for one in recipe.sources)
     found = [data for data in loaded if len(data.query) or len(recipe.sources) == 1]
     if not found:

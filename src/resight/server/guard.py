@@ -115,7 +115,7 @@ def check_host(headers: Headers, host: str) -> None:
     """Refuse requests to a name that is neither this machine's nor the one that the service listens on (403)."""
     name = _name(f"//{headers.get('host', '')}")
     if not (is_local(name) or name == host.lower()):
-        raise Refused(403, "This service is not called by that name: use http://localhost, or make keys.")
+        raise Refused(403, "The host name of the request is not allowed: use http://localhost, or create keys.")
 
 
 def check_origin(headers: Headers, own: str) -> None:

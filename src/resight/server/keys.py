@@ -128,7 +128,7 @@ def new_key(path: str | os.PathLike[str], name: str, scopes: Sequence[str]) -> s
     """
     before = _read(Path(path)) if Path(path).exists() else ()
     if not name.strip() or len(name) > 100 or not name.isprintable():
-        raise RecipeError("The name of a key is text of 1 to 100 characters: say whose it is.")
+        raise RecipeError("The name of a key must be text of 1 to 100 characters: name its owner.")
     if name in {key.name for key in before}:
         raise RecipeError(f"{path} has a key named {name!r} already: choose another name, or take that key out of it.")
     secret = f"resight_{secrets.token_urlsafe(32)}"

@@ -82,7 +82,7 @@ class Body:
         try:
             message = await asyncio.wait_for(self._receive(), max(0.0, left))
         except asyncio.TimeoutError:
-            raise Refused(408, "The body of the request did not come in time: send it again.") from None
+            raise Refused(408, "The body of the request did not arrive in time: send it again.") from None
         self._read += len(message.get("body", b""))
         self._whole = not message.get("more_body", False)
         if self._read > self._most:

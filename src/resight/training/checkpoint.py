@@ -65,7 +65,7 @@ def read(path: Path, recipe: Recipe, data: str) -> Checkpoint:
         state = Checkpoint(**torch.load(path, map_location="cpu", weights_only=True))
     except Exception as error:
         raise TrainingError(
-            f"{path} is not a whole checkpoint ({unreadable(error)}): start again with another --output."
+            f"{path} is not a complete checkpoint ({unreadable(error)}): start again with another --output."
         ) from None
     try:  # with today's defaults of the settings that came since: they are what was done
         before: Recipe | None = recipes.parse(yaml.safe_load(state.recipe)).essence()

@@ -252,7 +252,7 @@ def test_a_node_that_differs_is_refused(folder: Path) -> None:
             replace(job, versions=versions() | other).embedder()
     torch.manual_seed(1)
     weights = _files_of(resight.load("osnet_x0_25", **SIZE))["model.safetensors"]
-    with pytest.raises(ModelError, match=r"model\.safetensors does not belong to the card beside it"):
+    with pytest.raises(ModelError, match=r"model\.safetensors does not match its card"):
         replace(job, model=job.model | {"model.safetensors": weights}).embedder()
 
 

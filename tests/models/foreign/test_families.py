@@ -122,7 +122,7 @@ def test_what_does_not_fit_is_one_sentence(tmp_path: Path) -> None:
         with pytest.raises(ModelError, match=words):
             families.recognise(weights, "a.pth", given)
     torch.save({"conv9.weight": torch.zeros(3)}, tmp_path / "other.pth")
-    with pytest.raises(ModelError, match=r"no card beside it.*no known family.*conv9\.weight"):
+    with pytest.raises(ModelError, match=r"no card.*no known family.*conv9\.weight"):
         resight.load(tmp_path / "other.pth")
 
 

@@ -211,15 +211,15 @@ def test_a_file_without_a_card_says_what_to_write(tmp_path: Path) -> None:
     with pytest.raises(ModelError, match="takes images of 256x128, but its card says 128x64"):
         resight.load(file)
     Card(architecture="exported", fingerprint="0" * 16).save(file)
-    with pytest.raises(ModelError, match="does not belong to the card beside it"):
+    with pytest.raises(ModelError, match="does not match its card"):
         resight.load(file)
-    with pytest.raises(ModelError, match="is a whole model, not weights for one"):
+    with pytest.raises(ModelError, match="is a complete model, not weights for one"):
         resight.load("osnet_x0_25", weights=file)
 
 
 def test_files_that_are_no_models(tmp_path: Path) -> None:
     (tmp_path / "alone.xml").write_text("<net/>")
-    with pytest.raises(ModelError, match=r"alone\.bin does not exist: OpenVINO's weights must stand beside alone\.xml"):
+    with pytest.raises(ModelError, match=r"alone\.bin does not exist: OpenVINO's weights must be beside alone\.xml"):
         resight.load(tmp_path / "alone.xml")
     pytest.importorskip("onnxruntime", reason="needs onnxruntime")
     with pytest.raises(ModelError, match=r"gone\.onnx does not exist"):

@@ -73,7 +73,7 @@ def test_people_are_merged_renamed_and_erased(site: Site, page: Any) -> None:
     for name in ("Ada", "Mary"):
         page.get_by_role("checkbox", name=f"Select {name}").check()
     page.get_by_role("button", name="Merge…").click()
-    page.get_by_role("dialog").get_by_label("Name that stays").select_option("Mary")
+    page.get_by_role("dialog").get_by_label("Name to keep").select_option("Mary")
     answer(page, "Merge")
     expect(page.locator("#people-list li")).to_have_count(3)
     assert site.named() == {"Mary": 12, "Grace": 6, "Alan": 6}

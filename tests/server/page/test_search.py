@@ -90,7 +90,7 @@ def test_the_slider_moves_decisions_and_rates(site: Site, page: Any) -> None:
         assert miss == pytest.approx(100 * np.interp(value, x, missed), abs=0.51)
         if rare.min() > 0:
             assert rate == pytest.approx(100 * np.exp(np.interp(value, x, np.log(rare))), rel=0.06, abs=0.51)
-    page.get_by_role("button", name="Back to the calibrated one").click()
+    page.get_by_role("button", name="Reset to the calibrated threshold").click()
     assert decisions(page) == [str(word) for word in decision.decide(distances)]
     expect(page.locator("#ruler-input")).to_be_focused()
     expect(page.locator("#ruler-reset")).to_be_hidden()
@@ -133,8 +133,8 @@ def test_filters(site: Site, page: Any) -> None:
     assert shown(page) == [
         hit.record.id for hit in site.gallery.search(sighting(1, 0), 24, Filter(cameras=("hall",), unknown=True))
     ]
-    page.get_by_role("group", name="Not these cameras").get_by_label("hall").check()
-    expect(page.locator("#found-says")).to_have_text("No record fits the filters.")
+    page.get_by_role("group", name="Exclude these cameras").get_by_label("hall").check()
+    expect(page.locator("#found-says")).to_have_text("No record matches the filters.")
     page.get_by_role("button", name="Clear the filters").click()
     expect(page.locator("#results .card")).to_have_count(24)
     page.locator("#filter-form").get_by_label("Seen after").fill(
@@ -176,7 +176,7 @@ def test_the_records_of_one_camera_a_page_at_a_time(site: Site, page: Any) -> No
     expect(page.locator("#records-title")).to_be_focused()
     for camera in CAMERAS[:2]:
         page.locator("#records-form").get_by_label("Camera").select_option(camera)
-        expect(page.locator("#records-says")).to_have_text(f"12 records fit, of {ALL} in the gallery")
+        expect(page.locator("#records-says")).to_have_text(f"12 matching records, of {ALL} in the gallery")
         expect(page.locator("#records-cards .card").filter(has_text=camera)).to_have_count(12)
         ids = page.locator("#records-cards .card").evaluate_all("cards => cards.map(card => card.dataset.id)")
         assert ids == [record.id for record in site.gallery.records(Filter(cameras=(camera,)))]

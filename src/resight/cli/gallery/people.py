@@ -147,7 +147,7 @@ def erase(
     from resight.gallery.times import moment
 
     if (bool(ids), identity is not None, bool(before)).count(True) != 1:
-        raise RecipeError("erase needs to know what: pass records' ids, --identity NAME or --before TIME, one of them.")
+        raise RecipeError("erase needs one of these: record ids, --identity NAME or --before TIME.")
     with open_gallery(where) as of:
         if ids:
             whole = given_ids(of, ids)

@@ -94,7 +94,7 @@ def _read(base: str, name: str, there: Collection[str], title: str) -> Split:
     for number, line in read_lines(listed_in):
         image, vehicle, *more = [*line.split(), ""]
         if more != [""] or not vehicle.isdecimal():
-            raise DataError(f"{listed_in} line {number} is {line!r}, but each must be '<image> <vehicle>': mend it.")
+            raise DataError(f"{listed_in} line {number} is {line!r}, but each must be '<image> <vehicle>': correct it.")
         images.append(f"{base}/image/{image.removesuffix('.jpg')}.jpg")
         vehicles.append(int(vehicle))
     check_images(images, there, listed_in, "VehicleID")

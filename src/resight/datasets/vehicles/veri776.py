@@ -65,7 +65,7 @@ def veri776(
     """
     check_fold("veri776", fold)
     if tracks and fold == "validation":
-        raise RecipeError("veri776 knows no tracks of its train images: leave out tracks or fold='validation'.")
+        raise RecipeError("veri776 has no tracks of its train images: leave out tracks or fold='validation'.")
     paths = [path for path, _ in list_files(root)]
     base = find_base(os.fspath(root), paths, (FOLDERS["query"], FOLDERS["gallery"]), "VeRi-776")
     strays: list[str] = []

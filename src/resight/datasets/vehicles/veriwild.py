@@ -109,7 +109,7 @@ def _read(base: str, names: tuple[str, str], there: Collection[str], details: Ma
         vehicle, slash, _ = key.partition("/")
         if not slash or not vehicle.isdecimal():
             raise DataError(
-                f"{folder}/{name} line {number} is {line!r}, but each must begin with <vehicle>/<image>: mend it."
+                f"{folder}/{name} line {number} is {line!r}, but each must begin with <vehicle>/<image>: correct it."
             )
         camera, *about = details.get(key, rest[1] if len(rest) > 1 else "").split(";")
         if not camera.strip().isdecimal():

@@ -187,7 +187,7 @@ def _move(made: Path, to: str) -> None:
         made.replace(to)
     except OSError as error:
         what = f"{to} cannot be written ({error.strerror})"
-        raise DataError(f"{what}: move what stands there and run the command again.") from None
+        raise DataError(f"{what}: move the existing file or folder and run the command again.") from None
 
 
 def _end(folder: Path) -> None:

@@ -102,7 +102,7 @@ class Turn:
         if self._objects.exists(_turn_name(self.number, self.attempt + 1)):
             raise ResightError(
                 f"{self._objects.uri}: another program took over action {self.number}, for this one was silent for "
-                f"{LEASE:.0f} s; it does it to the end, so look at the gallery before you try again."
+                f"{LEASE:.0f} s; it is completed, so check the gallery before you try again."
             )
         if clock.monotonic() - self._last > _BEAT:
             self._beats, self._last = self._beats + 1, clock.monotonic()

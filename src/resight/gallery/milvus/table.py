@@ -104,7 +104,7 @@ def told(address: str) -> Iterator[None]:
     except (MilvusException, grpc.RpcError, grpc.FutureTimeoutError) as error:
         said = " ".join(str(getattr(error, "message", "") or error).split()).rstrip(".")
         raise ResightError(
-            f"Milvus at {address} did not do what it was asked ({said[:300]}): check the server and the address."
+            f"Milvus at {address} reported an error ({said[:300]}): check the server and the address."
         ) from None
 
 
@@ -146,7 +146,7 @@ class Table:
             fields(schema, DataType, self.dim)
             self.ask("create_collection", schema=schema, num_shards=1, consistency_level="Strong")
         if {field["name"] for field in self.ask("describe_collection")["fields"]} != set(ALL):
-            raise DataError(f"The collection {self.name} is there, but is no gallery: name another one.")
+            raise DataError(f"The collection {self.name} exists, but is not a gallery: choose another name.")
         if kind is not None:
             self.index(kind)
             self.load()

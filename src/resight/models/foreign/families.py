@@ -49,7 +49,7 @@ def recognise(tensors: Mapping[str, Tensor], source: str, given: Mapping[str, An
 
     nearest = max(FAMILIES, key=likeness)
     raise ModelError(
-        f'{source} has no card beside it: say which architecture it is, as in load("osnet_x0_25", weights="{source}"). '
+        f'{source} has no card: name its architecture, as in load("osnet_x0_25", weights="{source}"). '
         f"It is of no known family (nearest: {nearest}); its first keys are {', '.join(keys[:3])}."
     )
 

@@ -141,7 +141,7 @@ def per_query(report: Report) -> NDArray[np.float64]:
 def _people(report: Report) -> NDArray[np.int64]:
     if report.identities is None:
         raise DataError(
-            "The report does not say which person each query shows, and people are what intervals are drawn from: "
+            "The report does not say which person each query shows, but intervals are computed by resampling people: "
             "pass identities=... or use a report of resight.evaluate."
         )
     return report.identities

@@ -43,7 +43,7 @@ def single_shot(
     who = gallery.identities
     if who is None:
         raise DataError(
-            "The gallery embeddings have no identities, of which one image each is drawn: pass identities=..."
+            "The gallery embeddings have no identities, but one random image of each is needed: pass identities=..."
         )
     reports = []
     for draw in range(draws):

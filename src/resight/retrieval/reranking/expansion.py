@@ -47,7 +47,7 @@ def expand_queries(
     """
     check_embeddings(query=query, gallery=gallery)
     if not 1 <= whole_number("n", n) <= len(gallery):
-        raise DataError(f"Query expansion wants {n} of {len(gallery):,} gallery images: choose from 1 to all of them.")
+        raise DataError(f"Query expansion needs {n} of {len(gallery):,} gallery images: choose from 1 to all of them.")
     number("The alpha of query expansion", alpha, "choose 0 for the average, or a number above", lambda a: a >= 0)
     check_same_model(query, gallery)
     nearest = topk(query, gallery, n, "cosine", memory=memory).indices

@@ -51,7 +51,7 @@ def record_routes(service: Service) -> APIRouter:
         time: Annotated[Moment | None, Form()] = None,
         identity: Annotated[Name | None, Form()] = None,
         source: Annotated[Note, Form()] = "upload",
-        basis: Annotated[Note, Form(description="Why it may be kept, such as consent.")] = "",
+        basis: Annotated[Note, Form(description="Legal basis for keeping it, such as consent.")] = "",
         expires: Annotated[Moment | None, Form()] = None,
         box: Annotated[str | None, Form(pattern=BOX, description="left,top,right,bottom in the source")] = None,
     ) -> Put:

@@ -16,7 +16,7 @@ export const personPage = (name) => `#/people/${encodeURIComponent(name)}`;
 export function nameRecords(records) {
   ask({
     title: `Name ${counted(records.length, "record")}`,
-    text: ["A name that is known already gets these records too."],
+    text: ["An existing name gets these records as well."],
     fields: [{ name: "name", label: "Name", list: "known-names" }],
     confirm: "Name",
     async act({ name }) {
@@ -31,7 +31,7 @@ export function nameRecords(records) {
 export function splitRecords(records) {
   const name = records[0].identity;
   ask({
-    title: `Split ${counted(records.length, "record")} off ${name}`,
+    title: `Split ${counted(records.length, "record")} from ${name}`,
     text: [`They no longer count as ${name}. Without a new name they become unknown.`],
     fields: [{ name: "to", label: "New name", optional: true }],
     confirm: "Split off",
@@ -74,7 +74,7 @@ export function mergePeople(names) {
   ask({
     title: `Merge ${names.length} people`,
     text: [`${names.join(", ")} become one. All their records bear the name that stays.`],
-    fields: [{ name: "into", label: "Name that stays", options: names, value: names[0] }],
+    fields: [{ name: "into", label: "Name to keep", options: names, value: names[0] }],
     confirm: "Merge",
     async act({ into }) {
       await post("identities/merge", { into, others: names.filter((name) => name !== into) });
@@ -88,7 +88,7 @@ export function mergePerson(name) {
   const others = standing.people.map((person) => person.name).filter((other) => other !== name);
   ask({
     title: `Merge ${name} into another`,
-    text: [`All records of ${name} get the other's name; the name ${name} goes.`],
+    text: [`All records of ${name} get the other name; the name ${name} is removed.`],
     fields: [{ name: "into", label: "Into", options: others }],
     confirm: "Merge",
     async act({ into }) {

@@ -9,13 +9,13 @@ import { changed } from "./standing.js";
 export function addPicture(file = null) {
   ask({
     title: file ? "Add this picture" : "Add a picture",
-    text: [file ? "All of this may be left out." : "All but the picture may be left out."],
+    text: [file ? "All fields are optional." : "All fields except the picture are optional."],
     fields: [
       !file && { name: "image", label: "Picture", type: "file", accept: "image/*" },
       { name: "camera", label: "Camera", list: "known-cameras", optional: true },
       { name: "time", label: "Seen", type: "datetime-local", optional: true },
       { name: "identity", label: "Name", list: "known-names", optional: true },
-      { name: "basis", label: "Why it may be kept", optional: true },
+      { name: "basis", label: "Legal basis for keeping it", optional: true },
       { name: "expires", label: "Keep until", type: "datetime-local", optional: true },
     ].filter(Boolean),
     confirm: "Add",

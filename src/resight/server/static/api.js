@@ -28,7 +28,7 @@ async function send(path, { query = {}, patience = 2, ...options } = {}) {
     response = await fetch(url, { ...options, headers, cache: "no-store" });
   } catch (error) {
     if (error.name === "AbortError") throw error;
-    throw new ApiError("The service does not answer: see whether it is still running.", 0);
+    throw new ApiError("The service does not respond: check whether it is still running.", 0);
   }
   if (response.ok) return response;
   if ([429, 503].includes(response.status) && !options.method && patience) {
@@ -37,7 +37,7 @@ async function send(path, { query = {}, patience = 2, ...options } = {}) {
   }
   const said = await response.json().catch(() => null);
   if (response.status === 401) document.dispatchEvent(new Event("key-wanted"));
-  throw new ApiError(said?.error ?? `The service answered with status ${response.status}.`, response.status);
+  throw new ApiError(said?.error ?? `The service responded with status ${response.status}.`, response.status);
 }
 
 export const get = async (path, query, signal) => (await send(path, { query, signal })).json();

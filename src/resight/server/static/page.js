@@ -63,11 +63,11 @@ function decode(text = "") {
 function askKey() {
   if (document.querySelector("#ask[open] input[name=key]")) return;
   ask({
-    title: "An API key, please",
+    title: "API key required",
     text: [
       key.get()
-        ? "The service does not accept the key that this tab has."
-        : "This service answers only with a key. It stays in this tab until you close it.",
+        ? "The service does not accept the key of this tab."
+        : "This service requires a key. It is kept in this tab until you close it.",
     ],
     fields: [{ name: "key", label: "Key", type: "password" }],
     confirm: "Go on",

@@ -22,7 +22,7 @@ function list() {
   const rest = people.length > MOST ? `; the first ${MOST} are shown, find others by their names` : "";
   $("people-says").textContent = standing.people.length
     ? fitting + rest
-    : "Nobody has a name yet: select records and name them.";
+    : "There are no names yet: select records and name them.";
   replace($("people-list"), people.slice(0, MOST).map(row));
   offer();
 }

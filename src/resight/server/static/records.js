@@ -21,7 +21,7 @@ export async function showRecords(limit = PAGE) {
 }
 
 const fitting = () =>
-  next ? `The first ${count(records.length)} that fit` : counted(records.length, "record fits", "records fit");
+  next ? `The first ${count(records.length)} matching records` : counted(records.length, "matching record");
 
 async function more(limit = PAGE) {
   const form = $("records-form");
@@ -44,7 +44,7 @@ async function more(limit = PAGE) {
     ? "The gallery is empty: add a picture."
     : records.length
       ? `${fitting()}, of ${count(standing.records)} in the gallery`
-      : "No record fits.";
+      : "No matching records.";
   showCards(
     $("records-cards"),
     records.map((record) => ({ record })),

@@ -31,7 +31,7 @@ export function showDistances(values) {
   $("ruler").classList.toggle("plain", !calibrated);
   if (!calibrated) {
     $("ruler-note").textContent =
-      "This model was never calibrated, so distances are all there is: `resight calibrate` gives it a threshold, " +
+      "This model was never calibrated, so only distances are shown: `resight calibrate` gives it a threshold, " +
       "probabilities and decisions.";
     return;
   }
@@ -58,7 +58,7 @@ function draw() {
   const expected = rates && rough(rates.falseMatch * standing.records);
   const known = rates
     ? `Searching all ${counted(standing.records, "record")}, expect about ${expected} false matches.`
-    : "The calibration kept no curve, so no rates are known.";
+    : "The calibration contains no curve, so no rates are known.";
   $("ruler-note").textContent = decision.warning || known;
   const spoken = rates ? `, false matches ${falseMatches}, ${missed} of true matches missed` : "";
   input.setAttribute("aria-valuetext", distance(value) + spoken);

@@ -101,7 +101,7 @@ function show() {
 
 /** The picture asked about, once more. */
 function picture() {
-  const image = h("img", { alt: "The picture you ask about" });
+  const image = h("img", { alt: "The query picture" });
   if (asked.record) return thumbnail(image, asked.record.id);
   image.src = asked.url;
   return image;
@@ -111,7 +111,7 @@ function tally() {
   const decisions = current() === null ? [] : hits.map((hit) => decided(hit.distance));
   const number = (decision) => `${decisions.filter((one) => one === decision).length} ${decision}`;
   $("found-says").textContent = !hits.length
-    ? "No record fits the filters."
+    ? "No record matches the filters."
     : decisions.length
       ? [MATCH, UNSURE, NO_MATCH].map(number).join(" · ")
       : counted(hits.length, "record");

@@ -57,4 +57,4 @@ def open_detector(file: str | os.PathLike[str], what: str = "person") -> Detecto
         detector = opened(network)
         if detector is not None:
             return detector
-    raise ModelError(f"{path} is not a detector that resight knows, its output is {network.output}: pass {FILES}.")
+    raise ModelError(f"{path} is not a known kind of detector, its output is {network.output}: pass {FILES}.")
