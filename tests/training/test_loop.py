@@ -358,3 +358,10 @@ def test_validation_fold_and_whole_public_face(
     (tmp_path / "recipe.yaml").write_text(yaml.safe_dump(content))
     result = resight.train(tmp_path / "recipe.yaml", tmp_path / "run", cpu=True, progress=False)
     assert result["report"]["queries"] > 0 and loop.train is resight.train
+
+
+def test_a_recipe_may_be_a_mapping_and_nothing_odd(tiny_recipe: TinyRecipe, tmp_path: Path) -> None:
+    content = yaml.safe_load(tiny_recipe(phases=[{"epochs": 1, "optimizer": "adamw", "lr": 1e-3}]).yaml())
+    assert len(train(content, tmp_path / "run", progress=False)["history"]) == 1
+    with pytest.raises(RecipeError, match="not a int"):
+        train(3, tmp_path / "other", progress=False)  # type: ignore[arg-type]

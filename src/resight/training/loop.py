@@ -15,6 +15,7 @@ from resight import datasets
 from resight.datasets import Dataset
 from resight.datasets.sources import source_names
 from resight.embedding.measure import measure
+from resight.errors import RecipeError
 from resight.images.cache import cache_folder
 from resight.models import weights
 from resight.models.card import Card, Preprocessing
@@ -36,7 +37,7 @@ from resight.training.teachers import Teachers
 
 @untouched()
 def train(
-    recipe: Recipe | str | Path,
+    recipe: Recipe | Mapping[str, Any] | str | Path,
     output: str | Path,
     *,
     resume: bool = False,
@@ -51,7 +52,7 @@ def train(
     ``torchrun`` every batch is divided among the processes.
 
     Args:
-        recipe: a recipe or its path.
+        recipe: a recipe, its content as a mapping, or its path.
         output: the run folder.
         resume: continue the run in ``output`` if there is one, else begin; a finished run is left unchanged. The recipe
             may have more epochs than the run had, if the epochs that are done would have been the same.
@@ -66,7 +67,7 @@ def train(
     Raises:
         ResightError: anything that is wrong with recipe, data, weights, disk or the course of training.
     """
-    recipe = recipe if isinstance(recipe, Recipe) else recipes.read(recipe)
+    recipe = _recipe(recipe)
     sources = _sources(recipe, data)
     teachers, essence = Teachers.read(recipe.teachers), recipe.essence()
     made_of = " ".join((stamp(sources), *teachers.names))
@@ -126,6 +127,17 @@ def train(
         shared: list[dict[str, Any]] = [result]
         broadcast_object_list(shared)
     return shared[0]
+
+
+def _recipe(given: object) -> Recipe:
+    """A recipe from whatever :func:`train` takes."""
+    if isinstance(given, Recipe):
+        return given
+    if isinstance(given, Mapping):
+        return recipes.parse(dict(given))
+    if isinstance(given, str | Path):
+        return recipes.read(given)
+    raise RecipeError(f"train takes a recipe, a mapping or a path, not a {type(given).__name__}: pass one of these.")
 
 
 def _sources(recipe: Recipe, data: Dataset | Sequence[Dataset] | None) -> tuple[Dataset, ...]:
