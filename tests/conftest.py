@@ -16,6 +16,13 @@ SHARED = Path(__file__).parents[2] / "shared"
 TinyMarket = Callable[..., Path]
 
 
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """For ``--dist loadgroup``: a process takes whole files, and one process takes all tests with a Milvus server."""
+    for item in items:
+        serves = "milvus" in getattr(item, "fixturenames", ()) or "milvus" in item.name
+        item.add_marker(pytest.mark.xdist_group("milvus" if serves else str(item.path)))
+
+
 @pytest.fixture(scope="session")
 def market_zip() -> Path:
     """The zip of the real Market-1501; the test is skipped where it is absent."""
