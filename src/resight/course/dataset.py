@@ -65,7 +65,7 @@ def _triplet_indices(path: Path, train: NDArray[np.str_], ids: NDArray[np.int64]
     for row, images in enumerate(paths.tolist()):
         for column, image in enumerate(images):
             if image not in place:
-                raise table.error(row, f"{image} does not stand in train_idloss.csv: add it there or take the row out.")
+                raise table.error(row, f"{image} is not in train_idloss.csv: add it there or remove the row.")
             indices[row, column] = place[image]
     anchor, positive, negative = ids[indices].T
     wrong = (anchor != positive) | (anchor == negative)

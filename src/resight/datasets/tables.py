@@ -95,7 +95,7 @@ def read_table(path: str | Path, names: Sequence[str], *, blank: str = "", other
             )
         for name, cell in zip(header, row, strict=True):
             if not cell and name != blank and name in names:
-                raise DataError(f"{where} line {line}: the cell of {name} is empty: fill it or take the row out.")
+                raise DataError(f"{where} line {line}: the cell of {name} is empty: fill it or remove the row.")
         cells.append(row)
         lines.append(line)
     if not cells:
