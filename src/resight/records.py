@@ -3,7 +3,7 @@
 Shape letters used everywhere: ``N`` images, ``D`` embedding, ``Q`` queries, ``G`` gallery, ``K`` neighbours,
 ``B`` batch, ``C, H, W`` image, ``P`` identities per batch.
 
-Identity -1 is *junk* (never counted), identity 0 a *distractor* (kept in the gallery, matches nobody),
+Identity -1 is *junk* (never counted), identity 0 a *distractor* (kept in the gallery, matches no identity),
 as in Market-1501; every data set maps its own conventions onto these. Labels may be given as text: see
 :mod:`resight.labels`.
 """

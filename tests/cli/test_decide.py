@@ -88,7 +88,7 @@ def test_what_the_decision_does_here(calibrated: Shell) -> None:
 def test_it_reads_well(calibrated: Shell) -> None:
     code, out, err = calibrated(MODEL, *OTHERS, "--decide", "--intervals")
     assert code == 0, err
-    for words in ("false matches", "1%", "strangers found wrongly, of 96 searches", "first answers, strangers"):
+    for words in ("false matches", "1%", "strangers found wrongly, of 96 searches", "top results, strangers"):
         assert words in out
     assert (
         "the promises are" in out and "95% intervals over people: mAP" in out and "like those of the calibration" in out

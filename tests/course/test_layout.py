@@ -171,7 +171,7 @@ def test_what_cannot_be_built_is_refused_and_nothing_is_left(tiny_market, tmp_pa
         ({"identities": 1}, "identities is 1: it must be at least 2"),
         ({"gallery": 0}, "gallery is 0"),
         ({"seed": -1}, "seed is -1"),
-        ({"triplets": 0}, "0 triplets cannot be drawn"),
+        ({"triplets": 0}, "0 triplets cannot be made"),
     ):
         with pytest.raises(RecipeError, match=complaint):
             write_course(market, out, **{"identities": 3, "gallery": 2, **wrong})

@@ -185,7 +185,7 @@ def test_choose_identities_draws_without_junk() -> None:
     identities = np.array([-1, 0, 0, 5, 5, 7, 9, 11])
     assert choose_identities(identities, 4).tolist() == [5, 7, 9, 11]
     assert len(set(choose_identities(identities, 2, seed=1).tolist()) & {5, 7, 9, 11}) == 2
-    with pytest.raises(RecipeError, match="5 identities cannot be drawn from 4"):
+    with pytest.raises(RecipeError, match="5 identities cannot be chosen from 4"):
         choose_identities(identities, 5)
 
 

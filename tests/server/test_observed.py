@@ -80,7 +80,7 @@ def test_what_goes_wrong_here_is_told_here_alone(
     answer = client.get("/api/identities")
     number = answer.headers["x-request-id"]
     assert answer.status_code == 500
-    assert answer.json() == {"error": f"Something went wrong here: look for request {number} in the service's log."}
+    assert answer.json() == {"error": f"Internal error: see request {number} in the service's log."}
     assert answer.headers["x-content-type-options"] == "nosniff"
     failed, request = lines()
     assert failed["event"] == "failed" and failed["error"] == "ZeroDivisionError" and failed["request"] == number

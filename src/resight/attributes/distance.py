@@ -81,7 +81,7 @@ class LinearAttributes:
     the directions u_j and their lambda_j solve S_b u = lambda S_w u with u_j' S_w u_k = 1 if j = k else 0. In the
     coordinates u_j' x the images of one person scatter equally in all directions, and their persons' means with
     variance lambda_j. Coordinate j is scaled by sqrt(lambda_j / (1 + lambda_j)), the root of the share of its variance
-    that is between persons: a direction that tells nobody apart shrinks to nothing, and no number of directions has to
+    that is between persons: a direction that separates no one shrinks to nothing, and no number of directions has to
     be chosen. That scaling is ours; the source gives no formula.
 
     S_w is shrunk towards a multiple of the identity matrix, (1 - s) S_w + s tr(S_w) / A I, so that it can be inverted

@@ -82,7 +82,7 @@ def measure_groups(groups: ArrayLike, identities: ArrayLike) -> Grouping:
         groups: (N,) integers; identities: (N,) integers.
 
     Raises:
-        DataError: shapes that differ, or nobody known.
+        DataError: shapes that differ, or no known identity.
     """
     found, who = np.asarray(groups), np.asarray(identities)
     if found.ndim != 1 or found.shape != who.shape:

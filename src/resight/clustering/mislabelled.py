@@ -72,13 +72,13 @@ def mislabelled(embeddings: Embeddings, metric: str = "cosine") -> list[Finding]
     if parted:
         examples = [[str(paths[at]) for at in [*one[:4], *other[:4]]] for one, other in parted]
         what = f"{len(parted):,} identities look like two people each in one camera to the model"
-        cure = "look at them, and give each person a label of its own where the model is right"
+        cure = "check them, and give each person a label of its own if the model is right"
         found.append(of_groups("warning", what, examples, cure))
     alike = _alike(known, members)
     if alike:
         examples = [[str(paths[at]) for at in [*members[one][:4], *members[other][:4]]] for one, other in alike]
         what = f"{len(alike):,} pairs of identities look like one person to the model"
-        cure = "look at them, and give both one label where the model is right"
+        cure = "check them, and give both the same label if the model is right"
         found.append(of_groups("warning", what, examples, cure))
     return found
 

@@ -27,7 +27,7 @@ def course(root: str | Path, *, num_identities: int | None = None) -> Dataset:
     Returns:
         ``train`` has identity id + 1, since 0 is a distractor here; ``triplets`` index into it. Query and gallery are
         those of ``val``: every gallery image is an identity of its own, and a query has that of the gallery image that
-        answers it. Since nobody of them is trained on, these identities go on where those of ``train`` end: the
+        answers it. Since none of them is trained on, these identities go on where those of ``train`` end: the
         gallery image ``17.jpg`` is the largest train identity + 1 + 17; its number is in the column ``numbers``, (N,)
         int64. No camera is known: all are 0, and the protocol is ``single_camera``.
 

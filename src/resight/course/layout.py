@@ -144,7 +144,7 @@ def draw_triplets(identities: Indices, count: int, rng: np.random.Generator) -> 
     others = len(identities) - own
     ends = np.cumsum((own - 1) * others)  # triplets are numbered by anchor, then positive, then negative
     if not 1 <= count <= ends[-1]:
-        raise RecipeError(f"{count} triplets cannot be drawn: ask for 1 to {ends[-1]:,}.")
+        raise RecipeError(f"{count} triplets cannot be made: ask for 1 to {ends[-1]:,}.")
     number = rng.choice(int(ends[-1]), count, replace=False)
     anchor = np.searchsorted(ends, number, "right")
     positive, negative = np.divmod(number - (ends[anchor] - (own[anchor] - 1) * others[anchor]), others[anchor])

@@ -1,7 +1,7 @@
 """Anyone's own crops: ``<root>/<identity>/<camera>_*.jpg``, in a folder or a zip archive.
 
 Where there are folders ``train``, ``query`` and ``gallery`` (or ``train`` and ``test``) above the identities, they
-are the splits; otherwise identities are split for training and testing, and queries drawn, with a seed.
+are the splits; otherwise identities are split into training and testing, and queries chosen, with a seed.
 """
 
 from __future__ import annotations

@@ -20,7 +20,7 @@ def choose_identities(identities: NDArray[np.int64], count: int, *, seed: int = 
     """
     known = np.unique(identities[identities > DISTRACTOR])
     if not 0 <= count <= len(known):
-        raise RecipeError(f"{count} identities cannot be drawn from {len(known)}: ask for 0 to {len(known)}.")
+        raise RecipeError(f"{count} identities cannot be chosen from {len(known)}: ask for 0 to {len(known)}.")
     order = np.argsort(np.random.default_rng(seed).random(len(known)), kind="stable")
     return np.sort(known[order[:count]])
 
@@ -30,8 +30,8 @@ def choose_queries(
 ) -> NDArray[np.bool_]:
     """Which images (N,) to ask with, so that every query has a true match among the images left over.
 
-    One image is drawn per identity and camera, as in Market-1501; one that would leave some query of its identity
-    without an image from another camera is not taken. With ``single_camera``, one image is drawn of each identity
+    One image is chosen per identity and camera, as in Market-1501; one that would leave some query of its identity
+    without an image from another camera is not taken. With ``single_camera``, one image is chosen of each identity
     that has two or more, whatever their cameras. Junk and distractors are never queries.
     """
     asked = np.zeros(len(identities), dtype=bool)

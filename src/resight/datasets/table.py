@@ -45,7 +45,7 @@ def table(
     """A data set from a table with a row for each image.
 
     The column ``split`` says ``train``, ``query`` or ``gallery``; images of ``test`` are parted into query and gallery.
-    Without it, identities are divided for training and testing, and queries drawn. Without the column ``camera``,
+    Without it, identities are split into training and testing, and queries chosen. Without the column ``camera``,
     images match whatever took them.
 
     Args:
@@ -53,7 +53,7 @@ def table(
         images: the folder that relative paths count from. By default the folder of the file, the one above it, or the
             working folder, whichever has the image; of a data frame the working folder.
         path, identity, camera, split: what these columns are called.
-        junk: the label of images that are never counted; distractors: that of images in the gallery that match nobody.
+        junk: the label of images that are never counted; distractors: that of gallery images that match no query.
             None for none.
         train_fraction, seed, single_camera: as for :func:`resight.datasets.folder.folder`.
 

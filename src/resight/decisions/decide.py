@@ -86,7 +86,7 @@ class Decision:
         threshold: two images at most this far apart are a match.
         no_match_beyond: two images farther apart than this are no match; never below the threshold. Between the two
             the answer is "unsure".
-        set_distance: all gallery images within this distance of a query of somebody new hold one of its true matches,
+        set_distance: all gallery images within this distance of a query of a new person hold one of its true matches,
             if there are any, with probability ``coverage``.
         set_size: how many images that is, on average over the calibration's queries; 0 where it is not known.
         knots: the log-likelihood ratio by distance, see :mod:`resight.decisions.probability`.

@@ -3,7 +3,7 @@
 Shape letters: ``Q`` queries, ``G`` gallery, ``M`` genuine pairs, ``S`` steps of distance.
 
 A pair is a query with an identity and a gallery image that is valid for it under a protocol. It is genuine if both show
-one identity and an impostor pair if not (a distractor is nobody's match, so its pairs are impostors). Genuine pairs are
+one identity and an impostor pair if not (a distractor matches no image, so its pairs are impostors). Genuine pairs are
 few and kept one by one. Impostor pairs are many, 66 million on Market-1501's test, and are counted in steps of
 distance: a step is all float32 numbers that agree in their exponent and the upper 11 bits of their fraction, so that
 there are 2,048 steps for each doubling of the distance. The bits of non-negative floats sort as the floats do, so the

@@ -45,13 +45,13 @@ class DecisionReport:
         fnmr: the share of genuine pairs that are beyond the threshold.
         refused: the share of genuine pairs answered with "no match"; promised is at most 1 - promised_coverage.
         unsure_genuine, unsure_impostor: the share of either kind answered with "unsure".
-        promised_coverage, coverage: the probability of a true match within the set distance, for a query of somebody
-            new: each identity counts once.
+        promised_coverage, coverage: the probability of a true match within the set distance, for a query of a new
+            person: each identity counts once.
         set_size: images within the set distance, on average.
         fpir: the share of searches for strangers that find a match. Strangers are the queries without a true match;
             where there are none, every query is searched for in a gallery without its own identity.
-        tpir: the share of the other searches whose first answer is right and a match.
-        first_known, first_strangers: decisions on the top result of searches for somebody who is in the gallery,
+        tpir: the share of the other searches whose top result is right and a match.
+        first_known, first_strangers: decisions on the top result of searches for people who are in the gallery,
             right or wrong, and of searches for strangers.
         searches: how many searches for strangers.
         eer: the equal error rate.
@@ -99,8 +99,8 @@ class DecisionReport:
         return {
             "genuine pairs": Shares(matched, self.unsure_genuine, self.refused),
             "impostor pairs": Shares(wrong, self.unsure_impostor, 1 - wrong - self.unsure_impostor),
-            "first answers, somebody who is there": self.first_known,
-            "first answers, strangers": self.first_strangers,
+            "top results, people in the gallery": self.first_known,
+            "top results, strangers": self.first_strangers,
         }
 
     @property

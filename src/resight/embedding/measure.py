@@ -64,8 +64,8 @@ def measure_repeats(
         raise DataError(f"There are draws of {names[0]} and of {names[1]}: pass draws of one data set.")
     paths = np.concatenate([split.paths for data in draws for split in (data.query, data.gallery)])
     row = {path: at for at, path in enumerate(dict.fromkeys(paths.tolist()))}
-    nobody = np.zeros(len(row), np.int64)
-    images = Split(np.array(list(row), np.str_), nobody, nobody)
+    unknown = np.zeros(len(row), np.int64)
+    images = Split(np.array(list(row), np.str_), unknown, unknown)
     vectors = Embedder(model, **embedding)(images, progress=progress).vectors
     reports = []
     for data in draws:

@@ -20,7 +20,7 @@ class TorchProducts:
     Attributes:
         device: one of torch: "cuda", "cuda:1", "cpu", ...
         half: multiply float16 numbers. Twice as fast or more on a GPU, and as exact in the end: more pairs are too near
-            to each other to be told apart, and looked at again in float64.
+            to each other to distinguished, and compared again in float64.
 
     Raises:
         RecipeError: there is no such device here.

@@ -78,7 +78,7 @@ class Source:
 
 
 def source_of(images: Pictures) -> Source | Iterator[Item]:
-    """``images`` as a :class:`Source`; an iterator, whose length nobody knows, as its items.
+    """``images`` as a :class:`Source`; an iterator, whose length is unknown, as its items.
 
     Raises:
         DataError: nothing to embed.

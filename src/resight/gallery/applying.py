@@ -26,7 +26,7 @@ class Applying:
         self._known: tuple[float, Applied] | None = None
 
     def now(self) -> Applied | None:
-        """The decision, compared with the first 2,048 records by id, which are as good as drawn at random."""
+        """The decision, compared with the first 2,048 records by id, which is a random sample."""
         if self._decision is None:
             return None
         known = self._known

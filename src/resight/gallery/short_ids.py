@@ -30,7 +30,7 @@ def whole_ids(gallery: Gallery, starts: Iterable[str]) -> list[str]:
         near = gallery.records(limit=2, after_id=f"{before:032x}" if before >= 0 else "")
         fitting = [record.id for record in near if record.id.startswith(text)]
         if not fitting:
-            raise DataError(f"{gallery.uri} has no record {text}: look at what a search shows.")
+            raise DataError(f"{gallery.uri} has no record {text}: use an id that a search shows.")
         if len(fitting) > 1:
             raise DataError(f"Several records of {gallery.uri} begin with {text}: write more digits of the id.")
         found[fitting[0]] = None

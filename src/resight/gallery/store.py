@@ -97,14 +97,20 @@ class Store(Protocol):
         :func:`bears_another_name` or :func:`name_taken`, then nothing changes."""
 
     def merge(self, into: str, others: Sequence[str], actor: str) -> int:
-        """Give one name to all records of ``others``; how many these are. DataError of :func:`nobody` for any name."""
+        """Give one name to all records of ``others``, and return their number.
+
+        DataError of :func:`no_such_identity` for any name.
+        """
 
     def split(self, name: str, ids: Sequence[str], new_name: str | None, actor: str) -> None:
-        """Take records out of an identity. DataError of :func:`nobody`, :func:`not_there`, :func:`bears_another_name`,
-        or :func:`name_taken` for the new name."""
+        """Take records out of an identity.
+
+        DataError of :func:`no_such_identity`, :func:`not_there`, :func:`bears_another_name`, or :func:`name_taken` for
+        the new name.
+        """
 
     def rename(self, name: str, new_name: str, actor: str) -> None:
-        """Another name for an identity. DataError of :func:`nobody` or :func:`name_taken`."""
+        """Another name for an identity. DataError of :func:`no_such_identity` or :func:`name_taken`."""
 
     def erase(
         self,
@@ -119,14 +125,14 @@ class Store(Protocol):
 
         The bytes of vector and thumbnail are gone from every file when this returns. Ids that are not there do not
         count. ``before``: with time < before. ``expired``: with expires <= expired, logged as "expire". DataError of
-        :func:`nobody`.
+        :func:`no_such_identity`.
         """
 
     def note(self, actor: str, action: str, details: Mapping[str, Any]) -> None:
         """Write an event that changes no record, such as "export"."""
 
     def number(self, identity: str) -> int:
-        """The number of an identity in the log; DataError of :func:`nobody`."""
+        """The number of an identity in the log; DataError of :func:`no_such_identity`."""
 
     def log(self, after: int, limit: int) -> list[Event]:
         """The first events with numbers above ``after``."""
@@ -162,7 +168,7 @@ def all_there(ids: Sequence[str], records: Sequence[Record | None]) -> list[Reco
     return found
 
 
-def nobody(name: str) -> Missing:
+def no_such_identity(name: str) -> Missing:
     """For a name that no record has."""
     return Missing(f"No identity in this gallery is called {name!r}: list the names with `identities`.")
 

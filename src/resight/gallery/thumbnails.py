@@ -1,4 +1,4 @@
-"""Thumbnails: small JPEGs made from pixels, so that nothing else of the file (EXIF, place, device) comes along."""
+"""Thumbnails: small JPEGs made from pixels, so that they contain nothing else of the file (EXIF, place, device)."""
 
 from __future__ import annotations
 

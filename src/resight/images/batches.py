@@ -1,4 +1,4 @@
-"""Batches prepared ahead of time, so that whoever computes never waits for whoever reads."""
+"""Batches prepared in advance, so that computing never waits for reading."""
 
 from __future__ import annotations
 

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from resight.records import DISTRACTOR
 
 MOST = 300  # images of one identity that are compared
-LEAST = 100  # images without which nothing can be said
+LEAST = 100  # fewer images give no reliable result
 
 
 class Share(NamedTuple):
@@ -50,7 +50,7 @@ def same_camera_share(
     order = np.argsort(identities, kind="stable")
     order = order[identities[order] > DISTRACTOR]
     hits: list[NDArray[np.bool_]] = []
-    chances: list[NDArray[np.float64]] = []
+    expected: list[NDArray[np.float64]] = []
     for images in np.split(order, np.flatnonzero(np.diff(identities[order])) + 1):
         images = images[:: -(-len(images) // MOST)] if len(images) else images
         seen = cameras[images]
@@ -63,8 +63,8 @@ def same_camera_share(
         distances = squares[:, None] + squares[None] - 2 * flat @ flat.T
         np.fill_diagonal(distances, np.inf)
         hits.append((seen[distances.argmin(axis=1)] == seen)[counted])
-        chances.append((same / (len(images) - 1))[counted])
+        expected.append((same / (len(images) - 1))[counted])
     if not hits:
         return Share(0, 0.0, 0.0)
-    found, chance = np.concatenate(hits), np.concatenate(chances)
+    found, chance = np.concatenate(hits), np.concatenate(expected)
     return Share(len(found), float(found.mean()), float(chance.mean()))

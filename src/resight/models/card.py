@@ -96,7 +96,7 @@ class Card(BaseModel):
     Attributes:
         architecture, arguments: what :func:`resight.models.create` takes.
         dim: length of the embedding; ``metric``: how embeddings are to be compared.
-        trained_on: the training data, in words and as a fingerprint; ``about``: the rest that is to be said in words.
+        trained_on: the training data, in words and as a fingerprint; ``about``: the rest in words.
         metrics: one entry per measurement: data, numbers in [0, 1], and the command that measured them.
         threshold: distance up to which two images count as the same, once calibrated.
         decision: what distances mean, once calibrated: :meth:`resight.decisions.decide.Decision.plain`.

@@ -153,7 +153,7 @@ def from_published(file: str | Path, given: Mapping[str, Any]) -> Model:
 
 
 def is_named(name: str | Path) -> bool:
-    """Whether this is the name of a trained model, of the Hub or of those that come along, and not a path."""
+    """Whether this is the name of a trained model, of the Hub or bundled, and not a path."""
     return isinstance(name, str) and (name.startswith((hub.PREFIX, zoo.PREFIX)) or name in shipped.names())
 
 
@@ -172,13 +172,13 @@ def fill(network: nn.Module, source: str | Mapping[str, str], *, partial: bool =
     """
     if isinstance(source, str):
         return f"{source}: {_put(network, source, partial=partial)}"
-    told = []
+    used = []
     for part, file in source.items():
         if not hasattr(network, part):
             known = ", ".join(name for name, _ in network.named_children())
             raise ModelError(f"{type(network).__name__} has no part {part!r} for {file}: it has {known}.")
-        told.append(f"{part}: {file}: {_put(getattr(network, part), file, part=part, partial=partial)}")
-    return "; ".join(told)
+        used.append(f"{part}: {file}: {_put(getattr(network, part), file, part=part, partial=partial)}")
+    return "; ".join(used)
 
 
 def _put(network: nn.Module, source: str | Path, *, part: str = "", partial: bool = False) -> weights.LoadReport:

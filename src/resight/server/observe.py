@@ -59,7 +59,7 @@ class Observe:
         except Exception:
             LOG.error("failed", exc_info=True, extra={"fields": {"request": number}})
             if not status:
-                failed = Refused(500, f"Something went wrong here: look for request {number} in the service's log.")
+                failed = Refused(500, f"Internal error: see request {number} in the service's log.")
                 await respond(failed)(scope, receive, answer)
         finally:
             self._metrics.under_way.dec()

@@ -25,7 +25,7 @@ from resight.clustering.linkage import Constrained, Groups
 from resight.records import Embeddings
 from resight.retrieval.ranking.within import matches_within
 
-HOME = 4.0  # chosen on one clip and two drawn scenes; on Market-1501's tracks it is far above any threshold
+HOME = 4.0  # chosen on one clip and two synthetic scenes; on Market-1501's tracks it is far above any threshold
 LEAST = 5  # tracks with a known change, below which nothing is learned from them
 WORLD = "1970"  # the clock of all cameras and videos whose time is known
 

@@ -92,7 +92,7 @@ def chosen(
 
 
 def in_words(where: Filter) -> str:
-    """A filter as a reader of a result is told of it; "" for none."""
+    """A filter in words; "" for none."""
     from resight.gallery.times import iso
 
     parts = [

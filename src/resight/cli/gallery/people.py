@@ -55,12 +55,12 @@ def identities(where: Where, json: Annotated[bool, Json] = False) -> None:
 
 def timeline(where: Where, name: Name, json: Annotated[bool, Json] = False) -> None:
     """Show where and when one identity was seen."""
-    from resight.gallery.store import nobody
+    from resight.gallery.store import no_such_identity
 
     with open_gallery(where, read_only=True) as of:
         found = of.timeline(name)
     if not found:
-        raise nobody(name)
+        raise no_such_identity(name)
     if json:
         print_json([asdict(record) for record in found])
         return
@@ -91,7 +91,7 @@ def merge(
         for person in known:
             err.print(_described(person), markup=False)
         if len(known) > len(others):  # else it is refused
-            confirm(f"{', '.join(others)} will be {into} from now on; the names cannot be told apart again.", yes)
+            confirm(f"{', '.join(others)} will be merged into {into}; this cannot be undone by name.", yes)
         moved = of.merge(into, others)
     _print(json, {"identity": into, "records": moved}, f"merged into {into}: {_counted(moved)}.")
 

@@ -133,7 +133,7 @@ def _sheet(
             f"match up to distance {decision.threshold:.4g} (promised false-match rate {decision.false_match_rate:g}), "
             f"no match beyond {decision.no_match_beyond:.4g}"
         )
-    name = PurePath(gallery.uri.partition("?")[0]).stem  # the rest is not for whoever is shown the sheet
+    name = PurePath(gallery.uri.partition("?")[0]).stem  # the rest is not for readers of the sheet
     write_found(
         path,
         title=f"Found in {name}",

@@ -1,4 +1,4 @@
-"""Synthetic people and vehicles, their cameras and scenes: nobody's picture is in them."""
+"""Synthetic people and vehicles, their cameras and scenes; no real person is in them."""
 
 from resight.datasets.synthetic.dataset import Kind, attributes, draw, generate
 

@@ -182,7 +182,7 @@ def backdrop(seen_by: Camera, rng: np.random.Generator, size: tuple[int, int]) -
 
 
 def occlude(image: Image, rng: np.random.Generator) -> None:
-    """Put a pole or a bush before whoever stands there, in place."""
+    """Put a pole or a bush in front of the person, in place."""
     pen = Pen(image, [(image.shape[1], 0, 0), (0, image.shape[0], 0)])
     if rng.random() < 0.5:
         x, grey = float(rng.uniform(0.1, 0.9)), shade((130, 130, 125), float(rng.uniform(0.5, 1.4)))

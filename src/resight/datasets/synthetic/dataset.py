@@ -1,6 +1,6 @@
 """Small multi-camera re-identification sets of synthetic people and vehicles: no picture of a real person is in them.
 
-Many identities share the same colours and every camera shifts them, so that colour alone does not tell who is who;
+Many identities share the same colours and every camera shifts them, so that colour alone does not identify a person;
 patterns, prints and bags (or stripes, stickers and roof racks) do, from where they can be seen.
 """
 
@@ -69,7 +69,7 @@ def draw(
     chance = rng.random()
     if chance < 0.15:
         occlude(image, rng)
-    elif chance < 0.22:  # somebody else passes in front, at the edge of the picture
+    elif chance < 0.22:  # another person passes in front, at the edge of the picture
         shift = float(rng.choice([-1, 1]) * rng.uniform(0.55, 0.75))
         _subject(image, kind, identity + int(rng.integers(1, 100)), camera, seed, rng, shift)
     return photograph(image, seen_by, rng)

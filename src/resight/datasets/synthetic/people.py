@@ -75,7 +75,7 @@ def _contrasting(rng: np.random.Generator, colour: Colour) -> Colour:
 
 @lru_cache(maxsize=64)
 def _outfits(seed: int) -> tuple[tuple[str, str], ...]:
-    """The few (upper, lower) colours that everybody in a set wears, so that colour alone tells nobody apart."""
+    """The few (upper, lower) colours that all people of a set wear, so that colour alone distinguishes none of them."""
     rng = np.random.default_rng((seed, 3))
     upper = [*rng.permutation(UPPER), *rng.choice(UPPER, 2)]
     lower = [*rng.permutation(LOWER), *rng.choice(LOWER, 1)]
@@ -89,7 +89,7 @@ def person(identity: int, seed: int) -> Person:
     outfits = _outfits(seed)
     upper_name, lower_name = outfits[int(rng.integers(len(outfits)))]
     female = rng.random() < 0.45
-    chances = {
+    probabilities = {
         "gender": float(female),
         "hair": 0.75 if female else 0.1,
         "up": 0.6,
@@ -100,7 +100,7 @@ def person(identity: int, seed: int) -> Person:
         "bag": 0.25,
         "handbag": 0.25 if female else 0.08,
     }
-    attributes = {name: 1 + int(rng.random() < chance) for name, chance in chances.items()}
+    attributes = {name: 1 + int(rng.random() < probability) for name, probability in probabilities.items()}
     attributes |= {f"up{name}": 1 + (name == upper_name) for name in UPPER}
     attributes |= {f"down{name}": 1 + (name == lower_name) for name in LOWER}
     upper = shade(_RGB[upper_name], float(rng.uniform(0.85, 1.15)))
@@ -165,7 +165,7 @@ def _print(shirt: Image, shape: str, colour: Colour, x: int, y: int) -> None:
 
 
 def draw_person(image: Image, who: Person, seen_by: Camera, rng: np.random.Generator, shift: float = 0.0) -> None:
-    """Draw somebody on an (H, W, 3) image, in place, in a pose of the moment.
+    """Draw a person on an (H, W, 3) image, in place, in a pose of the moment.
 
     ``shift`` moves the person aside, in widths of the image.
     """
@@ -262,7 +262,7 @@ def _head(pen: Pen, who: Person, view: int) -> None:
 
 
 def from_ahead(pen: Pen, who: Person, view: int, swing: float) -> None:
-    """Somebody coming (front) or going (back)."""
+    """A person coming (front) or going (back)."""
     shoulder, waist, step = 0.13 * who.build, 0.1 * who.build, 0.035 * swing
     _leg(pen, who, -0.05, (-0.055, 0.72), (-0.06, 0.95 + min(0, step)), 0.85)
     _leg(pen, who, 0.05, (0.055, 0.72), (0.06, 0.95 - max(0, step)), 1.0)
@@ -297,7 +297,7 @@ def _handbag(pen: Pen, who: Person, x: float, y: float) -> None:
 
 
 def from_the_side(pen: Pen, who: Person, swing: float) -> None:
-    """Somebody walking by, to the right before any mirroring."""
+    """A person walking by, to the right before any mirroring."""
     deep, stride = 0.085 * who.build, 0.13 * swing
     _arm(pen, who, [(0, 0.21), (0.04 * swing, 0.35), (0.04 + 0.1 * swing, 0.48)], 0.7)
     _leg(pen, who, 0, (0.02 - stride / 2, 0.72), (-stride, 0.95), 0.75)

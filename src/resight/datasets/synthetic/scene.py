@@ -1,7 +1,7 @@
-"""A place with several cameras and people who walk from one to the next, drawn: videos with known boxes and identities.
+"""A place with several cameras and people who walk between them, as synthetic videos with known boxes and identities.
 
 People cross each other and hide each other; a camera sees nothing of what another sees; it takes time to walk from one
-to the next. Who is who stands in tables, so that tracking and recognition can be measured.
+to the next. Tables contain the true identities, so that tracking and recognition can be measured.
 """
 
 from __future__ import annotations
@@ -43,7 +43,7 @@ class Scene:
 
 @dataclass(frozen=True)
 class Visit:
-    """Somebody walks through the view of a camera, from ``start`` to ``goal``, and perhaps stands still on the way."""
+    """A person walks through the view of a camera, from ``start`` to ``goal``, and perhaps stands still on the way."""
 
     identity: int
     camera: int
@@ -59,7 +59,7 @@ class Visit:
         return self.begin + self.walking + self.standing
 
     def at(self, time: float) -> tuple[Lane, bool] | None:
-        """Where somebody is, and whether they walk; None while they are not there."""
+        """Where the person is, and whether they walk; None while they are not there."""
         if not self.begin <= time < self.end:
             return None
         gone = time - self.begin
@@ -167,7 +167,7 @@ def _taken(image: Image, seen_by: Camera, camera: int, seed: int) -> Image:
 
 
 def _draw(image: Image, visits: list[Visit], time: float, seed: int) -> Iterator[tuple[int, NDArray[np.float64]]]:
-    """Draw whoever is there, the farthest first; gives identities and boxes (left, top, width, height)."""
+    """Draw the people in view, the farthest first; gives identities and boxes (left, top, width, height)."""
     height, width = image.shape[:2]
     found = [(where, visit) for visit in visits if (where := visit.at(time)) is not None]
     for ((x, near), walks), visit in sorted(found, key=lambda one: one[0][0][1]):
@@ -179,7 +179,7 @@ def _draw(image: Image, visits: list[Visit], time: float, seed: int) -> Iterator
 
 
 def _paint(image: Image, who: Person, visit: Visit, box: NDArray[np.float64], time: float | None) -> None:
-    """Draw one person; nobody swings arms and legs who stands, which is when ``time`` is None."""
+    """Draw one person, with arms and legs still if ``time`` is None."""
     left, top, wide, tall = box.tolist()
     margin = 0.15 * tall
     low = np.maximum(np.floor([left - margin, top - margin]), 0).astype(int)
@@ -201,7 +201,7 @@ def _paint(image: Image, who: Person, visit: Visit, box: NDArray[np.float64], ti
 
 
 def _visible(there: list[tuple[int, NDArray[np.float64]]], size: tuple[int, int]) -> Iterator[tuple[float | int, ...]]:
-    """The rows of the table, without the frame: whoever is in the frame and not hidden by those who stand nearer."""
+    """The rows of the table, without the frame: people in the frame who are not hidden by nearer ones."""
     taken = np.zeros(size, bool)
     for identity, (left, top, wide, tall) in reversed(there):
         inside = np.s_[max(0, round(top)) : max(0, round(top + tall)), max(0, round(left)) : max(0, round(left + wide))]

@@ -79,8 +79,8 @@ def fill(folder: Path, embedder: Embedder, source: Source, *, part: int, skip: b
         if at != start:
             items = source.items(start)  # and otherwise go on: a video is read once
         at = min(start + part, total)
-        told = shifted(progress, start, total)
-        embed_part(embedder, islice(items, at - start), skip=skip, progress=told).write(folder, start)
+        shown = shifted(progress, start, total)
+        embed_part(embedder, islice(items, at - start), skip=skip, progress=shown).write(folder, start)
 
 
 def embed_part(

@@ -152,18 +152,18 @@ class _Worker:
     def __call__(self, row: dict[str, Any]) -> dict[str, Any]:
         import ray
 
-        told = {"start": row["start"], "node": ray.util.get_node_ip_address(), "part": b"", "refused": ""}
+        result = {"start": row["start"], "node": ray.util.get_node_ip_address(), "part": b"", "refused": ""}
         try:
             paths = json.loads(row["paths"])
             if ray.get(self.attempts.begin.remote(row["start"])) > self.job.attempts:
                 raise ResightError(
                     f"{self.job.attempts} workers died of the {len(paths):,} images from {paths[0]} on: give nodes "
-                    "more memory, pass a smaller batch size, or look whether one of these images kills a process."
+                    "more memory, pass a smaller batch size, or check whether one of these images crashes a process."
                 )
             items = [Item(position, path, path) for position, path in enumerate(paths, row["start"])]
-            return told | {"part": embed_part(self.embedder, items).pack()}
+            return result | {"part": embed_part(self.embedder, items).pack()}
         except ResightError as error:
-            return told | {"refused": str(error)}
+            return result | {"refused": str(error)}
 
 
 def _results(ray: Any, rows: list[dict[str, Any]], job: _Job, share: dict[str, float]) -> Iterator[dict[str, Any]]:

@@ -32,7 +32,7 @@ class Parity:
         cosine: mean cosine between the two embeddings of an image, after each model's mean was subtracted (without
             that, any two embeddings of a re-ID model are alike).
         overlap: mean share of the original's ten nearest gallery images that are among the changed model's ten.
-        before, after: mAP of the original and of the changed model in [0, 1]; None where nobody is labelled.
+        before, after: mAP of the original and of the changed model in [0, 1]; None if no image is labelled.
     """
 
     images: int

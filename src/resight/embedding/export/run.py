@@ -70,7 +70,7 @@ def export(
         output: the file, named like the format; the architecture's name in the current folder when None.
         int8: in 8-bit integers, calibrated on ``images``; OpenVINO and ONNX only.
         images: a data set or folder to compare (and calibrate) on; synthetic people when None.
-        limit: points of mAP (of overlap where nobody is labelled) that may be lost.
+        limit: points of mAP (of overlap if no image is labelled) that may be lost.
         force: write it even so.
         tell: called with a sentence on what is being done; ``progress``: with (images done, images in all).
 

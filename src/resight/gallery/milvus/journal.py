@@ -1,6 +1,6 @@
 """The log as objects, and whose turn it is to write: several programs may write to one gallery, one action at a time.
 
-Event N is the object ``events/N``. Whoever wants to write event N first creates ``turns/N-0``, which says what is to be
+Event N is the object ``events/N``. A process that writes event N first creates ``turns/N-0``, which says what is to be
 done (the intent) and by whom; a name can be created only once, so one writer wins and the others wait. He does it,
 creates the event and removes the turn. Where he stops half way (killed, or silent for :data:`LEASE` seconds), the next
 writer creates ``turns/N-1``, does what the intent says once more, and writes the event in his place.
@@ -77,7 +77,7 @@ class Turn:
         self._objects, self._token, self._beats, self._last = objects, uuid4().hex, 0, clock.monotonic()
 
     def create(self) -> bool:
-        """Take the turn; False where somebody has it."""
+        """Take the turn; False if another process has it."""
         _here.add(self._token)
         try:
             created = self._objects.create(self.name, self._content())
@@ -109,7 +109,7 @@ class Turn:
             self._objects.write(self.name, self._content())
 
     def leave(self) -> None:
-        """Stop half way, for whoever comes next."""
+        """Stop half way; the next process completes the event."""
         _here.discard(self._token)
 
     def _content(self) -> bytes:
@@ -160,7 +160,7 @@ class Journal:
         return [one.event for one in self._read(after + 1, last)]
 
     def settle(self, finish: Callable[[Turn], Mapping[str, Any]]) -> Head:
-        """Wait until nobody is writing, do by ``finish`` what was left half done, and give the head."""
+        """Wait until no process is writing, complete unfinished events with ``finish``, and return the head."""
         watched, since = b"", clock.monotonic()
         while True:
             head = self.head()
@@ -180,11 +180,11 @@ class Journal:
                 clock.sleep(_POLL)
 
     def take(self, head: Head, intent: Intent) -> Turn | None:
-        """The turn after ``head``; None where somebody else was sooner."""
+        """The turn after ``head``; None if another process was faster."""
         turn = Turn(self._objects, head.event.number + 1, 0, intent)
         if not turn.create():
             return None
-        if self._objects.exists(_event_name(turn.number)):  # done and tidied up by somebody else before we came
+        if self._objects.exists(_event_name(turn.number)):  # already completed and removed by another process
             self._objects.remove([turn.name])
             turn.leave()
             return None

@@ -27,7 +27,7 @@ def create(client: Any, place: Place, objects: Objects, about: About) -> None:
             f"The collection {place.collection} holds records, but {objects.uri} is not theirs: name the objects it "
             "was made with, or another collection."
         )
-    if not table.fits():  # somebody began to make a gallery of another model, and stopped
+    if not table.fits():  # an interrupted command began a gallery of another model
         table.ask("drop_collection")
         table.make(EXACT)
     objects.create("gallery.json", plain(about, place.collection))

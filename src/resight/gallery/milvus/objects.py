@@ -235,5 +235,5 @@ class Bucket:
         except ResightError:
             raise
         except Exception as error:
-            said = str(error) or type(error).__name__
-            raise ResightError(f"{self.uri} does not work ({said}): check address and keys.") from None
+            message = str(error) or type(error).__name__
+            raise ResightError(f"{self.uri} does not work ({message}): check address and keys.") from None

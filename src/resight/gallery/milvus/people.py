@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from resight.gallery.milvus.rows import among, moment
 from resight.gallery.milvus.table import MOST, Row, Table
 from resight.gallery.record import Person
-from resight.gallery.store import name_taken, nobody, not_there
+from resight.gallery.store import name_taken, no_such_identity, not_there
 
 
 def everyone(table: Table) -> list[Person]:
@@ -29,7 +29,7 @@ def number(table: Table, identity: str) -> int:
     """What the log calls an identity; Missing if no record has the name."""
     found = table.any(named(identity), ("id", "person"))
     if found is None:
-        raise nobody(identity)
+        raise no_such_identity(identity)
     return int(found["person"])
 
 

@@ -5,7 +5,7 @@ done is done, or undone, by the next writer (:mod:`resight.gallery.milvus.journa
 acknowledged.
 """
 # ruff: noqa: D102
-# The public methods are those of resight.gallery.store.Store, and told of there.
+# The public methods are those of resight.gallery.store.Store, which documents them.
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""After an erasure: Milvus is told to write its segments anew without what was deleted.
+"""After an erasure: Milvus rewrites its segments without the deleted records.
 
 Deleting in Milvus hides rows; flush and compaction write segments without them, and the server's garbage collection
 removes the old files some time later. ``sweeps/N`` says that event N erased something, until the compaction is done.

@@ -81,36 +81,36 @@ def connect(place: Place) -> Any:
 
     Raises:
         DataError: pymilvus is not installed.
-        ResightError: nobody answers.
+        ResightError: the server does not answer.
     """
     try:
         from pymilvus import MilvusClient
     except ImportError:
         raise DataError("A gallery in Milvus needs pymilvus: pip install 'resight[cluster]'.") from None
     logging.getLogger("pymilvus").setLevel(logging.CRITICAL)  # it logs every error that it raises
-    with told(place.address):
+    with clear_errors(place.address):
         address = f"{'https' if place.tls else 'http'}://{place.address}"
         return MilvusClient(uri=address, token=os.environ.get(TOKEN, ""), timeout=PATIENCE)
 
 
 @contextmanager
-def told(address: str) -> Iterator[None]:
-    """What Milvus complains of, as one sentence."""
+def clear_errors(address: str) -> Iterator[None]:
+    """Errors of Milvus as a ResightError of one sentence."""
     import grpc
     from pymilvus.exceptions import MilvusException
 
     try:
         yield
     except (MilvusException, grpc.RpcError, grpc.FutureTimeoutError) as error:
-        said = " ".join(str(getattr(error, "message", "") or error).split()).rstrip(".")
+        message = " ".join(str(getattr(error, "message", "") or error).split()).rstrip(".")
         raise ResightError(
-            f"Milvus at {address} reported an error ({said[:300]}): check the server and the address."
+            f"Milvus at {address} reported an error ({message[:300]}): check the server and the address."
         ) from None
 
 
 def now(client: Any, address: str) -> int:
     """The server's clock: what is read as of now has all that was written before."""
-    with told(address):
+    with clear_errors(address):
         return int(client._get_connection().alloc_timestamp(timeout=PATIENCE))
 
 
@@ -130,7 +130,7 @@ class Table:
 
     def ask(self, what: str, *args: Any, timeout: float = PATIENCE, **options: Any) -> Any:
         """Call a method of the client with the collection's name."""
-        with told(self._address):
+        with clear_errors(self._address):
             return getattr(self._client, what)(self.name, *args, timeout=timeout, **options)
 
     def make(self, kind: Index | None) -> None:
@@ -171,7 +171,7 @@ class Table:
         """Have the collection in the server's memory; nothing is done where it is."""
         self.ask("load_collection", timeout=3600.0)
         until = clock.monotonic() + PATIENCE
-        while True:  # told to be loaded may have been one of the same name that was dropped before
+        while True:  # the collection that was asked to load may have been a dropped one of the same name
             try:
                 self.count()
                 return
@@ -249,7 +249,7 @@ class Table:
 
     def compacting(self, job: int) -> bool:
         """Whether a compaction that ``ask("compact")`` began is not done yet."""
-        with told(self._address):
+        with clear_errors(self._address):
             return str(self._client.get_compaction_state(job, timeout=PATIENCE)) != "Completed"
 
     def _seeing(self, now: bool = False) -> dict[str, Any]:

@@ -1,6 +1,6 @@
 """The vectors of a gallery as one array, mapped from files beside the database and never trusted over it.
 
-Whoever searches first looks whether the database has moved on since the files' header was written, and writes what has
+The first search checks whether the database has changed since the files' header was written, and writes what has
 changed, under a lock that all processes share. A row may be newer than the header says, never older;
 :mod:`resight.gallery.sqlite.finding` copes with that. Files that are of no use
 (:mod:`resight.gallery.sqlite.cache_files`) or of another past, since the database came from a backup, are written anew.

@@ -85,7 +85,7 @@ class Files:
         self._columns: NDArray[np.void] = np.empty(0, COLUMNS)
 
     def close(self) -> None:
-        """Close them; what is mapped stays as long as somebody looks at it."""
+        """Close them; the mapping stays as long as it is in use."""
         os.close(self._first)
         os.close(self._second)
 

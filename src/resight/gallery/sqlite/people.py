@@ -9,7 +9,7 @@ from resight.gallery.record import Person
 from resight.gallery.sqlite.changes import want_wipe
 from resight.gallery.sqlite.places import Places, in_parts
 from resight.gallery.sqlite.reading import GRAIN, Names, key_of
-from resight.gallery.store import bears_another_name, name_taken, nobody, not_there
+from resight.gallery.store import bears_another_name, name_taken, no_such_identity, not_there
 
 _TEXTS = Places("texts", GRAIN)
 
@@ -28,7 +28,7 @@ class People:
         """The number of an identity; Missing if no record has the name."""
         found = self.names.find(db, [name])
         if name not in found:
-            raise nobody(name)
+            raise no_such_identity(name)
         return found[name]
 
     def numbers(self, db: sqlite3.Connection, names: set[str]) -> dict[str, int]:

@@ -56,7 +56,7 @@ def after(id: str) -> bytes:
 
 
 class Names:
-    """Names of identities, found by a hash, from which the name cannot be told without the gallery's own key."""
+    """Names of identities, found by a hash that does not reveal the name without the gallery's own key."""
 
     def __init__(self, uuid: str) -> None:
         self._secret = bytes.fromhex(uuid)

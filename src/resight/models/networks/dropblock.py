@@ -42,9 +42,9 @@ class CBDBNet(nn.Module):
     ``features`` and ``logits`` have one entry per incomplete descriptor, top to bottom, and ``embedding`` is their
     mean. At test nothing is dropped and there is one descriptor f(x).
 
-    Not stated by the paper, and so our reading: the ResBlock is a bottleneck block as in BDB's code, the reduction is
-    linear, batch norm and ReLU, batch statistics are those of all incomplete maps together, and one classifier serves
-    all (``shared_classifier=False`` gives each its own).
+    Not given in the paper; we use a bottleneck block as in BDB's code for the ResBlock, linear, batch norm and ReLU for
+    the reduction, batch statistics of all incomplete maps together, and one classifier for all
+    (``shared_classifier=False`` gives each its own).
 
     Args:
         backbone: the registered network that carries it.

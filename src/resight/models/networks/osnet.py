@@ -1,6 +1,7 @@
 """OSNet: omni-scale feature learning (Zhou et al., ICCV 2019, arXiv 1905.00953; TPAMI 2021, arXiv 1910.06827).
 
-State-dict keys equal torchreid's, so published checkpoints load. Batch norm follows every convolution unless said.
+State-dict keys equal torchreid's, so published checkpoints load. Batch norm follows every convolution
+unless stated otherwise.
 """
 
 from __future__ import annotations

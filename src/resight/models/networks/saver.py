@@ -1,11 +1,11 @@
 """SAVER: self-supervised attention for vehicles (Khorramshahi et al., ECCV 2020, arXiv 2004.06271).
 
-A variational autoencoder makes a crude copy of the image; what it cannot copy, the residual, holds what tells one
-vehicle from another; a convex combination of image and residual goes into a ResNet.
+A variational autoencoder reconstructs the image coarsely; the residual holds the details that distinguish vehicles; a
+convex combination of image and residual goes into a ResNet.
 
-The paper's layers, latent size and weights of the terms are not known to us: those of the autoencoder are our reading
-(nearest-neighbour upsampling, since the paper cites "Deconvolution and Checkerboard Artifacts"), as is
-alpha = sigmoid(a) with a learnt a that starts at 0, which keeps the combination convex.
+Layers, latent size and weights of the terms are not given in the paper; we use nearest-neighbour upsampling in the
+autoencoder (the paper cites "Deconvolution and Checkerboard Artifacts"), and alpha = sigmoid(a) with a learnt a that
+starts at 0, which keeps the combination convex.
 """
 
 from __future__ import annotations
@@ -135,7 +135,7 @@ class SAVER(nn.Module):
 
 @register(height=256, width=256)
 def saver_vae(num_identities: int = 0, **arguments: Any) -> Reconstruction:
-    """SAVER's autoencoder alone, to be trained before SAVER (our reading of its layers)."""
+    """SAVER's autoencoder alone, to be trained before SAVER (its layers are not given in the paper)."""
     return Reconstruction(num_identities, **arguments)
 
 

@@ -110,11 +110,11 @@ def _warn_of_zero(query: Embeddings, gallery: Embeddings) -> None:
 def _reasons(query: Embeddings, gallery: Embeddings, dropped: NDArray[np.bool_]) -> dict[str, int]:
     """Why the queries marked in ``dropped`` (Q,) bool were dropped, and how many for each reason."""
     assert query.identities is not None and gallery.identities is not None
-    nobody = np.isin(query.identities, (JUNK, DISTRACTOR))
-    absent = ~nobody & ~np.isin(query.identities, gallery.identities)
+    unlabelled = np.isin(query.identities, (JUNK, DISTRACTOR))
+    absent = ~unlabelled & ~np.isin(query.identities, gallery.identities)
     counts = {
-        NO_IDENTITY: int((dropped & nobody).sum()),
+        NO_IDENTITY: int((dropped & unlabelled).sum()),
         NOT_IN_GALLERY: int((dropped & absent).sum()),
-        LEFT_OUT: int((dropped & ~nobody & ~absent).sum()),
+        LEFT_OUT: int((dropped & ~unlabelled & ~absent).sum()),
     }
     return {reason: count for reason, count in counts.items() if count}

@@ -60,8 +60,8 @@ def group_identities(query: Embeddings, gallery: Embeddings) -> Groups:
     codes = []
     for identities in (query.identities, gallery.identities):
         code = groups.of(identities)
-        nobody = identities <= DISTRACTOR
-        code[nobody] = np.arange(int(nobody.sum())) % groups.count
+        others = identities <= DISTRACTOR
+        code[others] = np.arange(int(others.sum())) % groups.count
         codes.append(code)
     return Groups(known, codes[0], codes[1], groups.count)
 

@@ -30,7 +30,7 @@ def single_shot(
 
     Args:
         query: Q embeddings.
-        gallery: G embeddings to draw from. Distractors, of which each is somebody else, stay in; junk does not.
+        gallery: G embeddings to draw from. Distractors stay in; junk does not.
         draws: how many, at least 1.
         seed: another one for other draws.
         protocol, metric: as for :func:`resight.evaluate`.

@@ -1,4 +1,4 @@
-// Everybody who has a name.
+// All people with a name.
 
 import { mergePeople, personPage } from "./actions.js";
 import { get, thumbnail } from "./api.js";
@@ -59,7 +59,7 @@ function row({ name, records, cameras, first, last }) {
   );
 }
 
-/** A picture of somebody: that of the first record. */
+/** A person's picture: that of the first record. */
 const covers = new IntersectionObserver((entries) => {
   for (const { target, isIntersecting } of entries) {
     if (!isIntersecting) continue;

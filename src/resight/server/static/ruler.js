@@ -9,7 +9,7 @@ import { standing } from "./standing.js";
 const input = $("ruler-input");
 const moved = new EventTarget();
 
-let threshold = null; // of the slider; null until somebody moved it
+let threshold = null; // of the slider; null until it is moved
 let distances = [];
 
 /** The distance at the slider; null where the model was never calibrated. */
