@@ -123,8 +123,9 @@ def read_bytes(path: str | os.PathLike[str]) -> bytes:
     except (zipfile.BadZipFile, zlib.error, EOFError) as error:
         raise DataError(f"{name} is damaged in its archive ({error}): download the archive again.") from None
     except RuntimeError as error:  # encrypted, or packed by a method that Python does not know
+        why = "it is encrypted" if "encrypted" in str(error) else error
         raise DataError(
-            f"{name} cannot be read from its archive ({error}): unpack the archive and pass the folder."
+            f"{name} cannot be read from its archive ({why}): unpack the archive and pass the folder."
         ) from None
     except OSError as error:
         raise DataError(f"{name} cannot be read ({error.strerror or error}): check the path and its rights.") from None
@@ -141,6 +142,21 @@ def _open_regular(name: str) -> int:
         raise IsADirectoryError(errno.EISDIR, "Is a directory")
     kind = "named pipe" if stat.S_ISFIFO(mode) else "device"
     raise DataError(f"{name} is a {kind}, not a file: take it out of the folder.")
+
+
+def taken_for(data: bytes) -> str:
+    """What often lies in the place of a file, with the cure, by how it begins; "" where it is none of these."""
+    start = data[:200].lstrip().lower()
+    if start.startswith(b"version https://git-lfs.github.com/spec"):
+        return "a pointer of Git LFS, not the file itself: fetch it with git lfs pull"
+    if start.startswith((b"<!doctype html", b"<html")):
+        return "a web page, which a server sent in place of the file: download it again"
+    return ""
+
+
+def expanded(path: str | os.PathLike[str]) -> str:
+    """A path with ``~`` or ``~name`` at its beginning replaced by that home, where there is one."""
+    return os.path.expanduser(path)  # pathlib's raises where there is none
 
 
 def list_files(root: str | os.PathLike[str]) -> list[tuple[str, int]]:

@@ -9,7 +9,7 @@ import typer
 from rich.table import Table
 
 from resight.cli.console import Json, bar, err, out, print_json
-from resight.cli.options import BatchSize, DataName, Model, Weights
+from resight.cli.options import BatchSize, DataName, DataOptions, Model, Weights, load_data
 from resight.errors import RecipeError
 
 if TYPE_CHECKING:
@@ -27,6 +27,7 @@ def attributes(
     data: Annotated[Path, typer.Argument(metavar="DATA", help="A data set with attributes: folder or zip archive.")],
     weights: Weights = None,
     name: DataName = "market1501_attributes",
+    options: DataOptions = None,
     fold: Annotated[
         str, typer.Option(metavar="FOLD", help="test, validation, or single_query (one query per person).")
     ] = "test",
@@ -50,7 +51,6 @@ def attributes(
     """
     if results and not reid:
         raise RecipeError("--results needs --reid, which finds the matches of each query: add --reid.")
-    from resight import datasets
     from resight.attributes.reidentify import best
     from resight.attributes.run import (
         attribute_count,
@@ -63,8 +63,8 @@ def attributes(
     from resight.attributes.threshold import write_matches
     from resight.models.load import load
 
-    found = datasets.load(name, data, fold=fold)
-    held_out = datasets.load(name, data, fold="validation") if reid and fold != "validation" else found
+    found = load_data(data, name, options, fold=fold)
+    held_out = load_data(data, name, options, fold="validation") if reid and fold != "validation" else found
     loaded = load(model, weights)
     check_attributes(attribute_count(loaded), found)
     with bar("predicting", json) as progress:

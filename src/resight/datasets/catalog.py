@@ -18,13 +18,13 @@ import pkgutil
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from importlib import import_module
-from pathlib import Path
 from typing import Any, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
 
 from resight.errors import DataError, RecipeError
+from resight.files import expanded
 from resight.records import DISTRACTOR, JUNK, Split
 
 
@@ -148,7 +148,7 @@ def load(name: str, root: Any = None, **options: object) -> Dataset:
             f"The name of a data set is text, not {name!r}: pass one of {', '.join(names())}, and its path."
         )
     if isinstance(root, (str, os.PathLike)):
-        root = Path(root).expanduser() if os.fspath(root).startswith("~") else root
+        root = expanded(root) if os.fspath(root).startswith("~") else root
     if name not in _LOADERS and name in _modules():  # a data set mostly bears its file's name: spare the other imports
         import_module(_modules()[name])
     if name not in _LOADERS:

@@ -9,6 +9,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
+from resight.errors import ModelError
 from resight.images.batches import prefetch
 from resight.images.cache import Images
 from resight.images.stream import Batch
@@ -41,6 +42,9 @@ def outputs(
     """Each batch with the vectors (B, D) of its images, computed where the network's weights are; (0, 0) of no images.
 
     The network is put in evaluation mode for the time being. The arguments besides are those of :func:`embed`.
+
+    Raises:
+        ModelError: a vector has NaN or infinity; the message names the weights that have, or else the image.
     """
     settle_torch()
     weight = next(network.parameters(), None)  # an exported network has none, and takes what lies in main memory
@@ -59,10 +63,26 @@ def outputs(
                 if flip:
                     found = (found + pick(network(x.flip(3))).float()) / 2
                 vectors = found.cpu().numpy()
+            if not np.isfinite(vectors).all():
+                raise _not_finite(network, batch, vectors)
             yield batch, vectors
     finally:
         if was_training:
             network.train()
+
+
+def _not_finite(network: nn.Module, batch: Batch, vectors: NDArray[np.float32]) -> ModelError:
+    for name, weights in network.state_dict().items():
+        if not torch.isfinite(weights).all():
+            return ModelError(
+                f"The network has weights that are NaN or infinite, first in {name}: load a checkpoint from before "
+                "the training went wrong."
+            )
+    image = batch.names[int(np.argmin(np.isfinite(vectors).all(axis=1)))]
+    return ModelError(
+        f"The network gives NaN or infinity for {image}: its numbers overflow; compute without 16 bits, use another "
+        "engine, or compare the preprocessing in the model's card with that of its training."
+    )
 
 
 def embed(

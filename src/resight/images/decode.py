@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 from PIL import ExifTags, Image, UnidentifiedImageError
 
 from resight.errors import DataError, first_line
-from resight.files import is_image_name, read_bytes
+from resight.files import is_image_name, read_bytes, taken_for
 from resight.models.card import IMAGENET_MEAN, Resize
 
 Pixels = NDArray[np.uint8]
@@ -56,7 +56,8 @@ def decode_bytes(data: bytes, name: str) -> Pixels:
             _check_size(image.height, image.width)
             return from_pillow(image, name)
     except UnidentifiedImageError:
-        raise DataError(f"{name} is not an image of a known format: copy it again or remove it.") from None
+        what = taken_for(data) or "not an image of a known format: copy it again or remove it"
+        raise DataError(f"{name} is {what}.") from None
     except (_TooLarge, Image.DecompressionBombError):
         raise DataError(
             f"{name} claims to have more than the {LARGEST:,} pixels that are decoded at most: "

@@ -18,6 +18,7 @@ import torch
 from torch import Tensor, nn
 
 from resight.errors import ModelError
+from resight.files import expanded, taken_for
 from resight.models.card import Card, Preprocessing, card_path, parse_card
 from resight.models.output import Output
 from resight.models.runtimes import Floats, Onnx, OpenVino, Run, TorchScript, making_ready, settle_torch
@@ -56,7 +57,7 @@ class Exported(nn.Module):
         output: str = "",
     ) -> None:
         super().__init__()
-        self.file = Path(file)
+        self.file = Path(expanded(file))
         self.runtime = runtime or RUNTIMES[self.file.suffix.lower()]
         self.threads = threads or torch.get_num_threads()
         self.in_half = half
@@ -76,6 +77,10 @@ class Exported(nn.Module):
                 f"{self.file} needs {error.name}, which is not installed: pip install 'resight[{self.runtime}]'."
             ) from None
         except (RuntimeError, ValueError) as error:
+            with self.file.open("rb") as start:
+                what = taken_for(start.read(200))
+            if what:
+                raise ModelError(f"{self.file} is {what}.") from None
             raise self._unfit(f"it cannot be read ({_short(error)})") from None
         self.names, self.shape, self.output = self._opened.names, self._opened.shape, output
         if output and output not in self.names:

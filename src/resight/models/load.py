@@ -12,6 +12,7 @@ import torch
 from torch import nn
 
 from resight.errors import ModelError, first_line
+from resight.files import expanded
 from resight.models import folder, hub, registry, shipped, weights
 from resight.models.card import IMAGENET_ONLY, UNTRAINED, About, Card, Preprocessing, is_exported, named, read_card
 from resight.models.exported import Exported, describe, own_card
@@ -67,6 +68,8 @@ def load(
             if weights is not None or arguments or height or width:
                 raise ModelError(f"{given} is a complete model, not weights for one: load it by its path alone.")
             return from_exported(given)
+    name = expanded(name) if str(name).startswith("~") else name
+    weights = expanded(weights) if str(weights).startswith("~") and weights is not None else weights
     known = name in registry.list_models()
     if weights is None and is_named(name):
         name = file_of(str(name))

@@ -12,6 +12,7 @@ import pickle
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from zipfile import ZipFile, is_zipfile
 
 import torch
 from safetensors import SafetensorError
@@ -19,7 +20,7 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
 from resight.errors import ModelError
-from resight.files import atomic_path
+from resight.files import atomic_path, expanded, taken_for
 from resight.models import unpickle
 from resight.models.card import Card, named
 
@@ -60,9 +61,13 @@ def read(path: str | Path) -> dict[str, Tensor]:
     Raises:
         ModelError: the file is missing, damaged, or holds no tensors.
     """
-    file = Path(path)
+    file = Path(expanded(path))
+    if file.is_dir():
+        raise ModelError(f"{file} is a folder: pass the weight file in it, such as {file / 'model.safetensors'}.")
     if not file.is_file():
         raise ModelError(f"{file} does not exist: check the path of the weights.")
+    if what := other_kind(file):
+        raise ModelError(f"{file} is {what}.")
     try:
         if file.suffix == ".safetensors":
             found: object = load_file(file)
@@ -85,6 +90,16 @@ def read(path: str | Path) -> dict[str, Tensor]:
     if not tensors:
         raise ModelError(f"{file} holds no tensors: pass a state dict of a network.")
     return tensors
+
+
+def other_kind(file: Path) -> str:
+    """What a file is that is no weight file, with the cure; "" where that is not known."""
+    if is_zipfile(file):
+        with ZipFile(file) as archive:
+            if any(name.endswith("/constants.pkl") for name in archive.namelist()):
+                return f"a TorchScript file, a whole model: rename it to {file.with_suffix('.torchscript').name}"
+    with file.open("rb") as start:
+        return taken_for(start.read(200))
 
 
 def _bare(key: str) -> str:
@@ -125,7 +140,8 @@ def fit(network: nn.Module, tensors: Mapping[str, Tensor], *, source: str, parti
     The classifier and batch counters may be absent on either side; everything else must match, unless ``partial``.
 
     Raises:
-        ModelError: nothing matches, or (without ``partial``) something is missing, left over or of another shape.
+        ModelError: nothing matches, or (without ``partial``) something is missing, left over or of another shape; or
+            a weight is NaN or infinite.
     """
     own = network.state_dict()
     tensors = revealed(tensors, own)
@@ -154,6 +170,12 @@ def fit(network: nn.Module, tensors: Mapping[str, Tensor], *, source: str, parti
             f"{source} does not fit {type(network).__name__}: {report}; choose the architecture it was made for"
             + (", or allow partial loading (partial=True in Python)." if most else ".")
         )
+    for key in used:
+        if not torch.isfinite(tensors[key]).all():
+            raise ModelError(
+                f"{source} has weights that are NaN or infinite, first in {key}: choose a checkpoint from before the "
+                "training went wrong, or copy the file again."
+            )
     with torch.no_grad():
         for key in used:
             own[key].copy_(tensors[key])

@@ -1,6 +1,5 @@
 """Parts computed on a Ray cluster: the bytes of a single machine, whoever is killed meanwhile, and what is refused."""
 
-import errno
 import json
 import os
 import signal
@@ -9,7 +8,6 @@ import sys
 import threading
 import time
 from collections.abc import Iterator
-from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
@@ -107,49 +105,62 @@ def test_a_cluster_writes_the_bytes_of_one_machine(cluster: Any, folder: Path) -
     assert not Path("many.npz.parts").exists()
 
 
-def reader_of(pipe: Path) -> tuple[int, int]:
-    """Wait until another process reads from a pipe: its id, and the end to write to, which keeps it waiting."""
-    wanted = pipe.resolve()
+def blocked_at(image: Path, folder: Path) -> type[_Job]:
+    """What a worker is sent, with a decoder that waits at one image while a folder exists, and notes its process there.
+
+    A class inside a function: Ray sends it as it is, for the workers cannot import this file.
+    """
+
+    class Blocked(_Job):
+        def embedder(self) -> Embedder:
+            from resight.images import pictures
+
+            decode = pictures.decode
+
+            def blocked(path: str) -> Any:
+                if Path.cwd() / path == image and folder.is_dir():
+                    (folder / str(os.getpid())).touch()
+                    while folder.is_dir():
+                        time.sleep(0.02)
+                return decode(path)
+
+            pictures.decode = blocked  # type: ignore[assignment]
+            return super().embedder()
+
+    return Blocked
+
+
+def process_in(folder: Path, but: int = 0) -> int:
+    """Wait until a worker is blocked: its process, another than ``but``."""
     while True:
+        for pid in (int(noted.name) for noted in folder.iterdir()):
+            if pid != but:
+                return pid
         time.sleep(0.02)
-        try:
-            end = os.open(pipe, os.O_WRONLY | os.O_NONBLOCK)
-        except OSError as error:
-            assert error.errno == errno.ENXIO  # nobody reads
-            continue
-        for _ in range(50):  # it counts as a reader before it has its descriptor
-            for pid in set(psutil.pids()) - {os.getpid()}:
-                with suppress(OSError):
-                    if any(held.readlink() == wanted for held in Path(f"/proc/{pid}/fd").iterdir()):
-                        return pid, end
-            time.sleep(0.02)
-        os.close(end)  # whoever read was dying
 
 
-@pytest.mark.skipif(not Path("/proc/self/fd").exists(), reason="looks for workers in /proc")
-def test_a_killed_worker_and_a_killed_node_lose_nothing(cluster: Any, folder: Path, capfd: Any) -> None:
-    """In the midst of a part: one of its images is a pipe, from which a worker reads until it is killed."""
+def test_a_killed_worker_and_a_killed_node_lose_nothing(
+    cluster: Any, folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: Any
+) -> None:
+    """In the midst of a part: at one of its images a worker waits until it is killed."""
     embed_to_file(embedder(), folder, "one.npz", part=PART)
-    image, killed, failures = folder / "09.jpg", [], []
-    content = image.read_bytes()
-    image.unlink()
-    os.mkfifo(image)
+    blocked = tmp_path / "blocked"
+    blocked.mkdir()
+    of, kind = _Job.of, blocked_at(tmp_path / folder / "09.jpg", blocked)
+    monkeypatch.setattr(_Job, "of", lambda *known: kind(**vars(of(*known))))
+    killed, failures = [], []
 
     def kill() -> None:
         try:
-            worker, end = reader_of(image)
+            worker = process_in(blocked)
             os.kill(worker, signal.SIGKILL)
             killed.append(worker)
-            os.close(end)
             while psutil.pid_exists(worker):
                 time.sleep(0.02)
-            worker, end = reader_of(image)
-            node = psutil.Process(worker).ppid()
-            image.with_suffix(".new").write_bytes(content)
-            image.with_suffix(".new").replace(image)
+            node = psutil.Process(process_in(blocked, but=worker)).ppid()
             os.kill(node, signal.SIGKILL)
             killed.append(node)
-            os.close(end)
+            blocked.rename(tmp_path / "no longer blocked")
         except BaseException as error:
             failures.append(error)
             raise
