@@ -391,3 +391,20 @@ def test_names_that_are_no_utf8_are_written_as_they_are(tmp_path: Path) -> None:
     name = os.fsdecode(b"Jos\xe9,1.jpg")
     write_csv(tmp_path / "a.csv", ("image", "group"), [(name, 1)])
     assert (tmp_path / "a.csv").read_bytes() == b'image,group\n"Jos\xe9,1.jpg",1\n'
+
+
+@pytest.mark.parametrize("before", [None, 0o640])
+def test_rights_of_a_file_that_its_writer_replaces(tmp_path: Path, before: int | None) -> None:
+    """As safetensors does: the temporary file is another one, of narrower rights, when the block ends."""
+    path, plain = tmp_path / "a", tmp_path / "plain"
+    plain.touch()
+    if before is not None:
+        path.touch()
+        path.chmod(before)
+    with atomic_path(path) as temporary:
+        other = tmp_path / "other"
+        other.write_text("whole")
+        other.chmod(0o600)
+        other.replace(temporary)
+    expected = plain.stat().st_mode & 0o777 if before is None else before
+    assert path.stat().st_mode & 0o777 == expected and path.read_text() == "whole"

@@ -288,6 +288,7 @@ def atomic_path(path: str | os.PathLike[str]) -> Iterator[Path]:
         folder.mkdir(parents=True, exist_ok=True)
         temporary = folder / f".resight.{secrets.token_hex(8)}"
         os.close(os.open(temporary, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o666 if keeps else 0o600))
+        rights = stat.S_IMODE((temporary if old is None else target).stat().st_mode)
     except OSError as error:
         raise _cannot_write(given, error) from None
     try:
@@ -300,7 +301,7 @@ def atomic_path(path: str | os.PathLike[str]) -> Iterator[Path]:
         if old is not None:
             with suppress(OSError):  # only root may give files away
                 os.chown(temporary, old.st_uid, old.st_gid)
-            temporary.chmod(stat.S_IMODE(old.st_mode))
+        temporary.chmod(rights)  # some writers put a file of their own in its place
         os.replace(temporary, target)
     except OSError as error:
         raise _cannot_write(given, error) from None
