@@ -24,9 +24,9 @@ def test_near_copies_in_words_in_json_and_in_a_sheet(tmp_path: Path) -> None:
     shutil.copy(query, root / "bounding_box_train" / "0999_c1s1_000001_01.jpg")
     sheet = tmp_path / "sheet.html"
     done = CliRunner().invoke(app, ["data", "check", str(root), "--sheet", str(sheet)])
-    assert done.exit_code == 1 and "stand under different identities, byte for byte" in done.output
+    assert done.exit_code == 1 and "are under different identities, byte for byte" in done.output
     page = sheet.read_text()
-    assert "stand under different identities" in page and page.count("<img") >= 2 and "http://" not in page
+    assert "are under different identities" in page and page.count("<img") >= 2 and "http://" not in page
     done = CliRunner().invoke(app, ["data", "check", str(root), "--json", "--set", "fold=validation"])
     found = json.loads(done.stdout)
     assert all("different identities" not in finding["what"] for finding in found)  # no query of the test is checked

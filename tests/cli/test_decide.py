@@ -151,5 +151,5 @@ def test_the_report_of_a_calibrated_run_shows_it(shell: Shell, calibrated: Shell
         f"of {found['searches']} searches",
     ):
         assert words in page
-    assert f"The promises are {'kept' if found['kept'] else 'broken'} on these images" in page
+    assert f"The promises are {'kept' if found['kept'] else 'not kept'} on these images" in page
     assert "quantiles" not in page

@@ -162,7 +162,7 @@ def test_the_log_holds_and_names_nobody(seen: Shell) -> None:
     assert "Secret" not in json.dumps(events)
     assert told(seen("gallery", "log", "seen", "--after", 3, "--json")) == events[3:]
     code, out, _ = seen("gallery", "log", "seen", "--verify")
-    assert code == 0 and "erase" in out and "The chain of all events holds." in out
+    assert code == 0 and "erase" in out and "The chain of all events is intact." in out
 
 
 def test_export_is_one_persons_data(seen: Shell) -> None:

@@ -161,7 +161,7 @@ def test_train_and_test_are_used(tmp_path: Path) -> None:
 
 def test_an_identity_in_train_and_test_is_noted(tmp_path: Path) -> None:
     data = folder(place(tmp_path, [*crops(2, prefix="train/"), *crops(1, prefix="test/")]))
-    assert "1 identity(ies) stand in both train and test." in data.notes
+    assert "1 identity(ies) are in both train and test." in data.notes
 
 
 def test_oddities_are_notes(tmp_path: Path) -> None:

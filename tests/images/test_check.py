@@ -24,7 +24,7 @@ def test_good_data_has_no_findings(tiny_market) -> None:
 def test_wrong_counts_where_market_was_asked_for(tiny_market) -> None:
     finding = only(check(tiny_market(), "market1501"))
     assert finding.severity == "error" and finding.count == 8
-    assert finding.what.endswith("for train has 16 images instead of 12,936 and 7 other number(s) differ")
+    assert finding.what.endswith("Market-1501 is incomplete: train has 16 images instead of 12,936 and 7 other number(s) differ")
     assert finding.as_dict()["cure"] == finding.cure
 
 
@@ -82,7 +82,7 @@ def test_an_identity_in_train_and_test(tiny_market) -> None:
     for path in (root / "bounding_box_train").glob("0002*"):
         path.rename(path.with_name(path.name.replace("0002", "0005")))
     finding = only(check(root))
-    assert finding.severity == "error" and finding.what == "1 identities stand in both train and test"
+    assert finding.severity == "error" and finding.what == "1 identities are in both train and test"
     assert finding.where == (str(root / "bounding_box_train" / "0005_c1s1_000000_01.jpg"),)
 
 
@@ -109,7 +109,7 @@ def test_copies(tiny_market, source: str, target: str, severity: str, what: str)
 def test_a_picture_in_train_and_test(tiny_market) -> None:
     root = tiny_market()
     copy(root, "bounding_box_train/0001_c1s1_000000_01.jpg", "bounding_box_test/0001_c2s1_000000_01.jpg")
-    assert {finding.what.split(" stand in ")[1] for finding in check(root)} == {
+    assert {finding.what.split(" are in ")[1] for finding in check(root)} == {
         "both train and test",
         "both train and test, byte for byte",
     }

@@ -133,7 +133,5 @@ def test_files_that_hold_no_picture(people: Path, tmp_path: Path) -> None:
     Image.fromarray(np.full((128, 64), 3000, np.uint16)).save(root / "bounding_box_train" / names[1], "PNG")
     (root / "extra.svg").write_text("<svg/>")
     found = what(check(root))
-    assert [one for one in found if "pointers of Git LFS" in one] and [
-        one for one in found if "hold almost nothing" in one
-    ]
-    assert "1 pictures are of formats that are not read (.svg), and left out" in found
+    assert [one for one in found if "pointers of Git LFS" in one] and [one for one in found if "almost empty" in one]
+    assert "1 pictures have unsupported formats (.svg) and are skipped" in found

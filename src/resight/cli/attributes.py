@@ -125,7 +125,7 @@ def _show_reid(variants: list[Variant], chosen: str, fold: str) -> None:
             f"{one.matched.size:,.1f}",
         )
     out.print(table)
-    same = "" if fold == "test" else " They are the very people measured here, so expect less of others."
+    same = "" if fold == "test" else " These are also the people measured here, so expect lower values for others."
     out.print(
         f"Everything was chosen on validation people, where {chosen} is best.{same} 'within' is the distance up to "
         "which images are matches; precision, recall and images are means over the queries.",

@@ -29,6 +29,6 @@ def show(data: str, report: DecisionReport) -> None:
     out.print(answers)
     out.print(
         f"from {report.impostors:,} impostor and {report.genuine:,} genuine pairs of {report.identities:,} identities: "
-        f"the promises are {'kept' if report.kept else 'broken'}, as far as both sides are sure of their rates"
+        f"the promises are {'kept' if report.kept else 'not kept'}, within the intervals of both rates"
     )
     out.print(str(report.drift or "There are too few images to compare with the calibration's."), markup=False)

@@ -51,4 +51,4 @@ def engines(
         table.add_row(engine, versions or f"no: pip install 'resight[{engine}]'", rate)
     out.print(table)
     if model is not None and not rates:
-        out.print("Not measured yet for this model and batch size: add --measure, or embed some thousand images.")
+        out.print("Not measured yet for this model and batch size: add --measure, or embed a few thousand images.")

@@ -71,7 +71,7 @@ def mislabelled(embeddings: Embeddings, metric: str = "cosine") -> list[Finding]
     )
     if parted:
         examples = [[str(paths[at]) for at in [*one[:4], *other[:4]]] for one, other in parted]
-        what = f"{len(parted):,} identities look like two people each in one camera to the model"
+        what = f"{len(parted):,} identities look like two people in one camera to the model"
         cure = "check them, and give each person a label of its own if the model is right"
         found.append(of_groups("warning", what, examples, cure))
     alike = _alike(known, members)

@@ -164,7 +164,7 @@ def _note_what_is_odd(where: str, train: Split, query: Split, gallery: Split, si
         notes.append(f"{int((~matched).sum())} of {len(query)} queries have no true match and will not count.")
     both = np.intersect1d(train.identities, np.concatenate([query.identities, gallery.identities]))
     if (both > DISTRACTOR).any():
-        notes.append(f"{int((both > DISTRACTOR).sum())} identity(ies) stand in both train and test.")
+        notes.append(f"{int((both > DISTRACTOR).sum())} identity(ies) are in both train and test.")
     everyone = np.concatenate([split.identities for split in (train, query, gallery)])
     alone = int((np.unique(everyone[everyone > DISTRACTOR], return_counts=True)[1] == 1).sum())
     if alone:

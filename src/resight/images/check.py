@@ -113,7 +113,7 @@ def _counts(data: Dataset) -> Iterator[Finding]:
     wrong = wrong_counts(data, OFFICIAL)
     if wrong:
         rest = f" and {len(wrong) - 1} other number(s) differ" if len(wrong) > 1 else ""
-        what = f"It is not the whole of Market-1501, for {wrong[0]}{rest}"
+        what = f"Market-1501 is incomplete: {wrong[0]}{rest}"
         yield Finding("error", what, (), len(wrong), "download or unpack it again, or check it as market_layout")
 
 
@@ -125,7 +125,7 @@ def _labels(data: Dataset) -> Iterator[Finding]:
     if len(cameras) == 1:
         paths = [path for split in data.splits.values() for path in split.paths[:1].tolist()]
         what = f"All images are from one camera ({cameras[0]})"
-        yield Finding("warning", what, tuple(paths), 1, "its numbers say nothing about finding one across cameras")
+        yield Finding("warning", what, tuple(paths), 1, "its results say nothing about matching across cameras")
     unmatched = ~answerable(query, gallery, single_camera=single)
     if unmatched.any():
         place = "the gallery" if single else "another camera of the gallery"
@@ -141,7 +141,7 @@ def _labels(data: Dataset) -> Iterator[Finding]:
     if len(both):
         yield Finding(
             "error",
-            f"{len(both)} identities stand in both train and test",
+            f"{len(both)} identities are in both train and test",
             _one_each(train, both),
             len(both),
             "take them out of one, or the numbers will be too good",
@@ -182,8 +182,8 @@ def _files(scanned: Scan) -> Iterator[Finding]:
         yield of_images("warning", what, scanned.paths[tiny], "leave them out or crop from a sharper source")
     flat = whole & (contrast(scanned.thumbnails) < FLAT)
     if flat.any():
-        what = "{} images hold almost nothing: all of one shade, or nearly black"
-        cure = "remove them, or, where they hold 10, 12 or 14 bits stored as 16, stretch them to the whole range"
+        what = "{} images are almost empty: a single shade, or nearly black"
+        cure = "remove them, or, if they have 10, 12 or 14 bits stored as 16, scale them to the full range"
         yield of_images("warning", what, scanned.paths[flat], cure)
 
 
@@ -192,14 +192,14 @@ def _others(others: Sequence[str]) -> Iterator[Finding]:
     pictures = [path for path in others if PurePath(path).suffix.lower() in NOT_READ]
     if pictures:
         kinds = ", ".join(sorted({PurePath(path).suffix.lower() for path in pictures}))
-        what = f"{{}} pictures are of formats that are not read ({kinds}), and left out"
+        what = f"{{}} pictures have unsupported formats ({kinds}) and are skipped"
         yield of_images("warning", what, pictures, "save them as JPEG or PNG")
 
 
 def _repeated(path: str) -> Iterator[Finding]:
     repeated = repeated_members(path)
     if repeated:
-        what = "{} files stand more than once in the archive under one name, and the last of each is used"
+        what = "{} files are in the archive more than once under one name, and the last of each is used"
         yield of_images("warning", what, repeated, "pack it again")
 
 

@@ -24,19 +24,19 @@ class Label(NamedTuple):
 
 
 _KINDS: dict[str, tuple[Severity, str, str]] = {
-    "identities": ("error", "stand under different identities", "keep each under the right one"),
-    "splits": ("error", "stand in both train and test", "take them out of one"),
+    "identities": ("error", "are under different identities", "keep each under the right one"),
+    "splits": ("error", "are in both train and test", "take them out of one"),
     "answers": (
         "error",
-        "stand in both query and gallery, where each is a true match of its own copy",
+        "are in both query and gallery, where each is a true match of its own copy",
         "keep one of each, or the numbers will be too good",
     ),
     "cameras": (
         "warning",
-        "stand there more than once, under different cameras",
+        "occur more than once, under different cameras",
         "keep one of each, under the camera that took it",
     ),
-    "twice": ("warning", "stand there more than once", "keep one of each"),
+    "twice": ("warning", "occur more than once", "keep one of each"),
 }
 
 

@@ -216,7 +216,7 @@ def _opened(source: str, name: str, options: dict[str, str]) -> Any:
         if remote:
             what = f"The camera {name}" if path.isdecimal() else name
             raise DataError(
-                f"{what} does not answer ({reason}): check the address, and that no other program holds the camera."
+                f"{what} does not answer ({reason}): check the address, and that no other program uses the camera."
             ) from None
         raise DataError(f"{name} is not a video that FFmpeg can read ({reason}): convert it to MP4 (H.264).") from None
 

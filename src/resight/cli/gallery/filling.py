@@ -112,9 +112,9 @@ def add_to(
     times = found.times if start is None else start
     notes = [*found.notes]
     if until is not None and until <= clock.time():
-        notes.append(f"--expires {expires} is past: the next resight gallery expire erases these records.")
+        notes.append(f"--expires {expires} is in the past: the next resight gallery expire erases these records.")
     if frame_rate is not None and start is None:
-        notes.append("The frames' times are not known, since --frame-rate counts from --time: add --time to have them.")
+        notes.append("The times of the frames are unknown, because --frame-rate counts from --time: add --time.")
     elif frame_rate is not None and start is not None:
         times = found.timed(start, frame_rate)
     with open_gallery(where, model) as to, bar("adding", json) as progress:
@@ -142,7 +142,7 @@ def add_to(
     for bad in added.failed[:5]:
         err.print(f"left out: {bad.reason}", markup=False)
     if len(added.failed) > 5:
-        err.print(f"and {len(added.failed) - 5:,} more: --json names them all", markup=False)
+        err.print(f"and {len(added.failed) - 5:,} more: --json lists all of them", markup=False)
 
 
 def reembed(
@@ -160,8 +160,8 @@ def reembed(
     if json:
         print_json(asdict(found))
         return
-    out.print(f"{found.records:,} records stand in {found.uri}.", markup=False)
+    out.print(f"{found.records:,} records are now in {found.uri}.", markup=False)
     if found.from_thumbnails:
         err.print(f"{len(found.from_thumbnails):,} were embedded from their thumbnails, since their sources are gone.")
     if found.lost:
-        err.print(f"{len(found.lost):,} have neither source nor thumbnail and were left behind: --json names them.")
+        err.print(f"{len(found.lost):,} have neither source nor thumbnail and were not copied: --json lists them.")

@@ -104,7 +104,7 @@ def log(
         table.add_row(str(event.number), iso(event.time), event.actor or "-", event.action, details)
     out.print(table, markup=False)
     if verify:
-        out.print("The chain of all events holds.")
+        out.print("The chain of all events is intact.")
 
 
 def check(where: Where, json: Annotated[bool, Json] = False) -> None:

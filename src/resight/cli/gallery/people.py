@@ -152,18 +152,18 @@ def erase(
         if ids:
             whole = given_ids(of, ids)
             err.print(table_of(of.get(whole[:20])), markup=False)
-            confirm(f"{len(whole):,} records of {where} will be erased for good.", yes)
+            confirm(f"{len(whole):,} records of {where} will be erased permanently.", yes)
             erased = of.erase(ids=whole)
         elif identity is not None:
             seen = of.timeline(identity)
             if seen:
                 err.print(table_of(seen[:20]), markup=False)
-                confirm(f"{identity} and {len(seen):,} records of {where} will be erased for good.", yes)
+                confirm(f"{identity} and {len(seen):,} records of {where} will be erased permanently.", yes)
             erased = of.erase(identity=identity)
         else:
             limit = moment(before, "--before")
             count = of.count(Filter(before=limit))
-            confirm(f"{count:,} of {len(of):,} records of {where} will be erased for good.", yes)
+            confirm(f"{count:,} of {len(of):,} records of {where} will be erased permanently.", yes)
             erased = of.erase(before=limit)
     _print(json, {"erased": erased}, f"{_counted(erased)} erased.")
 
