@@ -24,7 +24,7 @@ def test_good_data_has_no_findings(tiny_market) -> None:
 def test_wrong_counts_where_market_was_asked_for(tiny_market) -> None:
     finding = only(check(tiny_market(), "market1501"))
     assert finding.severity == "error" and finding.count == 8
-    assert finding.what.endswith("Market-1501 is incomplete: train has 16 images instead of 12,936 and 7 other number(s) differ")
+    assert finding.what.endswith(": train has 16 images instead of 12,936 and 7 other number(s) differ")
     assert finding.as_dict()["cure"] == finding.cure
 
 
