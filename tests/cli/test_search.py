@@ -126,7 +126,7 @@ def test_the_five_commands_of_the_readme(tmp_path: Path, shell: Shell) -> None:
     """From installing to a search in the browser, but for installing; the page is served and the records are known."""
     pytest.importorskip("fastapi", reason="the service needs resight[serve]")
     readme = (Path(__file__).parents[2] / "README.md").read_text(encoding="utf-8")
-    block = readme.partition("## From installing to a search in the browser")[2].split("```")[1]
+    block = readme.partition("## From installation to a search in five commands")[2].split("```")[1]
     install, *commands = [line.split("#")[0].split() for line in block.splitlines()[1:]]
     assert len(commands) == 4 and install[:2] == ["pip", "install"] and commands[-1][1] == "serve"
     data = resight.datasets.load("synthetic", "people", identities=6, cameras=2, images_per_camera=2)
