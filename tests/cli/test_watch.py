@@ -39,19 +39,24 @@ def test_two_cameras(shell: Shell, tmp_path: Path, model: Path) -> None:
     with Gallery.open("seen") as gallery:
         (first,) = gallery.timeline("person 1")
     assert first.time is not None and 1795267800 <= first.time < 1795267804  # 2026-11-21 13:30 UTC
-    assert first.camera == "A" and first.source.startswith("door.avi#frame=")
+    assert first.camera == "A" and first.source.startswith(f"{tmp_path / 'door.avi'}#frame=")
     code, out, err = shell(*common, "--camera", "A", "--camera", "B", "--overlap", "A,B", "-g", "other")
     assert code == 0 and "1 seen in 2 tracks (2 new records), 80 frames." in out
     assert "person 1" in out and "A, B" in out
     assert "Records of videos without --start have no time." in err and "other.db" in err
 
 
-def test_once_more_adds_nothing(shell: Shell, tmp_path: Path, model: Path) -> None:
+def test_once_more_adds_nothing(shell: Shell, tmp_path: Path, model: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     write(tmp_path, "door", DOOR)
     arguments = ("watch", "door.avi", "--detector", "door.csv", "--threshold", "0.9", "--start", "file")
     assert shell(*arguments, "-m", model)[0] == 0
     code, out, _ = shell(*arguments)
     assert code == 0 and "(0 new records)" in out and out.splitlines()[1].endswith(" known")
+    (tmp_path / "elsewhere").mkdir()
+    monkeypatch.chdir(tmp_path / "elsewhere")
+    again = ("watch", "../door.avi", "--detector", "../door.csv", "--threshold", "0.9", "--start", "file", "-g", "../seen")
+    code, out, err = shell(*again)
+    assert code == 0 and "(0 new records)" in out, err
 
 
 @pytest.mark.parametrize(

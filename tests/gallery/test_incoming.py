@@ -40,6 +40,25 @@ def test_names_like_market1501s_are_read_in_a_plain_folder(tmp_path: Path) -> No
     assert len(other.images) == 4 and other.cameras == [""] * 4 and other.frames is None and not other.notes
 
 
+def test_files_that_are_no_images_are_named(tmp_path: Path) -> None:
+    for name in ("a.jpg", "b.jpg"):
+        write_noise(tmp_path / "seen" / name)
+    for name in ("day.mp4", "sub/notes.txt", "sub/more.txt"):
+        (tmp_path / "seen" / name).parent.mkdir(exist_ok=True)
+        (tmp_path / "seen" / name).write_bytes(b"x")
+    (note,) = incoming(tmp_path / "seen").notes
+    assert note.startswith("3 files ") and "2 .txt" in note and "1 .mp4" in note
+    assert incoming(tmp_path / "seen", pattern=r"(?P<identity>\w)\.jpg$").notes == (note,)
+    with pytest.raises(DataError, match=r"no images.*2 \.txt"):
+        incoming(tmp_path / "seen" / "sub")
+
+
+def test_an_image_of_any_name(tmp_path: Path) -> None:
+    write_noise(tmp_path / "a.jpg")
+    (tmp_path / "a.jpg").rename(tmp_path / "upload")
+    assert incoming(tmp_path / "upload").images == [str(tmp_path / "upload")]
+
+
 def test_a_pattern_reads_what_it_names(tmp_path: Path) -> None:
     for name in ("door/anna_20261121T1330.jpg", "yard/ben_20261121T1331.jpg"):
         write_noise(tmp_path / "seen" / name)

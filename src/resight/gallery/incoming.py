@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -19,9 +19,10 @@ from resight.datasets.tables import Table, read_table
 from resight.embedding import files
 from resight.embedding.source import find
 from resight.errors import DataError, RecipeError
-from resight.files import is_image_name, list_files
+from resight.files import left_out, list_images
 from resight.gallery.record import DAY
 from resight.gallery.times import moment
+from resight.images.decode import is_image_file
 from resight.records import DISTRACTOR, JUNK, Embeddings, Split
 
 MARKET = r"(?P<identity>-1|\d{1,9})_c(?P<camera>\d{1,4})s\d{1,4}_(?P<frame>\d{1,12})_\d{1,9}(\.\w+)+$"
@@ -90,17 +91,21 @@ def incoming(where: str | Path, name: str = "", part: str = "", pattern: str = "
         return _without_junk(files.read(path))
     if suffix == ".csv":
         return _list(path)
-    if path.is_file() and suffix != ".zip" and not is_image_name(path.name):
+    if path.is_file() and suffix != ".zip" and not is_image_file(path):
         raise DataError(
             f"{path} is no image, zip archive, CSV list or file of embeddings: for a video use resight watch."
         )
     found = str(where) if pattern else find(where, name, part)
     if isinstance(found, Split):
         return _without_junk(found)
-    paths = [found] if is_image_name(found) else [file for file, _ in list_files(found) if is_image_name(file)]
+    if is_image_file(found) and not path.is_dir():
+        return _named([found], pattern)
+    paths, others = list_images(found)
+    sentence = left_out(others)
     if not paths:
-        raise DataError(f"{where} holds no images: nothing to add.")
-    return _named(paths, pattern)
+        raise DataError(f"{where} holds no images: nothing to add. {sentence}".rstrip())
+    named = _named(paths, pattern)
+    return replace(named, notes=(*named.notes, sentence)) if sentence else named
 
 
 def _without_junk(of: Split | Embeddings) -> Incoming:

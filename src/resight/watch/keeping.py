@@ -64,7 +64,7 @@ class Keeper:
                 Embeddings(track.vector[None], fingerprint=self.gallery.card.fingerprint),
                 cameras=view.camera,
                 times=start + float(track.times[track.best]) if clock == WORLD else None,
-                sources=[f"{view.source}#frame={track.frames[track.best]}"],
+                sources=[f"{view.recorded}#frame={track.frames[track.best]}"],
                 boxes=[(left, top, right, bottom)],
                 basis=self.basis,
                 expires=self.expires,
@@ -74,8 +74,9 @@ class Keeper:
             self.known += added.known
             self.tracks[view.camera] = self.tracks.get(view.camera, 0) + 1
             begin, end = start + float(track.times[0]), start + float(track.times[-1])
+            seen = Sighted(view.camera, begin, end, clock)
             self._since = self._since if self._waiting else time.monotonic()
-            self._waiting.append(Kept(added.ids[0], view.source, Sighted(view.camera, begin, end, clock), track.vector))
+            self._waiting.append(Kept(added.ids[0], view.recorded, seen, track.vector))
             if np.isfinite(track.change):
                 self._changes.append(track.change)
             if self.on_track:

@@ -56,6 +56,11 @@ class View:
         """The address, or the path under one spelling."""
         return self.address if is_remote(self.address) else str(Path(self.address).resolve())
 
+    @property
+    def recorded(self) -> str:
+        """The source as records keep it: the whole path of a file, from whatever folder it is watched, or the address."""
+        return self.source if is_remote(self.address) else self.place
+
 
 def live_start(source: str) -> RecipeError:
     """The error for a live camera with a start."""
