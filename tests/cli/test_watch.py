@@ -54,7 +54,18 @@ def test_once_more_adds_nothing(shell: Shell, tmp_path: Path, model: Path, monke
     assert code == 0 and "(0 new records)" in out and out.splitlines()[1].endswith(" known")
     (tmp_path / "elsewhere").mkdir()
     monkeypatch.chdir(tmp_path / "elsewhere")
-    again = ("watch", "../door.avi", "--detector", "../door.csv", "--threshold", "0.9", "--start", "file", "-g", "../seen")
+    again = (
+        "watch",
+        "../door.avi",
+        "--detector",
+        "../door.csv",
+        "--threshold",
+        "0.9",
+        "--start",
+        "file",
+        "-g",
+        "../seen",
+    )
     code, out, err = shell(*again)
     assert code == 0 and "(0 new records)" in out, err
 

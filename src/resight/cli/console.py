@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import errno
 import io
 import json
+import os
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -17,6 +19,9 @@ from resight.errors import ResightError
 
 out = Console(soft_wrap=True, highlight=False)
 err = Console(stderr=True, soft_wrap=True, highlight=False)
+
+# What writing to standard output fails with; files are written by resight.files, which raises ResightError.
+_OUTPUT_FAILS = {errno.EPIPE, errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO, errno.EBADF}
 
 Json = typer.Option("--json", help="Print the result as JSON on standard output.")
 
@@ -33,14 +38,31 @@ def complain(message: str) -> None:
 
 
 def run_app(app: typer.Typer) -> None:
-    """Run a command line and exit; an error that resight raises is printed as one sentence, with exit code 2."""
+    """Run a command line and exit; an error that resight raises is printed as one sentence, with exit code 2.
+
+    So is standard output that cannot be written. Where the program that reads it has ended, as in
+    ``resight ... | head``, the exit is silent, with code 1.
+    """
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):
             stream.reconfigure(errors="backslashreplace")  # file names that are not UTF-8 are printed as well
     try:
-        app()
+        try:
+            app()
+        except SystemExit:
+            if sys.stdout is not None:  # it may be closed
+                sys.stdout.flush()
+            raise
     except ResightError as error:
         complain(str(error))
+        sys.exit(2)
+    except OSError as error:
+        if error.errno not in _OUTPUT_FAILS or error.filename is not None:
+            raise
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # the rest must not fail again at the exit
+        if error.errno == errno.EPIPE:
+            sys.exit(1)
+        complain(f"The output cannot be written ({error.strerror}): free some space or write it to another place.")
         sys.exit(2)
     except KeyboardInterrupt:
         complain("stopped; what was finished is kept.")

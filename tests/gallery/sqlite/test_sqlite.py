@@ -452,6 +452,22 @@ def test_a_full_disk_loses_nothing(tmp_path: Path) -> None:
         assert len(found(gallery)) == 50
 
 
+def test_what_is_erased_on_a_full_disk_is_gone_when_there_is_room(tmp_path: Path) -> None:
+    with Gallery.open(tmp_path / "seen", card(512)) as gallery:
+        ids = gallery.add(embeddings(500, 512)).ids
+        found(gallery)
+    first, bare = [ids[0]], vectors(500, 512)[0].tobytes()
+    assert bare in (tmp_path / "seen.db").read_bytes()
+    with Gallery.open(tmp_path / "seen") as gallery:
+        with files_no_larger_than((tmp_path / "seen.db").stat().st_size // 2):  # the log has room, the file has not
+            with pytest.raises(ResightError, match="is gone from the gallery, but its bytes are still in .*-wal"):
+                gallery.erase(ids=first)
+            assert len(gallery) == 499 and first[0] not in found(gallery)
+    with Gallery.open(tmp_path / "seen") as gallery:
+        assert len(gallery) == 499
+        assert not any(bare in path.read_bytes() for path in tmp_path.glob("seen.db*"))
+
+
 def test_a_database_with_no_room_left(tmp_path: Path) -> None:
     with Gallery.open(tmp_path / "seen", card(64)) as gallery:
         gallery.add(embeddings(50, 64))

@@ -8,6 +8,7 @@ Shape letters: ``Q`` queries, ``S`` slots, ``D`` embedding, ``K`` neighbours.
 
 from __future__ import annotations
 
+import re
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -50,9 +51,11 @@ def build(rows: NDArray[np.float32], live: Mask | None, metric: str, path: Path)
     with atomic_path(path) as temporary:
         try:
             library.write_index(index, str(temporary), library.IO_FLAG_SKIP_STORAGE)
-        except RuntimeError as error:  # a full disk
+        except RuntimeError as error:  # FAISS names its own line, and at the end what the system said
+            reason = re.search(r"\(([^()]+)\)\W*$", first_line(error))
             raise ResightError(
-                f"The index {path} cannot be written ({first_line(error)}): free some space; the gallery is unchanged."
+                f"The index {path} cannot be written ({reason[1] if reason else first_line(error)}): free some space; "
+                "the gallery is unchanged."
             ) from None
     return _look(index, rows, live, metric)
 

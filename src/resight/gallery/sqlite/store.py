@@ -341,16 +341,24 @@ class SqliteStore:
                 f"({error.strerror}): delete that file, which is made anew, and open the gallery again."
             ) from None
         with self._connections.alone() as db:
-            give_up = clock.monotonic() + PATIENCE
-            while db.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()[0]:  # busy
-                if clock.monotonic() > give_up:
-                    raise ResightError(
-                        f"This is done, but another program reads {self.path}, so that bytes of what was erased or "
-                        f"renamed are still in {self.path}-wal: close that program and open the gallery again."
-                    )
-                clock.sleep(0.01)
-        with self._connections.writing() as db:
-            want_wipe(db, 0)
+            try:
+                self._empty_log(db)
+                want_wipe(db, 0)
+            except sqlite3.OperationalError as error:
+                raise ResightError(
+                    f"What was erased or renamed is gone from the gallery, but its bytes are still in {self.path}-wal, since "
+                    f"{self.path} cannot be written ({error}): free some space and open the gallery again."
+                ) from None
+
+    def _empty_log(self, db: sqlite3.Connection) -> None:
+        give_up = clock.monotonic() + PATIENCE
+        while db.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()[0]:  # busy
+            if clock.monotonic() > give_up:
+                raise ResightError(
+                    f"This is done, but another program reads {self.path}, so that bytes of what was erased or "
+                    f"renamed are still in {self.path}-wal: close that program and open the gallery again."
+                )
+            clock.sleep(0.01)
 
 
 def _cameras(db: sqlite3.Connection, names: set[str]) -> dict[str, int]:
