@@ -58,7 +58,7 @@ class View:
 
     @property
     def recorded(self) -> str:
-        """The source as records keep it: the whole path of a file, from whatever folder it is watched, or the address."""
+        """The source as records keep it: the absolute path of a file without links, or the address."""
         return self.source if is_remote(self.address) else self.place
 
 

@@ -458,11 +458,11 @@ def test_what_is_erased_on_a_full_disk_is_gone_when_there_is_room(tmp_path: Path
         found(gallery)
     first, bare = [ids[0]], vectors(500, 512)[0].tobytes()
     assert bare in (tmp_path / "seen.db").read_bytes()
-    with Gallery.open(tmp_path / "seen") as gallery:
-        with files_no_larger_than((tmp_path / "seen.db").stat().st_size // 2):  # the log has room, the file has not
-            with pytest.raises(ResightError, match="is gone from the gallery, but its bytes are still in .*-wal"):
-                gallery.erase(ids=first)
-            assert len(gallery) == 499 and first[0] not in found(gallery)
+    half = (tmp_path / "seen.db").stat().st_size // 2  # the log has room, the file has not
+    with Gallery.open(tmp_path / "seen") as gallery, files_no_larger_than(half):
+        with pytest.raises(ResightError, match=r"is gone from the gallery, but its bytes are still in .*-wal"):
+            gallery.erase(ids=first)
+        assert len(gallery) == 499 and first[0] not in found(gallery)
     with Gallery.open(tmp_path / "seen") as gallery:
         assert len(gallery) == 499
         assert not any(bare in path.read_bytes() for path in tmp_path.glob("seen.db*"))

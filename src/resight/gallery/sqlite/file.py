@@ -87,7 +87,9 @@ def lacking(path: Path) -> str:
     return (
         f"{path} was copied without {path.name}-wal, which holds what was written last by a program that was killed or "
         "still ran: copy both files again, or make backups with resight gallery backup; what this file holds by itself "
-        "can be read with read_only=True and taken out with resight gallery copy."
+        f"can be read with read_only=True and taken out with resight gallery copy {path} NEW. If it was not copied but "
+        "last used by resight 0.1.0, which leaves the same mark when it closes, nothing is missing and that copy is "
+        "whole."
     )
 
 

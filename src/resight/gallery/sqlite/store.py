@@ -346,8 +346,9 @@ class SqliteStore:
                 want_wipe(db, 0)
             except sqlite3.OperationalError as error:
                 raise ResightError(
-                    f"What was erased or renamed is gone from the gallery, but its bytes are still in {self.path}-wal, since "
-                    f"{self.path} cannot be written ({error}): free some space and open the gallery again."
+                    "What was erased or renamed is gone from the gallery, but its bytes are still in "
+                    f"{self.path}-wal, since {self.path} cannot be written ({error}): free some space and open the "
+                    "gallery again."
                 ) from None
 
     def _empty_log(self, db: sqlite3.Connection) -> None:
