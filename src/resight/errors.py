@@ -2,7 +2,7 @@
 
 
 class ResightError(Exception):
-    """Anything resight refuses to do; the message says what is wrong, where, and how to mend it."""
+    """Anything resight refuses to do; the message says what is wrong, where, and how to correct it."""
 
 
 class DataError(ResightError):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 
-# After "://" what stands before an "@". A password may hold any sign: one with "/" is told from a port by its letters,
+# What is between "://" and "@". A password may hold any sign: one with "/" differs from a port by its letters,
 # or by a user's name without a dot.
 _LOGIN = re.compile(
     r"""(?<=://) (?: [^\s/?#'"]*@ | [^\s/?#'"@:.]*:[^\s'"]*@ | [^\s/?#'"@:]*:(?!\d+[/?#])[^\s'"]*@ )""", re.VERBOSE

@@ -1,4 +1,4 @@
-"""Identities that a model doubts: two people under one label, or one person under two. A list to look at, no proof.
+"""Identities that a model doubts: two people under one label, or one person under two. A list to check, no proof.
 
 V is the mean squared distance of an identity's vectors from their mean, and the mean squared distance
 between the vectors of two groups a and b is V(a) + V(b) + |mean(a) - mean(b)|^2. Letters: N images, P identities.
@@ -41,7 +41,7 @@ class _Groups(NamedTuple):
 
 
 def mislabelled(embeddings: Embeddings, metric: str = "cosine") -> list[Finding]:
-    """What looks wrong in the identities of N images; junk and distractors are not asked.
+    """What looks wrong in the identities of N images; junk and distractors are ignored.
 
     An identity may be two people where its images of one camera fall into two halves of two or more, each of them
     clearly nearer to another identity of that camera than to the other half. Across cameras, images of one person

@@ -52,7 +52,7 @@ def write_course(
         val_id/ val_idloss.csv                             a tenth of the images of the same identities, held back
         val/   gt.csv   query/ gallery/                    other identities, with the answers
         test/  pred.csv query/ gallery/                    still others, with the column gallery to fill
-        test_answers.csv                                   what should stand there
+        test_answers.csv                                   the correct answers
 
     A gallery has one image of each of its identities, named by number, and one query for each, of another camera
     wherever an identity has two. Queries are named and listed in an order of their own, and names say nothing.

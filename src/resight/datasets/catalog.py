@@ -30,7 +30,7 @@ from resight.records import DISTRACTOR, JUNK, Split
 
 @dataclass(frozen=True, eq=False)
 class Dataset:
-    """A re-ID data set: what to train on, what to ask, and where to look.
+    """A re-ID data set: train, query and gallery.
 
     Attributes:
         name: what it is called in messages and reports.
@@ -100,7 +100,7 @@ class Dataset:
 
 
 PACKAGE = "resight.datasets"
-ELSEWHERE = {"course": "resight.course.dataset"}  # data sets whose file stands in another room, by name
+ELSEWHERE = {"course": "resight.course.dataset"}  # data sets whose file is in another package, by name
 Loader = TypeVar("Loader", bound=Callable[..., Dataset])
 _LOADERS: dict[str, Callable[..., Dataset]] = {}
 

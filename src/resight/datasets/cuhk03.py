@@ -3,7 +3,7 @@
 It is published as one file, ``cuhk03_release/cuhk-03.mat``; :func:`resight.datasets.cuhk03_mat.unpack` writes its
 images and test sets where this reader wants them, as other tools do: ``images_detected`` and ``images_labeled`` with
 names such as ``1_002_2_07.png`` (pair 1, person 2, camera 2 of the pair, image 7), and ``testsets.txt``. Who is tested
-by the new protocol (Zhong et al., CVPR 2017) stands in ``cuhk03_new_protocol_config_detected.mat`` and
+by the new protocol (Zhong et al., CVPR 2017) is in ``cuhk03_new_protocol_config_detected.mat`` and
 ``cuhk03_new_protocol_config_labeled.mat``.
 """
 
@@ -135,7 +135,7 @@ def _beside(images: Split, there: Collection[str], name: str, cure: str) -> str:
 
 
 def _new(images: Split, there: Collection[str], boxes: str) -> list[NDArray[np.int64]]:
-    """Where the images of train, query and gallery stand, by the config of the new protocol."""
+    """Where the images of train, query and gallery are, by the config of the new protocol."""
     from scipy.io import loadmat
 
     path = _beside(images, there, CONFIG.format(boxes), "put the published file there")

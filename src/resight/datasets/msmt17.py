@@ -1,7 +1,7 @@
 """MSMT17 (Wei et al., CVPR 2018) from its folder or a zip of it, version 1 or version 2.
 
 Images are ``train/<person>/<name>.jpg`` and ``test/...``, in version 2, whose faces are blurred, ``mask_train_v2`` and
-``mask_test_v2``; who is on them stands in ``list_train.txt``, ``list_val.txt``, ``list_query.txt`` and
+``mask_test_v2``; their labels are in ``list_train.txt``, ``list_val.txt``, ``list_query.txt`` and
 ``list_gallery.txt``, in lines ``<image> <person>``. Names carry the camera: ``0000_000_01_0303morning_0015_0.jpg`` is
 person 0, image 0, camera 1, on March 3rd in the morning.
 """

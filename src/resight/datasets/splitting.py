@@ -70,7 +70,7 @@ def answerable(query: Split, gallery: Split, *, single_camera: bool = False) -> 
 
 
 def _occurrences(keys: NDArray[np.int64], among: NDArray[np.int64]) -> NDArray[np.intp]:
-    """How often each of ``keys`` stands in ``among``."""
+    """How often each of ``keys`` occurs in ``among``."""
     ordered = np.sort(among)
     return np.searchsorted(ordered, keys, side="right") - np.searchsorted(ordered, keys, side="left")
 

@@ -23,7 +23,7 @@ def pool_tracks(
         quality: (N,) weights, 0 or more, for example ``embeddings.columns["quality"]``; all alike when None.
 
     Returns:
-        One embedding of length one per track, in ascending order of the tracks, which stand in the column ``tracks``;
+        One embedding of length one per track, in ascending order of the tracks, given in the column ``tracks``;
         identities and cameras as :func:`~resight.retrieval.reranking.expansion.pool` keeps them.
 
     Raises:

@@ -170,7 +170,7 @@ def _labels(data: Dataset) -> Iterator[Finding]:
 
 
 def _files(scanned: Scan) -> Iterator[Finding]:
-    """Files that are no whole images, and images that show too little."""
+    """Files that are not complete images, and images that show too little."""
     for state, (what, cure) in _BAD_FILES.items():
         bad = scanned.states == state
         if bad.any():

@@ -178,7 +178,7 @@ def _check_size(height: int, width: int) -> None:
 
 
 def decode(path: str | os.PathLike[str]) -> Pixels:
-    """Decode an image file, which may stand inside a zip archive, to (H, W, 3) uint8 RGB.
+    """Decode an image file, which may be inside a zip archive, to (H, W, 3) uint8 RGB.
 
     Raises:
         DataError: missing, unreadable, or as :func:`decode_bytes`.

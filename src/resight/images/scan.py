@@ -1,4 +1,4 @@
-"""Every image file opened once: is it whole, how large is it, and what does it look like from afar."""
+"""Every image file opened once: whether it is complete, its size, and a small thumbnail."""
 
 from __future__ import annotations
 
@@ -69,7 +69,7 @@ def scan(
     """Read, hash and decode each of ``paths`` in a pool of threads; nothing is raised for a bad file.
 
     Args:
-        paths: N files, which may stand inside zip archives.
+        paths: N files, which may be inside zip archives.
         threads: by default one per processor core.
         progress: called now and then with (files done, files in all).
     """

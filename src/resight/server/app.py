@@ -126,7 +126,7 @@ async def _invalid(_: Request, error: Exception) -> Response:
 
 
 async def _failed(request: Request, error: Exception) -> Response:
-    """What the gallery refuses: a wrong request, or something that only the operator can mend."""
+    """What the gallery refuses: a wrong request, or something that only the operator can correct."""
     for kind, status in ((Missing, 404), (Conflict, 409), (DataError, 422)):
         if isinstance(error, kind):
             return respond(Refused(status, str(error)))

@@ -1,6 +1,6 @@
 """PKU VehicleID (Liu et al., CVPR 2016) from its folder or its zip.
 
-Images are ``image/<7 digits>.jpg``; who is on them stands in lists, ``train_test_split/train_list.txt`` and
+Images are ``image/<7 digits>.jpg``; their labels are in lists, ``train_test_split/train_list.txt`` and
 ``test_list_800.txt``, ``test_list_1600.txt``, ``test_list_2400.txt``, in lines ``<image> <vehicle>``.
 """
 

@@ -1,6 +1,6 @@
 """VERI-Wild (Lou et al., CVPR 2019) from its folder or a zip of it.
 
-Images are ``images/<vehicle>/<image>.jpg``; the splits stand in lists in ``train_test_split``, and cameras in its
+Images are ``images/<vehicle>/<image>.jpg``; the splits are lists in ``train_test_split``, and cameras in its
 ``vehicle_info.txt``, in lines ``<vehicle>/<image>;camera;time;model;type;colour``. Two versions of the lists
 circulate, and both are read: ``test_3000.txt`` with lines ``<vehicle>/<image>``, and ``test_3000_id.txt`` with lines
 ``<vehicle>/<image>.jpg <label> <camera>``, whose label is not used.

@@ -33,7 +33,7 @@ class Written:
 
     Attributes:
         file, manifest: where.
-        images: how many were given; ``embedded`` of them stand in the file, the others in ``failed``.
+        images: how many were given; ``embedded`` of them are in the file, the others in ``failed``.
         dim: D.
         fingerprint, data_fingerprint: of the model, and of the images' names, sizes, order and labels.
         failed: images that could not be embedded.

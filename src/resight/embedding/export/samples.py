@@ -21,7 +21,7 @@ QUERIES, GALLERY, CALIBRATION = 200, 1_000, 128  # at most so many images
 
 @dataclass(frozen=True)
 class Samples:
-    """Images to calibrate with, apart from those to ask with and to look in; ``labelled``: who is on them is known."""
+    """Images to calibrate with, separate from queries and gallery; ``labelled``: who is on them is known."""
 
     calibration: Split
     query: Split

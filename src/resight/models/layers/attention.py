@@ -28,7 +28,7 @@ class ChannelAttention(nn.Module):
 
 
 class SpatialAttention(nn.Module):
-    """Where to look: sigmoid(BN(7x7 convolution of the maximum and the mean over channels)) (CBAM, Eq. 3).
+    """Spatial attention: sigmoid(BN(7x7 convolution of the maximum and the mean over channels)) (CBAM, Eq. 3).
 
     Batch norm and the order maximum, mean are those of the authors' code.
     """
@@ -60,7 +60,7 @@ def build(kind: Attention, channels: int) -> nn.Module:
 
 
 class NonLocal(nn.Module):
-    """Every place looks at every other: z = BN(W((theta^T phi / N) g)) + x, dot products scaled by N (no softmax).
+    """Non-local block: z = BN(W((theta^T phi / N) g)) + x, dot products scaled by N (no softmax).
 
     Wang et al. 2018, as in AGW (Ye et al. 2021). ``inner`` is 1 in AGW's released code (a quirk of integer division);
     the batch norm starts at zero, so the block begins as the identity.
