@@ -11,6 +11,7 @@ import pytest
 import torch
 
 import resight
+from conftest import write_noise
 from resight.datasets.best_known import BEST, Best
 
 from .conftest import Shell
@@ -100,6 +101,22 @@ def test_train_then_report_then_evaluate(shell: Shell, tiny_market: Callable[...
     euclidean, cosine = json.loads(out)
     assert code == 0 and (euclidean["metric"], cosine["metric"]) == ("euclidean", "cosine")
     assert cosine["mAP"] == pytest.approx(json.loads(reported)["mAP"], abs=1e-6)
+
+
+@pytest.mark.parametrize("several", [False, True])
+def test_what_a_data_set_leaves_out_is_printed(shell: Shell, tmp_path: Path, several: bool) -> None:
+    for person in ("a", "b"):
+        for camera in (1, 2):
+            write_noise(tmp_path / "set" / person / f"c{camera}_0.jpg", 32, 16, camera)
+    (tmp_path / "set" / "a" / "notes.docx").write_bytes(b"no image")
+    two = ("set", "again") if several else ("set",)
+    if several:
+        shutil.copytree(tmp_path / "set", tmp_path / "again")
+    code, _, err = shell("evaluate", "osnet_x0_25", *two, "--height", 32, "--width", 16, "--engine", "torch")
+    assert code == 0, err
+    for name in two:
+        label = f"{name}: " if several else ""
+        assert f"{label}1 file that is not a readable image was left out (1 .docx; first {name}/a/notes.docx)" in err
 
 
 def test_several_data_sets_give_one_table(

@@ -4,6 +4,7 @@ import json
 from collections.abc import Callable
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 
@@ -69,3 +70,59 @@ def test_a_card_for_a_file_from_elsewhere(shell: Shell, tmp_path: Path) -> None:
     assert code == 2 and "--colour is not right" in err
     code, _, err = shell("models", "card", "weights.pth")
     assert code == 2 and "weights.pth is no ONNX" in err
+
+
+class _Two(torch.nn.Module):
+    """Class scores first, features second, as networks exported in the state of training."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.features, self.classifier = torch.nn.Conv2d(3, 16, 1), torch.nn.Linear(16, 4)
+
+    def forward(self, x: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+        features = self.features(x).mean((2, 3))
+        return self.classifier(features), features
+
+
+def two_outputs(file: Path, *names: str) -> _Two:
+    pytest.importorskip("onnx")
+    pytest.importorskip("onnxruntime")
+    torch.manual_seed(0)
+    network = _Two().eval()
+    axes = {name: {0: "b"} for name in ("x", *names)}
+    settings = {"dynamo": False, "input_names": ["x"], "output_names": list(names), "dynamic_axes": axes}
+    torch.onnx.export(network, (torch.randn(2, 3, 32, 16),), str(file), **settings)  # type: ignore[arg-type]
+    return network
+
+
+@pytest.mark.filterwarnings("ignore::DeprecationWarning")
+@pytest.mark.parametrize(
+    ("names", "asked", "chosen", "dim"),
+    [
+        (("cls_score", "feat"), "", "feat", 16),
+        (("scores", "bn_embedding"), "", "bn_embedding", 16),
+        (("a", "b"), "b", "b", 16),
+        (("cls_score", "feat"), "cls_score", "cls_score", 4),
+    ],
+)
+def test_of_several_outputs_one_is_the_embedding(
+    shell: Shell, tmp_path: Path, names: tuple[str, str], asked: str, chosen: str, dim: int
+) -> None:
+    network = two_outputs(tmp_path / "two.onnx", *names)
+    code, out, err = shell("models", "card", "two.onnx", *(("--output", asked) if asked else ()))
+    assert code == 0 and f"{dim} numbers per image from the output {chosen}, 32x16 RGB" in out, err
+    grey = np.full((32, 16, 3), 90, np.uint8)
+    found = resight.Embedder(resight.load(tmp_path / "two.onnx"))(grey).vectors[0]
+    mean, std = torch.tensor([0.485, 0.456, 0.406]), torch.tensor([0.229, 0.224, 0.225])
+    with torch.no_grad():
+        scores, features = network(((torch.full((3,), 90 / 255) - mean) / std).view(1, 3, 1, 1).expand(1, 3, 32, 16))
+    np.testing.assert_allclose(found, (features if dim == 16 else scores)[0], rtol=1e-4, atol=1e-5)
+
+
+@pytest.mark.filterwarnings("ignore::DeprecationWarning")
+def test_outputs_that_cannot_be_told_apart_or_are_not_there(shell: Shell, tmp_path: Path) -> None:
+    two_outputs(tmp_path / "two.onnx", "a", "b")
+    code, _, err = shell("models", "card", "two.onnx")
+    assert code == 2 and "two.onnx has several outputs (a, b)" in err and "--output NAME" in err
+    code, _, err = shell("models", "card", "two.onnx", "--output", "c")
+    assert code == 2 and "two.onnx has no output 'c': choose one of a, b." in err

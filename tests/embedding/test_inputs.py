@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import os
 import zipfile
 from pathlib import Path
 
@@ -14,7 +15,9 @@ from PIL import Image
 import resight
 from conftest import write_noise
 from resight.embedding.embedder import Embedder
+from resight.embedding.engines.make import installed
 from resight.errors import DataError, ModelError
+from resight.images.cache import cache_folder
 from resight.models.model import Model
 
 
@@ -95,3 +98,24 @@ def test_a_network_that_went_wrong_is_named_not_the_image(paths: list[str], engi
         overflowing.network.get_parameter("conv1.conv.weight")[:] = 3e38
     with pytest.raises(ModelError, match=r"gives NaN or infinity for .*0\.png: its numbers overflow"):
         Embedder(overflowing, engine)(paths)  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("kept", ["a file", "below a file", "read-only"])
+@pytest.mark.parametrize("engine", ["onnx", "openvino"])
+def test_no_cache_folder_is_needed(
+    model: Model, paths: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, engine: str, kept: str
+) -> None:
+    if engine not in installed():
+        pytest.skip(f"engine {engine} is not installed")
+    place = tmp_path / "cache"
+    if kept == "read-only":
+        if os.getuid() == 0:
+            pytest.skip("the superuser may write everywhere")
+        place.mkdir(mode=0o500)
+    else:
+        place.write_text("no folder")
+    monkeypatch.setenv("RESIGHT_CACHE", str(place / "below" if kept == "below a file" else place))
+    right = Embedder(model, "torch")(paths).vectors
+    embedder = Embedder(model, engine, batch_size=2, cache=cache_folder())  # type: ignore[arg-type]
+    np.testing.assert_allclose(embedder(paths).vectors, right, atol=1e-4)
+    assert kept == "read-only" or place.read_text() == "no folder"

@@ -22,6 +22,7 @@ from resight.cli.options import (
     Width,
     load_data,
     load_several,
+    print_notes,
 )
 
 if TYPE_CHECKING:
@@ -111,6 +112,7 @@ def evaluate(
         raise RecipeError(f"The decision is about {decision.metric} distances: add --metric {decision.metric}.")
     if repeats > 1:
         draws = [load_data(data[0], name, options, repeat=at) for at in range(repeats)]
+        print_notes(draws[0])
         with bar("embedding", json) as progress:
             found = measure_repeats(
                 loaded, draws, engine=engine.value, batch_size=batch_size, flip=flip, half=half, progress=progress

@@ -82,6 +82,8 @@ def load_data(data: Path, name: str = "", options: list[str] | None = None, **mo
 def load_several(paths: list[Path], name: str = "", options: list[str] | None = None) -> dict[str, Dataset]:
     """As :func:`load_data` for each of several data sets, by the end of its path that tells it from the others.
 
+    What is to be known of a data set, such as files that were left out, is printed on standard error.
+
     Raises:
         RecipeError: the same path twice.
     """
@@ -93,7 +95,18 @@ def load_several(paths: list[Path], name: str = "", options: list[str] | None = 
     depths = range(1, 1 + max((len(path.parts) for path in paths), default=1))
     ends = [["/".join(path.parts[-depth:]) for path in paths] for depth in depths]
     labels = next((each for each in ends if len(set(each)) == len(each)), [str(path) for path in paths])
-    return {label: load_data(path, name, options) for label, path in zip(labels, paths, strict=True)}
+    found = {label: load_data(path, name, options) for label, path in zip(labels, paths, strict=True)}
+    for label, data_set in found.items():
+        print_notes(data_set, f"{label}: " if len(found) > 1 else "")
+    return found
+
+
+def print_notes(data_set: Dataset, before: str = "") -> None:
+    """Print what is to be known of a data set on standard error, one line each."""
+    from resight.cli.console import err
+
+    for note in data_set.notes:
+        err.print(f"{before}{note}", markup=False)
 
 
 def settings(options: list[str] | None) -> dict[str, Any]:

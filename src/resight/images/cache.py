@@ -131,8 +131,8 @@ def engines_folder() -> Path:
     Where nothing can be written there, it is a folder of this process, which is removed when it ends.
     """
     kept = cache_folder().parent / "engines"
-    existing = next((place for place in (kept, *kept.absolute().parents) if place.is_dir()), None)
-    return kept if existing and os.access(existing, os.W_OK | os.X_OK) else Path(_temporary())
+    existing = next(place for place in (kept, *kept.absolute().parents) if place.exists())
+    return kept if existing.is_dir() and os.access(existing, os.W_OK | os.X_OK) else Path(_temporary())
 
 
 @cache

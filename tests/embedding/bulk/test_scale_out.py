@@ -1,6 +1,7 @@
 """Parts computed on a Ray cluster: the bytes of a single machine, whoever is killed meanwhile, and what is refused."""
 
 import json
+import logging
 import os
 import signal
 import socket
@@ -86,10 +87,25 @@ def manifest(file: str) -> dict[str, Any]:
     return {key: value for key, value in told.items() if key not in ("file", "manifest")}
 
 
+def state_of_ray() -> list[Any]:
+    """What Ray changes of the whole process."""
+    from ray.data import DataContext
+
+    context = DataContext.get_current()
+    loggers = [logging.getLogger(name) for name in ("ray", "ray.data")]
+    return [
+        dict(os.environ),
+        sys.stdout,
+        [(logger.level, logger.propagate, list(logger.handlers)) for logger in (*loggers, logging.root)],
+        (context.enable_progress_bars, context.print_on_execution_start),
+    ]
+
+
 def test_a_cluster_writes_the_bytes_of_one_machine(cluster: Any, folder: Path) -> None:
     (folder / "05.jpg").write_bytes(b"no image")
     told: list[tuple[int, int]] = []
     embed_to_file(embedder(), folder, "one.npz", skip=True, part=PART)
+    before = state_of_ray()
     embed_to_file(
         embedder(),
         folder,
@@ -99,6 +115,7 @@ def test_a_cluster_writes_the_bytes_of_one_machine(cluster: Any, folder: Path) -
         ray=cluster.address,
         progress=lambda *now: told.append(now),
     )
+    assert state_of_ray() == before
     assert Path("many.npz").read_bytes() == Path("one.npz").read_bytes()
     assert manifest("many.npz") == manifest("one.npz") and manifest("one.npz")["failed"][0]["position"] == 5
     assert len(told) == 6 and told[-1] == (IMAGES, IMAGES) and told == sorted(told)

@@ -23,6 +23,9 @@ _SETTINGS = 4  # the fourth byte of the answer
 def connected(address: str) -> Iterator[Any]:
     """The package ``ray``, connected to a cluster for the time being.
 
+    Afterwards the environment, Ray's loggers and its settings are as they were. Meanwhile ``sys.stdout`` is
+    ``sys.stderr``, since Ray prints there that workers died.
+
     Args:
         address: ``HOST:PORT`` of the cluster's head, or ``auto`` for ``$RAY_ADDRESS``, else the cluster that this
             machine is part of.
@@ -38,8 +41,8 @@ def connected(address: str) -> Iterator[Any]:
     where = os.environ.get("RAY_ADDRESS") or address if address == "auto" else address
     if where != "auto":
         _knock(where)
-    os.environ.setdefault("RAY_BACKEND_LOG_LEVEL", "fatal")  # it warns of what Ray Data does well
-    with redirect_stdout(sys.stderr):  # where Ray tells of workers that died
+    with redirect_stdout(sys.stderr), _as_before(ray.data.DataContext.get_current()):
+        os.environ.setdefault("RAY_BACKEND_LOG_LEVEL", "fatal")  # it warns of what Ray Data does well
         try:
             ray.init(where, log_to_driver=False, logging_level=logging.ERROR)
         except ConnectionError:
@@ -55,6 +58,24 @@ def connected(address: str) -> Iterator[Any]:
             yield ray
         finally:
             ray.shutdown()
+
+
+@contextmanager
+def _as_before(context: Any) -> Iterator[None]:
+    """Put back what Ray and this file change of the environment, of Ray's loggers, and of Ray Data's settings."""
+    environment, settings = dict(os.environ), (context.enable_progress_bars, context.print_on_execution_start)
+    names = ("ray", "ray.data", *(name for name in logging.root.manager.loggerDict if name.startswith("ray.")))
+    loggers = [(one, one.level, one.propagate, list(one.handlers)) for one in map(logging.getLogger, names)]
+    try:
+        yield
+    finally:
+        for name in os.environ.keys() - environment.keys():
+            del os.environ[name]
+        os.environ.update(environment)
+        for logger, level, propagate, handlers in loggers:
+            logger.setLevel(level)
+            logger.propagate, logger.handlers[:] = propagate, handlers
+        context.enable_progress_bars, context.print_on_execution_start = settings
 
 
 def _knock(address: str) -> None:
