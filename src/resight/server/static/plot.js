@@ -2,9 +2,9 @@
 
 import { $, replace, s } from "./dom.js";
 import { percent } from "./format.js";
-import { decide, MATCH, UNSURE } from "./rates.js";
+import { MATCH, UNSURE } from "./rates.js";
 
-const LEFT = 44; // ruler.css puts the slider on the axis: these numbers are there too
+const LEFT = 58; // ruler.css puts the slider on the axis: these numbers are there too
 const RIGHT = 14;
 const TOP = 6;
 const PLOT = 96; // from TOP to the axis
@@ -17,9 +17,9 @@ const NUMBERS = 42;
  * @param {object} decision of the model
  * @param {number} value where the slider stands
  * @param {number} span the distance at the right end
- * @param {number[]} distances of the results
+ * @param {[number, string][]} marks the distance of each result, and what is decided
  */
-export function plot(decision, value, span, distances) {
+export function plot(decision, value, span, marks) {
   const svg = $("ruler-plot");
   const width = svg.parentElement.clientWidth;
   if (!width) return;
@@ -58,7 +58,7 @@ export function plot(decision, value, span, distances) {
     s("path", { class: "calibrated", d: `M${x(decision.threshold)} ${TOP}V${base}` }),
     s("path", { class: "here", d: `M${x(value)} ${TOP}V${base}` }),
     ticks(span, width).map((tick) => s("text", { class: "middle", x: x(tick), y: base + NUMBERS }, String(tick))),
-    distances.map((one) => mark(x(one), base + MARKS, decide(one, value, decision.no_match_beyond))),
+    marks.map(([distance, found]) => mark(x(distance), base + MARKS, found)),
   );
 }
 

@@ -62,7 +62,8 @@ function draw() {
   $("ruler-note").textContent = decision.warning || known;
   const spoken = rates ? `, false matches ${falseMatches}, ${missed} of true matches missed` : "";
   input.setAttribute("aria-valuetext", distance(value) + spoken);
-  plot(decision, value, Number(input.max), distances);
+  const marks = distances.map((one) => [one, decided(one)]);
+  plot(decision, value, Number(input.max), marks);
 }
 
 function move(value) {
