@@ -100,7 +100,7 @@ def _file(model: str, weights: Path | None, output: Path | None) -> Path:
 
     if output:
         if output.suffix != ".safetensors":
-            raise RecipeError(f"{output} is to hold weights as safetensors: let its name end in .safetensors.")
+            raise RecipeError(f"{output} must be a safetensors file: give it a name that ends in .safetensors.")
         return output
     if weights is None and is_named(model):
         raise RecipeError(
