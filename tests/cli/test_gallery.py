@@ -11,7 +11,7 @@ import resight
 from cli.conftest import Shell, told
 from conftest import write_noise
 from resight.embedding import files
-from resight.gallery.incoming import incoming
+from resight.gallery.adding.incoming import incoming
 
 PEOPLE, CAMERAS, EACH = 5, 2, 2
 

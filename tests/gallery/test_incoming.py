@@ -9,7 +9,7 @@ import resight
 from conftest import write_noise
 from resight import DataError, RecipeError
 from resight.embedding import files
-from resight.gallery.incoming import Incoming, incoming
+from resight.gallery.adding.incoming import Incoming, incoming
 
 
 def names(found: Incoming) -> list[str]:

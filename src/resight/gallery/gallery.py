@@ -18,12 +18,13 @@ from resight.decisions.decide import Decision
 from resight.embedding.embedder import Embedder, OnError
 from resight.embedding.source import Pictures
 from resight.errors import DataError
-from resight.gallery import adding, binding, exporting, moving, recall, searching
+from resight.gallery import binding, exporting, moving, recall, searching
 from resight.gallery import log as chain
+from resight.gallery.adding import parts as adding
+from resight.gallery.adding.labels import Labels
 from resight.gallery.applying import Applying
 from resight.gallery.arguments import ids_in, several, some_ids, user
 from resight.gallery.engines import open_store
-from resight.gallery.labels import Labels
 from resight.gallery.record import (
     Added,
     Box,

@@ -18,10 +18,10 @@ from milvus_server import FORGETFUL, Collections, milvus_server
 from resight import DataError, Embeddings, Gallery
 from resight.errors import ResightError
 from resight.gallery import content
+from resight.gallery.adding.thumbnails import given
 from resight.gallery.milvus import near
 from resight.gallery.milvus import store as engine
 from resight.gallery.record import Damaged, Filter
-from resight.gallery.thumbnails import given
 from seen import card, embeddings, vectors
 
 

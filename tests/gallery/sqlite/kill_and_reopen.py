@@ -24,8 +24,8 @@ import numpy as np
 
 from resight import Embeddings, Gallery
 from resight.gallery import content
+from resight.gallery.adding.thumbnails import given
 from resight.gallery.sqlite.scan import faiss
-from resight.gallery.thumbnails import given
 from seen import card, vectors
 
 DIM, MOST = 64, 200

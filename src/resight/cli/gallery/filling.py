@@ -103,7 +103,7 @@ def add_to(
 
     Images that are already in the gallery are not added again, so an interrupted command can be repeated.
     """
-    from resight.gallery.incoming import incoming
+    from resight.gallery.adding.incoming import incoming
     from resight.gallery.times import moment
 
     found = incoming(source, name, split, pattern)

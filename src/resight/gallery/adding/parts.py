@@ -22,10 +22,10 @@ from resight.embedding.source import Pictures, Source, source_of
 from resight.errors import DataError
 from resight.files import read_bytes
 from resight.gallery import binding, content
-from resight.gallery.labels import Labels
+from resight.gallery.adding.labels import Labels
+from resight.gallery.adding.thumbnails import given, thumbnail
 from resight.gallery.record import Added, Policy, Record
 from resight.gallery.store import Rows, Store
-from resight.gallery.thumbnails import given, thumbnail
 from resight.images.decode import Pixels, fit
 from resight.images.pictures import pixels_of
 from resight.images.stream import WORKERS, BadImage, Batch, Item

@@ -1,0 +1,1 @@
+"""From pictures, embeddings and lists to rows of the record, part by part."""
