@@ -16,6 +16,7 @@ SHARED = Path(__file__).parents[2] / "shared"
 TinyMarket = Callable[..., Path]
 
 
+@pytest.hookimpl(tryfirst=True)  # before xdist reads the groups
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """For ``--dist loadgroup``: a process takes whole files, and one process takes all tests with a Milvus server."""
     for item in items:

@@ -161,7 +161,7 @@ def test_what_is_shipped_is_the_same_model_in_half_the_bytes(tmp_path: Path, peo
 
 def test_what_cannot_be_shipped(tmp_path: Path, people: datasets.Dataset) -> None:
     model = scrambled()
-    with pytest.raises(RecipeError, match=r"end in \.safetensors"):
+    with pytest.raises(RecipeError, match=r"ends in \.safetensors"):
         ship(model, tmp_path / "model.onnx")
     with pytest.raises(ModelError, match=r"was not written, for half precision differs too much .*limit -1 points"):
         ship(model, tmp_path / "model.safetensors", data=people, limit=-1)

@@ -181,5 +181,5 @@ def test_a_real_model_by_name(served: tuple[Server, Path], monkeypatch: pytest.M
     compiled = openvino.compile_model(str(OPENVINO / f"{local}.xml"), "CPU", {"INFERENCE_PRECISION_HINT": "f32"})
     theirs = np.concatenate([compiled([one[None]])[0].reshape(1, -1) for one in x.numpy()])
     np.testing.assert_allclose(ours.numpy(), theirs, rtol=1e-3, atol=1e-3)
-    with pytest.raises(ModelError, match="leave out everything but its name"):
+    with pytest.raises(ModelError, match="pass only its name"):
         resight.load(f"zoo:{name}", height=64)

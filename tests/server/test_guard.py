@@ -58,7 +58,7 @@ def test_without_keys_other_sites_get_nothing_and_change_nothing(client: TestCli
         for method, address, body in asked:
             answer = client.request(method, address, headers=headers, **body)
             assert answer.status_code == 403, (headers, address)
-            assert answer.json()["error"].endswith("or make keys.")
+            assert answer.json()["error"].endswith("or create keys.")
             assert "access-control-allow-origin" not in answer.headers
     assert [one["id"] for one in client.get("/api/records").json()["records"]] == [id]
 

@@ -19,6 +19,8 @@ from resight.server.settings import Settings
 from .conftest import png, put
 
 schemathesis = pytest.importorskip("schemathesis", reason="needs schemathesis: pip install 'resight[dev]'")
+# Hypothesis imports this strategy at first use, deep in a test, where CPython 3.11 can fail to compile it.
+pytest.importorskip("hypothesis").strategies.randoms().validate()
 
 
 def test_every_route_is_described(client: TestClient) -> None:

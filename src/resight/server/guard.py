@@ -125,7 +125,7 @@ def check_origin(headers: Headers, own: str) -> None:
         "none",
     ):
         raise Refused(
-            403, "A page of another site sent this: use this service's own page, name its --proxy, or make keys."
+            403, "A page of another site sent this: use this service's own page, name its --proxy, or create keys."
         )
 
 

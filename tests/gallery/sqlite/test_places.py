@@ -227,7 +227,7 @@ def test_a_gallery_of_the_first_version_at_rest(tmp_path: Path) -> None:
 def test_logins_that_the_first_version_kept_are_forgotten(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     uri, address = tmp_path / "seen", "rtsp://admin:s3cret@door/1"
     with monkeypatch.context() as before:
-        for module in ("labels", "record"):
+        for module in ("adding.labels", "record"):
             before.setattr(f"resight.gallery.{module}.without_secrets", lambda text: text)
         record.camera_name.cache_clear()
         with Gallery.open(uri, card(DIM)) as gallery:

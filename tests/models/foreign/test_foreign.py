@@ -225,7 +225,7 @@ def test_files_that_are_no_models(tmp_path: Path) -> None:
     with pytest.raises(ModelError, match=r"gone\.onnx does not exist"):
         resight.load(tmp_path / "gone.onnx")
     for suffix in ("onnx", "torchscript"):
-        (tmp_path / f"bad.{suffix}").write_bytes(b"version https://git-lfs.github.com/spec/v1\n")
+        (tmp_path / f"bad.{suffix}").write_bytes(b"this is no model\n")
         with pytest.raises(ModelError, match=rf"bad\.{suffix} does not work as a re-ID model: it cannot be read"):
             resight.load(tmp_path / f"bad.{suffix}")
 

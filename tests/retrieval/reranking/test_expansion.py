@@ -77,7 +77,7 @@ def test_groups_by_two_columns_and_by_names():
     ("work", "message"),
     [
         (lambda one: expand_queries(one, one, 0), "n is 0: pass a whole number"),
-        (lambda one: expand_queries(one, one, 4), "wants 4 of 3 gallery images"),
+        (lambda one: expand_queries(one, one, 4), "needs 4 of 3 gallery images"),
         (lambda one: expand_queries(one, one, 1, -1), "alpha of query expansion is -1"),
         (lambda one: expand_queries(one, one, 1, np.inf), "alpha of query expansion is inf"),
         (lambda one: expand_queries(one, Embeddings(np.ones((2, 3))), 1), "dimensions"),

@@ -123,7 +123,14 @@ def test_a_picture_is_added_once(site: Site, page: Any) -> None:
     for sentence in ("The picture is in the gallery.", "This picture was in the gallery already."):
         page.get_by_role("button", name="Add a picture").click()
         page.get_by_role("dialog").get_by_label("Picture", exact=True).set_input_files(upload(picture, "new.png"))
-        answer(page, "Add", Camera="garden", Seen="2026-11-20T10:30:00", Name="Rosalind", Why_it_may_be_kept="consent")
+        answer(
+            page,
+            "Add",
+            Camera="garden",
+            Seen="2026-11-20T10:30:00",
+            Name="Rosalind",
+            Legal_basis_for_keeping_it="consent",
+        )
         expect(page.locator("#said")).to_have_text(sentence)
     (record,) = site.gallery.records(Filter(cameras=("garden",)))
     assert (record.identity, record.time, record.source, record.basis) == (
