@@ -16,6 +16,7 @@ from resight.files import write_text
 
 IMAGENET_MEAN = (0.485, 0.456, 0.406)
 IMAGENET_STD = (0.229, 0.224, 0.225)
+HALF = (0.5, 0.5, 0.5)  # mean and deviation of most transformers
 
 
 Finite = Annotated[float, Field(allow_inf_nan=False)]

@@ -8,8 +8,8 @@ from typing import Any
 from torch import Tensor
 
 from resight.errors import ModelError
-from resight.models.card import IMAGENET_MEAN, IMAGENET_STD
-from resight.models.foreign.recognised import HALF, Asked, Recognised, Unsaid, add_neck, count, split
+from resight.models.card import HALF, IMAGENET_MEAN, IMAGENET_STD
+from resight.models.foreign.recognised import Asked, Recognised, Unsaid, add_neck, count, split
 from resight.models.foreign.transreid import CAMERAS, size_of
 
 UNNEEDED = ("classifier", "prompt_learner.", "text_encoder.")

@@ -14,8 +14,6 @@ from torch import Tensor
 
 from resight.errors import ModelError
 
-HALF = (0.5, 0.5, 0.5)
-
 
 @dataclass(frozen=True)
 class Unsaid:

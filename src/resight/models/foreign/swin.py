@@ -9,7 +9,8 @@ from typing import Any
 
 from torch import Tensor
 
-from resight.models.foreign.recognised import HALF, Asked, Recognised, add_neck, count, split
+from resight.models.card import HALF
+from resight.models.foreign.recognised import Asked, Recognised, add_neck, count, split
 
 INDEX = "relative_position_index"  # follows from the size of the window
 UNNEEDED = ("classifier", "base.fc.", "base.head.", "base.softplus", "head.", "base.layers.", "queue")

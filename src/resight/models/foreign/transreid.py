@@ -12,7 +12,8 @@ from typing import Any
 from torch import Tensor
 
 from resight.errors import ModelError
-from resight.models.foreign.recognised import HALF, Asked, Recognised, Unsaid, add_neck, count, split
+from resight.models.card import HALF
+from resight.models.foreign.recognised import Asked, Recognised, Unsaid, add_neck, count, split
 from resight.models.layers.patches import grid
 
 UNNEEDED = ("classifier", "base.fc.", "base.head.", "base.head_dist.", "base.mask_token", "arcface.")

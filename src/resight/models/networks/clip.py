@@ -14,9 +14,10 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from resight.errors import ModelError
+from resight.models.card import HALF
 from resight.models.layers import heads as ends
 from resight.models.layers.patches import grid
-from resight.models.networks.transformer import HALF, Neck, check_size
+from resight.models.networks.transformer import Neck, check_cameras, check_size
 from resight.models.output import Output
 from resight.models.registry import register
 
@@ -237,12 +238,7 @@ class ClipReid(nn.Module):
     def _side(self, cameras: Tensor | None) -> Tensor | None:
         if self.cv_embed is None or cameras is None:  # the published code leaves the term out as well
             return None
-        if len(cameras) and not 0 <= int(cameras.min()) <= int(cameras.max()) < len(self.cv_embed):
-            raise ModelError(
-                f"Camera {int(cameras.max())} is outside the model's table of {len(self.cv_embed)} (from 0): embed "
-                "without cameras."
-            )
-        return self.sie_coefficient * self.cv_embed[cameras][:, None]
+        return self.sie_coefficient * self.cv_embed[check_cameras(cameras, len(self.cv_embed))][:, None]
 
 
 @register(sized=True, height=256, width=128, mean=HALF, std=HALF)

@@ -9,10 +9,11 @@ import torch
 from torch import Tensor, nn
 
 from resight.errors import ModelError
+from resight.models.card import HALF
 from resight.models.layers import heads as ends
 from resight.models.layers.blocks import Block, initialise
 from resight.models.layers.patches import PatchEmbed, grid
-from resight.models.networks.transformer import HALF, Neck, check_size
+from resight.models.networks.transformer import Neck, check_size
 from resight.models.output import Output
 from resight.models.registry import register
 

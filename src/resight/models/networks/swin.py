@@ -15,9 +15,10 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from resight.errors import ModelError
+from resight.models.card import HALF
 from resight.models.layers import heads as ends
 from resight.models.layers.blocks import DropPath, initialise
-from resight.models.networks.transformer import HALF, Neck
+from resight.models.networks.transformer import Neck
 from resight.models.output import Output
 from resight.models.registry import register
 

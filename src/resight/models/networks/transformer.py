@@ -13,6 +13,7 @@ import torch
 from torch import Tensor, nn
 
 from resight.errors import ModelError
+from resight.models.card import HALF
 from resight.models.layers import heads
 from resight.models.layers.blocks import Block, initialise
 from resight.models.layers.patches import IcsPatchEmbed, PatchEmbed, grid
@@ -22,7 +23,6 @@ from resight.models.registry import register
 Neck = Literal["before", "after"]
 Stem = Literal["patch", "ics"]
 Pool = Literal["class", "gem", "average", "max", "average_max"]
-HALF = (0.5, 0.5, 0.5)
 
 
 class VisionTransformer(nn.Module):
@@ -87,7 +87,11 @@ class VisionTransformer(nn.Module):
         tokens = torch.cat([self.cls_token.expand(len(x), -1, -1), self.patch_embed(x)], 1) + self.pos_embed
         if self.sie_embed is None:
             return tokens
-        side = self.sie_embed.mean(0, keepdim=True) if cameras is None else self.sie_embed[_rows(cameras, self)]
+        side = (
+            self.sie_embed.mean(0, keepdim=True)
+            if cameras is None
+            else self.sie_embed[check_cameras(cameras, len(self.sie_embed))]
+        )
         return tokens + self.sie_coefficient * side
 
     def run(self, tokens: Tensor, blocks: int | None = None) -> Tensor:
@@ -120,9 +124,12 @@ def check_size(x: Tensor, size: tuple[int, int]) -> None:
         )
 
 
-def _rows(cameras: Tensor, trunk: VisionTransformer) -> Tensor:
-    assert trunk.sie_embed is not None
-    known = len(trunk.sie_embed)
+def check_cameras(cameras: Tensor, known: int) -> Tensor:
+    """Rows of a camera table, which must be in it.
+
+    Raises:
+        ModelError: a camera outside the table.
+    """
     if len(cameras) and not 0 <= int(cameras.min()) <= int(cameras.max()) < known:
         raise ModelError(
             f"Camera {int(cameras.max())} is outside the model's table of {known} (from 0): embed without cameras."
