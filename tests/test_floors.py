@@ -19,7 +19,7 @@ FLOORS = (
     {"gallery", "course"},
     {"watch", "report"},
     {"server"},
-    {"demo"},
+    {"demo", "doctor"},
     {"cli"},
     {"__main__"},
 )

@@ -38,7 +38,8 @@ def _root(
 
 
 for _command in (
-    "demo",
+    "start.demo",
+    "start.doctor",
     "data",
     "models",
     "train",
