@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import sys
 from collections.abc import Callable
 from pathlib import Path
 
@@ -22,6 +23,13 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     for item in items:
         serves = "milvus" in getattr(item, "fixturenames", ()) or "milvus" in item.name
         item.add_marker(pytest.mark.xdist_group("milvus" if serves else str(item.path)))
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_runtest_setup(item: pytest.Item) -> None:
+    """Torch's random numbers of a fresh process: a test's random weights do not depend on the tests before it."""
+    if "torch" in sys.modules:
+        sys.modules["torch"].manual_seed(67280421310721)  # c10::detail::default_rng_seed_val
 
 
 @pytest.fixture(scope="session")

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 from PIL import Image
 
 import resight
@@ -28,10 +29,11 @@ OTHERS = ("others", *DRAWN, "--set", "seed=7")
 
 @pytest.fixture(scope="module")
 def models(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A folder with an untrained model one calibrated on synthetic people, and other people, generated already."""
+    """A folder with an untrained model, the same calibrated on synthetic people, and other people."""
     folder = tmp_path_factory.mktemp("models")
     data = resight.datasets.load("synthetic", folder / "people", identities=30, test_fraction=0.8)
     resight.datasets.load("synthetic", folder / "others", identities=30, test_fraction=0.8, seed=7)
+    torch.manual_seed(0)  # the same weights whatever ran before
     model = resight.load("osnet_x0_25", height=32, width=16)
     model.save(folder / "uncalibrated.safetensors")
     calibrate(model, data, false_match_rate=1e-2, coverage=0.9, device="cpu")[0].save(folder / MODEL)
@@ -80,8 +82,12 @@ def test_what_the_decision_does_here(calibrated: Shell) -> None:
     firsts = np.array(list(nearest.values())) < np.array(list(other.values()))
     range_of = told["intervals"]["R1"]
     assert range_of["value"] == told["cmc"]["1"] == pytest.approx(firsts.mean())
-    error = 1.96 * firsts.std() / np.sqrt(len(firsts))
-    assert range_of["high"] - range_of["low"] == pytest.approx(2 * error, rel=0.2)
+    people = [firsts[query.identities == person].mean() for person in np.unique(query.identities)]
+    random = np.random.default_rng(1)
+    means = [random.choice(people, len(people)).mean() for _ in range(4_000)]  # people have 4 queries each
+    step = 1 / len(firsts)  # the quantiles of two bootstraps differ by a query at most
+    assert range_of["low"] == pytest.approx(np.quantile(means, 0.025), abs=1.01 * step)
+    assert range_of["high"] == pytest.approx(np.quantile(means, 0.975), abs=1.01 * step)
     assert set(told["intervals"]) == {"mAP", "R1", "R5", "R10"}
 
 
