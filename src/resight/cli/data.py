@@ -1,4 +1,4 @@
-"""``resight data check`` and ``resight data stats``."""
+"""``resight data check``, ``resight data stats`` and ``resight data crops``."""
 
 from __future__ import annotations
 
@@ -90,3 +90,26 @@ def stats(path: Where, name: DataName = "", options: DataOptions = None, json: A
     out.print(table)
     for note in found.notes:
         out.print(f"- {note}", markup=False)
+
+
+@data.command()
+def crops(
+    sequences: Annotated[
+        Path, typer.Argument(metavar="SEQUENCES", help="A MOTChallenge sequence, or a folder of them.")
+    ],
+    folder: Annotated[Path, typer.Argument(metavar="FOLDER", help="A new folder for the crops.")],
+    visible: Annotated[
+        float, typer.Option(metavar="SHARE", min=0, max=1, help="Least visible share of a person to cut.")
+    ] = 0.25,
+    json: Annotated[bool, Json] = False,
+) -> None:
+    """Cut the true boxes of MOTChallenge sequences into crops, for the data set mot."""
+    from resight.datasets.tracklets.mot import cut_crops
+
+    counts = cut_crops(sequences, folder, least_visible=visible)
+    if json:
+        print_json(dict(counts))
+        return
+    left_out = ", ".join(f"{count:,} {kind}" for kind, count in counts.items() if kind != "crops")
+    out.print(f"{counts['crops']:,} crops; not cut: {left_out}.", markup=False)
+    err.print(f"written: {folder}", markup=False)

@@ -36,7 +36,8 @@ class Dataset:
         name: what it is called in messages and reports.
         train, query, gallery: its images; identities of ``train`` never appear in the other two.
         protocol: the rules of evaluation: ``"market1501"`` (same identity in the same camera does not count)
-            or ``"single_camera"`` (it counts).
+            or ``"single_camera"`` (it counts); those of tracklets are in
+            :mod:`resight.retrieval.ranking.protocols`.
         notes: what a reader of its numbers should know, one sentence each.
         attributes: names of the binary attributes in ``split.columns["attributes"]``, (N, A) uint8 of 0 and 1.
         triplets: (T, 3) int64 indices into ``train``, each an anchor, a positive and a negative, where the data
@@ -86,9 +87,14 @@ class Dataset:
         return digest.hexdigest()
 
     def facts(self) -> dict[str, dict[str, int]]:
-        """Of each split how many images, identities (junk and distractors aside), cameras, junk and distractors."""
+        """Of each split how many images, identities (junk and distractors aside), cameras, junk and distractors.
+
+        Where a split has the column ``tracks``, also how many tracklets: 0 for a split without.
+        """
+        tracked = any("tracks" in split.columns for split in self.splits.values())
         return {
-            key: {
+            key: ({"tracklets": len(np.unique(split.columns.get("tracks", [])))} if tracked else {})
+            | {
                 "images": len(split),
                 "identities": len(np.unique(split.identities[split.identities > DISTRACTOR])),
                 "cameras": len(np.unique(split.cameras)),

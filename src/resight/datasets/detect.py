@@ -9,8 +9,12 @@ from pathlib import Path
 
 from resight.datasets.market1501 import FOLDERS, OFFICIAL
 from resight.datasets.table import SUFFIXES as TABLES
+from resight.datasets.tracklets import ilidsvid, lsvid, mars, mot, prid2011
+from resight.datasets.tracklets.layout import holding
 from resight.datasets.vehicles import two_camera_vehicles, veri776
 from resight.files import is_image_name, list_files
+
+TRACKLETS = {mars.LISTS: "mars", lsvid.LISTS: "lsvid", ilidsvid.SPLITS: "ilidsvid", prid2011.FOLDERS: "prid2011"}
 
 
 def detect(root: str | Path) -> str:
@@ -19,13 +23,19 @@ def detect(root: str | Path) -> str:
     In the layout of Market-1501 it is ``"market1501"`` where at least half of its images are there, whose numbers are
     then checked when it is loaded, and ``"market_layout"`` where there are fewer. ``"cuhk03"``, ``"msmt17"``,
     ``"veri776"``, ``"vehicleid"``, ``"veriwild"``, ``"two_camera_vehicles"`` and ``"course"`` are known by their
-    folders and lists; a CSV or Parquet file is a ``"table"``; all else is ``"folder"``.
+    folders and lists; a CSV or Parquet file is a ``"table"``. ``"mars"``, ``"lsvid"``, ``"ilidsvid"`` and
+    ``"prid2011"`` are known by their lists alone, since half a million images may lie beside them; images three folders
+    deep, ``<identity>/<camera>/<tracklet>/*.jpg``, are ``"tracklets"``; crops beside a ``seqinfo.ini`` are ``"mot"``. All
+    else is ``"folder"``.
 
     Raises:
         DataError: there is nothing at ``root``, or it is neither a folder nor a zip archive.
     """
     if is_table(root):
         return "table"
+    for mark, name in TRACKLETS.items() if Path(root).is_dir() else ():
+        if holding(os.fspath(root), mark):
+            return name
     return detect_in(os.fspath(root), (path for path, _ in list_files(root)))
 
 
@@ -39,11 +49,16 @@ def detect_in(root: str, paths: Iterable[str]) -> str:
     start = len(root.rstrip("/"))
     folders: Counter[str] = Counter()
     files: set[str] = set()
+    depths: set[int] = set()
     lists, pairs = False, 0
     for path in paths:
+        for mark, name in TRACKLETS.items():
+            if f"/{mark}" in path:
+                return name
         *_, above, folder, name = ["", "", *path[start:].split("/")]
         if is_image_name(name):
             folders[folder] += 1
+            depths.add(path[start:].count("/"))
             pairs += above == "images" and two_camera_vehicles.NAME.fullmatch(name) is not None
         else:
             files.add(name)
@@ -62,4 +77,8 @@ def detect_in(root: str, paths: Iterable[str]) -> str:
         return "cuhk03"
     if lists:
         return "vehicleid" if folders["image"] else "veriwild"
-    return "two_camera_vehicles" if pairs and pairs == folders["train"] + folders["test"] else "folder"
+    if mot.INFO in files:
+        return "mot"
+    if pairs and pairs == folders["train"] + folders["test"]:
+        return "two_camera_vehicles"
+    return "tracklets" if len(depths) == 1 and depths & {4, 5} else "folder"

@@ -56,6 +56,19 @@ def choose_queries(
     return asked
 
 
+def choose_query_tracks(split: Split, *, seed: int = 0, single_camera: bool = False) -> NDArray[np.bool_]:
+    """Which images (N,) are of tracklets to ask with: :func:`choose_queries` of the tracklets in the column ``tracks``.
+
+    Without that column every image is chosen for itself.
+    """
+    tracks = split.columns.get("tracks")
+    if tracks is None:
+        return choose_queries(split.identities, split.cameras, seed=seed, single_camera=single_camera)
+    _, first, which = np.unique(tracks, return_index=True, return_inverse=True)
+    asked = choose_queries(split.identities[first], split.cameras[first], seed=seed, single_camera=single_camera)
+    return asked[which]
+
+
 def answerable(query: Split, gallery: Split, *, single_camera: bool = False) -> NDArray[np.bool_]:
     """Which queries (Q,) have a true match in ``gallery``: another camera's image, or any with ``single_camera``."""
     cameras = np.unique(np.concatenate([query.cameras, gallery.cameras]))
@@ -78,14 +91,15 @@ def _occurrences(keys: NDArray[np.int64], among: NDArray[np.int64]) -> NDArray[n
 def hold_out(split: Split, count: int, *, seed: int = 0, single_camera: bool = False) -> tuple[Split, Split, Split]:
     """``split`` as train, query and gallery, where ``count`` identities stand only in the last two.
 
-    Distractors and junk go to the gallery. Order within each part is that of ``split``.
+    Distractors and junk go to the gallery. Order within each part is that of ``split``. Where it has the column
+    ``tracks``, whole tracklets ask.
 
     Raises:
         RecipeError: ``split`` has fewer than ``count`` identities.
     """
     chosen = choose_identities(split.identities, count, seed=seed)
     held_out = np.isin(split.identities, chosen) | (split.identities <= DISTRACTOR)
-    asked = choose_queries(split.identities, split.cameras, seed=seed, single_camera=single_camera) & held_out
+    asked = choose_query_tracks(split, seed=seed, single_camera=single_camera) & held_out
     return (
         split.take(~held_out, f"{split.name} (train)"),
         split.take(asked, f"{split.name} (query)"),
@@ -116,7 +130,8 @@ def validation(data: Dataset | Split, identities: int | None = None, seed: int =
             if known > 1
             else f"{name} has {known} train identities, but validation needs two or more: add identities."
         )
-    parts = hold_out(train, count, seed=seed, single_camera=protocol == "single_camera")
+    single = protocol in ("single_camera", "tracklets_single_camera")
+    parts = hold_out(train, count, seed=seed, single_camera=single)
     if not len(parts[1]):
         raise DataError(
             f"None of the {count} identities held out of {name} has images from two cameras, so there would be no "

@@ -161,6 +161,16 @@ def _film(
     film.release()
 
 
+def drawn_frame(
+    visits: list[Visit], time: float, seen_by: Camera, camera: int, size: tuple[int, int], seed: int
+) -> tuple[Image, dict[int, tuple[float | int, ...]]]:
+    """A frame as ``write_scene`` films it, and the box (left, top, width, height) of each identity that can be seen."""
+    height, width = size
+    image = seen_by.scene[height // 2 : height // 2 + height, width : 2 * width].copy()
+    there = list(_draw(image, visits, time, seed))
+    return _taken(image, seen_by, camera, seed), {int(row[-1]): row[:4] for row in _visible(there, size)}
+
+
 def _taken(image: Image, seen_by: Camera, camera: int, seed: int) -> Image:
     """What the camera makes of it, in every frame the same."""
     return photograph(image, seen_by, np.random.default_rng((seed, 7, camera)))
