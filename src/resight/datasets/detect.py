@@ -25,8 +25,8 @@ def detect(root: str | Path) -> str:
     ``"veri776"``, ``"vehicleid"``, ``"veriwild"``, ``"two_camera_vehicles"`` and ``"course"`` are known by their
     folders and lists; a CSV or Parquet file is a ``"table"``. ``"mars"``, ``"lsvid"``, ``"ilidsvid"`` and
     ``"prid2011"`` are known by their lists alone, since half a million images may lie beside them; images three folders
-    deep, ``<identity>/<camera>/<tracklet>/*.jpg``, are ``"tracklets"``; crops beside a ``seqinfo.ini`` are ``"mot"``. All
-    else is ``"folder"``.
+    deep, ``<identity>/<camera>/<tracklet>/*.jpg``, are ``"tracklets"``; crops beside a ``seqinfo.ini`` are ``"mot"``.
+    All else is ``"folder"``.
 
     Raises:
         DataError: there is nothing at ``root``, or it is neither a folder nor a zip archive.

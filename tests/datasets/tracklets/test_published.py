@@ -105,9 +105,15 @@ def test_mars_counts_are_checked_and_wrong_rows_are_told(tmp_path: Path) -> None
     table = root / "info" / "tracks_train_info.mat"
     rows = np.array([[1, 3, 1, 1], [4, 5, 1, 2], [6, 6, 3, 4]])
     for wrong, message in (
-        (rows - [1, 1, 0, 0], r"row 1 is the lines 0 to 2 of .*train_name\.txt, which has 6"),  # counted from 0
-        (rows + [1, 0, 0, 0], r"row 3 is the lines 7 to 6"),  # an empty tracklet
-        (rows + [[0, 1, 0, 0], [0] * 4, [0] * 4], r"row 1 says identity 1, camera 1, but holds 0001C2T0001F001\.jpg"),
+        (
+            rows - np.array([1, 1, 0, 0]),
+            r"row 1 is the lines 0 to 2 of .*train_name\.txt, which has 6",
+        ),  # counted from 0
+        (rows + np.array([1, 0, 0, 0]), r"row 3 is the lines 7 to 6"),  # an empty tracklet
+        (
+            np.array([[1, 4, 1, 1], [4, 5, 1, 2], [6, 6, 3, 4]]),
+            r"row 1 says identity 1, camera 1, but holds 0001C2T0001F001\.jpg",
+        ),
         (rows[:, :3], r"of shape \(3, 3\) and type .*, but \(N, 4\) whole numbers are needed"),
     ):
         savemat(table, {"track_train_info": wrong})

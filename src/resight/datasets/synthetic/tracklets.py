@@ -1,7 +1,7 @@
 """Synthetic tracklets: people who walk through a scene, cut out of its frames, with occlusion and shaky boxes.
 
-They are written as ``train`` and ``test/<identity>/<camera>/<tracklet>/<frame>.jpg`` and read as any folder of tracklets
-(:mod:`resight.datasets.tracklets.tracklet_folder`).
+They are written as ``train`` and ``test/<identity>/<camera>/<tracklet>/<frame>.jpg`` and read as any folder of
+tracklets (:mod:`resight.datasets.tracklets.tracklet_folder`).
 """
 
 from __future__ import annotations

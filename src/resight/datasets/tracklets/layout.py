@@ -9,6 +9,7 @@ from __future__ import annotations
 import io
 import os
 from collections.abc import Sequence
+from importlib import import_module
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -119,8 +120,7 @@ def read_mat(path: str, name: str) -> NDArray[Any]:
 
 
 def _read_hdf5(content: bytes, name: str) -> NDArray[Any]:
-    import h5py
-
+    h5py = import_module("h5py")
     with h5py.File(io.BytesIO(content), "r") as file:
         return np.asarray(file[name]).T  # MATLAB counts columns first
 
@@ -159,11 +159,10 @@ def cross_camera_halves(
     train = [one for one in tracklets if one.identity not in asked]
     query = [one for one in tracklets if one.identity in asked and one.camera == query_camera]
     gallery = [one for one in tracklets if one.identity in asked and one.camera != query_camera]
-    parts = (
-        split_of(part, f"{name} {key}")
-        for key, part in zip(("train", "query", "gallery"), (train, query, gallery), strict=True)
+    of_train, of_query, of_gallery = (
+        split_of(part, f"{name} {key}") for key, part in (("train", train), ("query", query), ("gallery", gallery))
     )
-    return Dataset(name, *parts, "tracklets", notes)
+    return Dataset(name, of_train, of_query, of_gallery, "tracklets", notes)
 
 
 def check_repeat(name: str, repeat: int, rows: int) -> None:

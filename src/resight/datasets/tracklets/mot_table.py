@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from pathlib import Path
 
 import numpy as np
@@ -46,16 +46,15 @@ class MotTable:
 
     def take(self, which: NDArray[np.bool_]) -> MotTable:
         """The boxes marked in ``which`` (N,)."""
-        columns = (self.frames, self.identities, self.boxes, self.confidence, self.classes, self.visibility)
-        return MotTable(*(column[which] for column in columns))
+        return MotTable(**{field.name: getattr(self, field.name)[which] for field in fields(self)})
 
 
 def read_mot(path: str | Path) -> MotTable:
     """A table with commas, semicolons, tabs or blanks between its numbers.
 
     Raises:
-        DataError: no such file, or a line that cannot be read, of an empty box, or of an identity that has a box in that
-            frame already; the message has its number.
+        DataError: no such file, or a line that cannot be read, of an empty box, or of an identity that has a box in
+            that frame already; the message has its number.
     """
     rows: list[tuple[float, ...]] = []
     seen: dict[tuple[float, float], int] = {}
