@@ -14,6 +14,7 @@ import resight
 from resight.gallery.gallery import Gallery
 from resight.images.film import Film
 from resight.watch import lanes as watching
+from resight.watch.events import delivery
 from resight.watch.frames import Frame
 from watch.films import Walk, write
 
@@ -154,3 +155,22 @@ def test_a_detector_has_to_be_given(shell: Shell, tmp_path: Path, model: Path) -
     write(tmp_path, "door", DOOR)
     code, _, err = shell("watch", "door.avi", "-m", model, "--threshold", "0.9")
     assert code == 2 and "No detector is given: pass --detector FILE" in err and "(.xml), a YOLOX (.onnx)" in err
+
+
+def test_events(shell: Shell, tmp_path: Path, model: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """On standard output nothing but messages; a table on standard error; what cannot be sent is announced."""
+    write(tmp_path, "door", DOOR)
+    common = ("watch", "door.avi", "--detector", ".", "-m", model, "--threshold", "0.9", "--start", "2026-11-21T13:30")
+    dead = "http://bea:secret@127.0.0.1:9/hook"
+    code, out, err = shell(*common, "--events", "-", "--events", "seen.jsonl")
+    assert code == 0, err
+    (line,) = out.splitlines()
+    assert json.loads(line)["text"] == "person 1 at door, 2026-11-21 13:30:00Z, seen for the first time"
+    assert Path("seen.jsonl").read_text() == out and "1 seen in 1 tracks" in err
+    code, _, err = shell(*common, "--events", "-", "--json")
+    assert code == 2 and "both write to standard output" in err
+    with Gallery.open("seen") as gallery:
+        gallery.erase(identity="person 1")
+    monkeypatch.setattr(delivery, "GRACE", 0.0)
+    code, out, err = shell(*common, "--events", dead, "--outbox", "waiting.db")
+    assert code == 0 and "1 events for http://127.0.0.1:9/hook wait in waiting.db" in err and "secret" not in err

@@ -82,7 +82,8 @@ def test_three_people_under_two_cameras(tmp_path: Path) -> None:
         (first,) = (record for record in gallery.timeline("person 1") if record.camera == "door")
         assert first.time is not None and START <= first.time <= START + 14 / RATE and first.basis == "test"
         number = round((first.time - START) * RATE)
-        assert first.source == f"{tmp_path / 'door.avi'}#frame={number}"
+        begin, end = START, START + 14 / RATE
+        assert first.source == f"{tmp_path / 'door.avi'}#frame={number}&t={begin:.3f},{end:.3f}"
         x, y, w, h = DOOR[0].box(number) or (0, 0, 0, 0)
         assert first.box == (x, y, x + w, y + h)
 

@@ -6,9 +6,11 @@ import signal
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from enum import Enum
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
+from rich.console import Console
 from rich.table import Table
 
 from resight.cli.console import Json, bar, err, out, print_json
@@ -16,6 +18,7 @@ from resight.errors import DataError, ModelError, RecipeError
 
 if TYPE_CHECKING:
     from resight.gallery.gallery import Gallery
+    from resight.watch.events.delivery import Delivery
     from resight.watch.watch import View, Watched
 
 
@@ -87,6 +90,17 @@ def watch(
     expires: Annotated[
         str, typer.Option(metavar="TIME", help="When the records expire (default: the gallery's policy).")
     ] = "",
+    events: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="SINK",
+            help="Send a JSON message for each new track to - (standard output), a FILE, mqtt://HOST/TOPIC or "
+            "http://...; repeatable. What cannot be sent waits in the outbox.",
+        ),
+    ] = None,
+    outbox: Annotated[
+        Path | None, typer.Option(metavar="FILE", help="Messages that wait (default: beside the gallery's file).")
+    ] = None,
     name: Annotated[
         bool,
         typer.Option("--name", help="Only name the tracks in the gallery that have no name, after a watch was killed."),
@@ -103,8 +117,10 @@ def watch(
     from resight.watch.link import Rules
     from resight.watch.watch import watch as process
 
+    if json and "-" in (events or ()):
+        raise RecipeError("--json and --events - both write to standard output: leave one out, or write to a file.")
     if name:
-        return _name(videos or [], gallery, what, threshold, overlap or [], travel, json)
+        return _name(videos or [], gallery, what, threshold, overlap or [], travel, events or [], outbox, json)
     if not videos:
         raise RecipeError("Nothing to watch: pass at least one video or camera, or --name.")
     views = _views(videos, camera or [], start or [])
@@ -113,7 +129,12 @@ def watch(
         raise ModelError(NEEDED)
     finds = open_detector(detector, what.value)
     until = moment(expires, "--expires") if expires else None
-    with _opened(gallery, model, what) as to, bar("watching", json) as progress, _stoppable() as stop:
+    with (
+        _opened(gallery, model, what) as to,
+        bar("watching", json) as progress,
+        _stoppable() as stop,
+        _sending(to, events or [], outbox) as delivery,
+    ):
         found = process(
             views,
             to,
@@ -124,7 +145,8 @@ def watch(
             every=every,
             basis=basis,
             expires=until,
-            on_message=lambda message: err.print(message, markup=False),
+            on_message=_say,
+            events=delivery,
             stop=stop,
             progress=progress,
         )
@@ -134,7 +156,7 @@ def watch(
         if json:
             print_json(found.numbers() | {"gallery": to.uri})
         else:
-            _print_result(found, to, views)
+            _print_result(found, to, views, err if "-" in (events or ()) else out)
     if not (found.complete or found.stopped):
         raise typer.Exit(1)
 
@@ -146,6 +168,8 @@ def _name(
     threshold: float | None,
     overlap: Sequence[str],
     travel: float,
+    events: Sequence[str],
+    outbox: Path | None,
     json: bool,
 ) -> None:
     """``--name``: names for the tracks that have none."""
@@ -155,13 +179,14 @@ def _name(
 
     if videos:
         raise RecipeError("--name names what is in the gallery: leave out the videos, or leave out --name.")
-    with Gallery.open(where) as gallery:
+    with Gallery.open(where) as gallery, _sending(gallery, events, outbox):
         rules = Rules(frozenset(_pair(pair, gallery.stats().cameras) for pair in overlap), travel)
         names = name_later(gallery, what=what.value, threshold=threshold, rules=rules)
         if json:
             print_json({"tracks": len(names), "people": list(dict.fromkeys(names)), "gallery": gallery.uri})
         else:
-            out.print(f"{len(names):,} tracks named: {len(set(names)):,} identities.")
+            console = err if "-" in events else out
+            console.print(f"{len(names):,} tracks named: {len(set(names)):,} identities.")
             err.print(f"written: {gallery.uri}", markup=False)
 
 
@@ -207,6 +232,26 @@ def _opened(where: str, model: str | None, what: What) -> Gallery:
 
 
 @contextmanager
+def _sending(gallery: Gallery, events: Sequence[str], outbox: Path | None) -> Iterator[Delivery | None]:
+    """Messages go out while the block runs, and what can still be sent at its end; None where nobody asked."""
+    from resight.watch.events.delivery import Delivery
+
+    if not events:
+        yield None
+        return
+    delivery = Delivery(gallery, events, outbox, _say)
+    try:
+        yield delivery
+    finally:
+        for sink, count in delivery.close().items():
+            _say(f"{count:,} events for {sink} wait in {delivery.outbox.path}: they are sent by the next watch to it.")
+
+
+def _say(message: str) -> None:
+    err.print(message, markup=False)
+
+
+@contextmanager
 def _stoppable() -> Iterator[Callable[[], bool]]:
     """Whether it was asked to stop: Ctrl-C and SIGTERM ask once, a second Ctrl-C means it."""
     asked = False
@@ -226,7 +271,7 @@ def _stoppable() -> Iterator[Callable[[], bool]]:
             signal.signal(number, handler)
 
 
-def _print_result(found: Watched, gallery: Gallery, views: Sequence[View]) -> None:
+def _print_result(found: Watched, gallery: Gallery, views: Sequence[View], console: Console) -> None:
     """The result as a table and sentences."""
     from resight.gallery.times import iso
     from resight.watch.link import WORLD
@@ -239,9 +284,9 @@ def _print_result(found: Watched, gallery: Gallery, views: Sequence[View]) -> No
             known = "known" if person.name in found.met else "new"
             cells = (person.name, str(person.records), ", ".join(person.cameras), iso(person.first), iso(person.last))
             table.add_row(*cells, known)
-    out.print(table, markup=False)
+    console.print(table, markup=False)
     stopped = " Stopped before the end." if found.stopped else ""
-    out.print(
+    console.print(
         f"{len(found.people):,} seen in {sum(found.tracks.values()):,} tracks ({found.new:,} new records), "
         f"{found.frames:,} frames.{stopped}",
         markup=False,

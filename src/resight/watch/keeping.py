@@ -13,9 +13,11 @@ import numpy as np
 from resight.gallery.gallery import Gallery
 from resight.images.decode import Pixels
 from resight.records import Embeddings
+from resight.watch.events.delivery import Delivery
 from resight.watch.following.track import Track
 from resight.watch.link import LEAST, WORLD, Rules, Sighted, at_home
 from resight.watch.naming import Kept, name_tracks
+from resight.watch.origin import Origin
 from resight.watch.views import View
 
 ROUND = 1000  # tracks that are named together at most; the memory of a camera that runs for days ends there
@@ -32,6 +34,7 @@ class Keeper:
     Attributes:
         gallery: where they go; ``threshold``, ``rules``, ``kind``: as for :func:`~resight.watch.naming.name_tracks`.
         basis, expires: as for :meth:`resight.Gallery.add`; ``on_track``: called with each track and its record's id.
+        events: where messages about new tracks go.
         tracks: how many of each camera; ``new``, ``known``: how many of their records were new, or there already.
         people: the names given, and whether the gallery knew each before.
         impossible, alike: pairs of tracks as in :class:`~resight.watch.naming.Pairs`, one for each kind.
@@ -44,6 +47,7 @@ class Keeper:
     basis: str = ""
     expires: float | None = None
     on_track: OnTrack | None = None
+    events: Delivery | None = None
     tracks: dict[str, int] = field(default_factory=dict)
     people: dict[str, bool] = field(default_factory=dict)
     new: int = 0
@@ -59,21 +63,23 @@ class Keeper:
         """Add tracks that have ended, whose times are on this clock; without one that all share, they have no time."""
         start = view.start or 0.0
         for track in tracks:
+            begin, end = start + float(track.times[0]), start + float(track.times[-1])
             left, top, right, bottom = np.round(track.boxes[track.best]).astype(int).tolist()
             added = self.gallery.add(
                 Embeddings(track.vector[None], fingerprint=self.gallery.card.fingerprint),
                 cameras=view.camera,
                 times=start + float(track.times[track.best]) if clock == WORLD else None,
-                sources=[f"{view.recorded}#frame={track.frames[track.best]}"],
+                sources=[str(Origin(view.recorded, int(track.frames[track.best]), begin, end))],
                 boxes=[(left, top, right, bottom)],
                 basis=self.basis,
                 expires=self.expires,
                 thumbnails=[_file(track.crop)],
             )
+            if added.new and self.events:
+                self.events.add(added.ids)
             self.new += added.new
             self.known += added.known
             self.tracks[view.camera] = self.tracks.get(view.camera, 0) + 1
-            begin, end = start + float(track.times[0]), start + float(track.times[-1])
             seen = Sighted(view.camera, begin, end, clock)
             self._since = self._since if self._waiting else time.monotonic()
             self._waiting.append(Kept(added.ids[0], view.recorded, seen, track.vector))
@@ -96,6 +102,8 @@ class Keeper:
         home = at_home(self._changes)
         named = name_tracks(self.gallery, self._waiting, self.threshold, self.rules, self.kind, home)
         self._waiting.clear()
+        if self.events:
+            self.events.wake()
         for name in named.names:
             self.people.setdefault(name, name in named.met)
         self.impossible += named.impossible

@@ -13,7 +13,8 @@ from resight.gallery.gallery import Gallery
 from resight.gallery.record import Conflict, Filter, Missing, Record
 from resight.records import Embeddings
 from resight.retrieval.ranking.within import matches_within
-from resight.watch.link import WORLD, Rules, Sighted, forbidden, link
+from resight.watch.link import Rules, Sighted, forbidden, link
+from resight.watch.origin import origin_of, sighted
 
 NEAREST = 20  # named records that are compared with each track
 SAMPLE = 32  # records that represent an identity of the gallery
@@ -92,22 +93,17 @@ def name_tracks(
 
 
 def unnamed_tracks(gallery: Gallery) -> list[Kept]:
-    """The tracks without a name in a gallery, in the order of their times: those of a watcher that was ended by force.
-
-    Only the time of the best picture is known of each.
-    """
+    """The tracks without a name in a gallery, by time: those of a watcher that was ended by force."""
     found: list[Kept] = []
     last = ""
     while records := gallery.records(Filter(unknown=True), limit=PAGE, after_id=last):
         last = records[-1].id
-        tracks = [record for record in records if re.search(r"#frame=\d+$", record.source)]
+        tracks = [(record, origin) for record in records if (origin := origin_of(record)) is not None]
         if not tracks:
             continue
-        for record, vector in zip(tracks, gallery.vectors([one.id for one in tracks]), strict=True):
-            time = record.time or 0.0
-            clock = None if record.time is None else WORLD
-            source = record.source.rpartition("#")[0]
-            found.append(Kept(record.id, source, Sighted(record.camera, time, time, clock), vector))
+        vectors = gallery.vectors([record.id for record, _ in tracks])
+        for (record, origin), vector in zip(tracks, vectors, strict=True):
+            found.append(Kept(record.id, origin.place, sighted(record), vector))
     return sorted(found, key=lambda one: (one.seen.begin, one.seen.camera, one.id))
 
 
@@ -164,10 +160,9 @@ def _known(
         records += [own[at] for at in few]
     seen = []
     for record in records:
-        again = record.source.rpartition("#")[0] in sources  # seen in this very video, with other settings
-        clock = None if record.time is None or again else WORLD
-        time = record.time or 0.0
-        seen.append(Sighted(record.camera, time, time, clock, record.identity))
+        one, origin = sighted(record), origin_of(record)
+        again = origin is not None and origin.place in sources  # seen in this very video, with other settings
+        seen.append(replace(one, clock=None) if again or record.time is None else one)
     none = np.zeros((0, vectors.shape[1]), np.float32)
     return seen, gallery.vectors([record.id for record in records]) if records else none
 

@@ -12,6 +12,7 @@ from resight.embedding.compute import Progress
 from resight.errors import RecipeError
 from resight.gallery.gallery import Gallery
 from resight.watch.detectors import Detector, Tables
+from resight.watch.events.delivery import Delivery
 from resight.watch.following.tracker import Tracking
 from resight.watch.frames import batches
 from resight.watch.keeping import ROUND, Keeper, OnTrack
@@ -85,6 +86,7 @@ def watch(
     expires: float | None = None,
     on_track: OnTrack | None = None,
     on_message: Message | None = None,
+    events: Delivery | None = None,
     stop: Callable[[], bool] = lambda: False,
     progress: Progress | None = None,
 ) -> Watched:
@@ -106,6 +108,7 @@ def watch(
         basis, expires: as for :meth:`resight.Gallery.add`.
         on_track: called with each track and the id of its record.
         on_message: called with a sentence when a camera is lost or back, or a video is damaged.
+        events: where messages about new tracks go; the caller closes it.
         stop: asked after some frames; once true, tracks end and get their names, and nothing more is read.
         progress: called with (frames done, frames in all).
 
@@ -116,7 +119,7 @@ def watch(
     films, live = sorted_out(views)
     if every < 1:
         raise RecipeError(f"every is {every}: it must be 1 or more.")
-    keeper = Keeper(gallery, _limit(gallery, threshold, what), rules, what, basis, expires, on_track)
+    keeper = Keeper(gallery, _limit(gallery, threshold, what), rules, what, basis, expires, on_track, events)
     if isinstance(detector, Tables):
         detector.check({view.source: count for view, count in films.items()}, [view.source for view in live])
     wake = threading.Event()

@@ -1,0 +1,82 @@
+"""Messages that wait to be sent, in a file of SQLite: what waits is still there after a crash or a loss of power.
+
+The file holds ids of records and addresses without passwords, no names and no pictures: a message is written when it is
+sent, from the record as it is then, and a record that was erased meanwhile is told to nobody.
+"""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+
+from resight.errors import ResightError
+from resight.pools import Lock
+
+WAIT = 30.0  # seconds for another program that writes
+
+TABLE = """
+CREATE TABLE IF NOT EXISTS waiting (
+    number INTEGER PRIMARY KEY AUTOINCREMENT, sink TEXT NOT NULL, record TEXT NOT NULL, UNIQUE (sink, record)
+)
+"""
+
+
+class Outbox:
+    """Records whose messages were not sent yet, for each sink in the order in which they came. Any thread may call.
+
+    Args:
+        path: of the file, made where there is none.
+
+    Raises:
+        ResightError: the file cannot be read or written; every method may raise it.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self._lock = Lock()
+        with self._words():
+            self._db = sqlite3.connect(path, timeout=WAIT, isolation_level=None, check_same_thread=False)
+            self._db.execute("PRAGMA journal_mode = WAL")
+            self._db.execute("PRAGMA synchronous = FULL")
+            self._db.execute(TABLE)
+
+    def put(self, sinks: Sequence[str], records: Sequence[str]) -> None:
+        """Messages for records wait for each of the sinks; durable when this returns."""
+        rows = [(sink, record) for record in records for sink in sinks]
+        with self._lock, self._words():
+            self._db.execute("BEGIN IMMEDIATE")
+            self._db.executemany("INSERT OR IGNORE INTO waiting (sink, record) VALUES (?, ?)", rows)
+            self._db.execute("COMMIT")
+
+    def waiting(self, sink: str, after: int = 0, limit: int = 100) -> list[tuple[int, str]]:
+        """The first (number, record) that wait for a sink, with numbers above ``after``."""
+        statement = "SELECT number, record FROM waiting WHERE sink = ? AND number > ? ORDER BY number LIMIT ?"
+        with self._lock, self._words():
+            return list(self._db.execute(statement, (sink, after, limit)))
+
+    def done(self, number: int) -> None:
+        """A message was sent, or its record erased."""
+        with self._lock, self._words():
+            self._db.execute("DELETE FROM waiting WHERE number = ?", (number,))
+
+    def counts(self) -> dict[str, int]:
+        """How many messages wait for each sink for which any do."""
+        with self._lock, self._words():
+            return dict(self._db.execute("SELECT sink, count(*) FROM waiting GROUP BY sink"))
+
+    def close(self) -> None:
+        """Let go of the file."""
+        with self._lock:
+            self._db.close()
+
+    @contextmanager
+    def _words(self) -> Iterator[None]:
+        try:
+            yield
+        except sqlite3.Error as error:
+            raise ResightError(
+                f"The outbox {self.path} cannot be used ({error}): check its rights and the free space, or name "
+                "another file with --outbox."
+            ) from None

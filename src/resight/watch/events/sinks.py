@@ -1,0 +1,34 @@
+"""The sink of an address: a file or standard output, an MQTT broker, a web address."""
+
+from __future__ import annotations
+
+from resight.errors import DataError, RecipeError
+from resight.secrets import without_secrets
+from resight.watch.events.lines import Lines
+from resight.watch.events.sink import Sink
+from resight.watch.events.webhook import Webhook
+
+
+def open_sink(address: str) -> Sink:
+    """The sink at ``-`` (standard output), a path, ``mqtt[s]://HOST[:PORT]/TOPIC`` or ``http[s]://...``.
+
+    Raises:
+        DataError: an address of another kind or without a host or topic, or a file that cannot be written.
+        RecipeError: MQTT without the extra.
+    """
+    scheme = address.partition("://")[0].lower() if "://" in address else ""
+    if scheme in ("http", "https"):
+        return Webhook(address)
+    if scheme in ("mqtt", "mqtts"):
+        try:
+            from resight.watch.events.mqtt import Mqtt
+        except ImportError:
+            raise RecipeError(
+                "--events mqtt://... needs paho-mqtt, which is not installed: pip install 'resight[mqtt]'."
+            ) from None
+        return Mqtt(address)
+    if scheme:
+        raise DataError(
+            f"--events {without_secrets(address)} is no sink: write -, FILE, mqtt://HOST/TOPIC or http://..."
+        )
+    return Lines(address)

@@ -1,0 +1,242 @@
+"""Messages about tracks: what they say, and that none is lost whatever the sinks do."""
+
+from __future__ import annotations
+
+import base64
+import json
+import threading
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from resight.errors import DataError, RecipeError
+from resight.gallery.gallery import Gallery
+from resight.records import Embeddings
+from resight.watch.events import delivery as module
+from resight.watch.events.delivery import Delivery
+from resight.watch.events.event import seen_event
+from resight.watch.events.outbox import Outbox
+from watch.events.servers import broker, free_port, taker
+from watch.films import Walk, write
+from watch.test_watch import DOOR, START, YARD, look, opened
+
+NOON = 1_760_011_200.0  # 2025-10-09 12:00:00 UTC
+
+
+def track(gallery: Gallery, camera: str, time: float | None, number: int = 0) -> str:
+    """A track of one kind of vector, 4 s long, with its best picture in the middle."""
+    begin = 10.0 if time is None else time
+    vector = np.eye(gallery.card.dim, dtype=np.float32)[:1] + number * 1e-3
+    embeddings = Embeddings(vector, fingerprint=gallery.card.fingerprint)
+    (id,) = gallery.add(
+        embeddings,
+        cameras=camera,
+        times=None if time is None else time + 2,
+        sources=[f"{camera}.mp4#frame=20&t={begin:.3f},{begin + 4:.3f}"],
+    ).ids
+    return id
+
+
+def until(true: Callable[[], bool]) -> None:
+    for _ in range(500):
+        if true():
+            return
+        time.sleep(0.01)
+    raise AssertionError("it did not happen within 5 s")
+
+
+def messages(path: Path) -> list[dict[str, Any]]:
+    return [json.loads(line) for line in path.read_text().splitlines()]
+
+
+def test_what_a_message_says(tmp_path: Path) -> None:
+    with opened(tmp_path) as gallery:
+        first, second = track(gallery, "door", NOON), track(gallery, "yard", NOON + 60)
+        assert seen_event(gallery, gallery.get([first])[0]) is None
+        gallery.enrol("Bea", [first, second])
+        one, two = (seen_event(gallery, record) for record in gallery.get([first, second]))
+        assert one is not None and one.text == "Bea at door, 2025-10-09 12:00:00Z, seen for the first time"
+        assert two is not None and two.text == "Bea at yard, 2025-10-09 12:01:00Z, seen before at door"
+        assert two.numbers() == {
+            "event": "seen",
+            "id": second,
+            "identity": "Bea",
+            "camera": "yard",
+            "begin": "2025-10-09T12:01:00Z",
+            "end": "2025-10-09T12:01:04Z",
+            "before_camera": "door",
+            "before_time": "2025-10-09T12:00:02Z",
+            "source": f"yard.mp4#frame=20&t={NOON + 60:.3f},{NOON + 64:.3f}",
+            "text": two.text,
+        }
+        third = track(gallery, "hall", None)
+        gallery.enrol("Bea", [third])
+        untimed = seen_event(gallery, gallery.get([third])[0])
+        assert untimed is not None and (untimed.begin, untimed.before_camera) == (None, "yard")
+        assert untimed.text == "Bea at hall, seen before at yard"
+
+
+def test_watching_writes_a_line_for_each_new_track(tmp_path: Path) -> None:
+    write(tmp_path, "door", DOOR), write(tmp_path, "yard", YARD)
+    lines = tmp_path / "lines.jsonl"
+    with opened(tmp_path) as gallery:
+        for _ in range(2):  # the second time nothing is new
+            events = Delivery(gallery, [str(lines)])
+            look(tmp_path, gallery, "door", "yard", events=events)
+            assert events.close() == {}
+        got = messages(lines)
+        assert {one["id"]: one["identity"] for one in got} == {one.id: one.identity for one in gallery.records()}
+        assert len(got) == 5 and got[0]["begin"] == "2025-10-09T08:53:20Z"
+        before = [(one["identity"], one["camera"], one["before_camera"]) for one in got]
+        assert sorted(before) == [
+            ("person 1", "door", None),
+            ("person 1", "yard", "door"),
+            ("person 2", "door", "yard"),
+            ("person 2", "yard", None),
+            ("person 3", "yard", None),
+        ]
+
+
+def test_a_web_server_that_fails_gets_everything_in_the_end(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """In order; refused ones come again with the same key; the login is neither printed nor kept."""
+    monkeypatch.setattr(module, "PAUSE", 0.01)
+    said: list[str] = []
+    with opened(tmp_path) as gallery, taker(codes=(503, 204, 500)) as server:
+        address = f"http://bea:s%40cret@127.0.0.1:{server.server_port}/hook?room=1"
+        ids = [track(gallery, "door", NOON + 10 * at, at) for at in range(3)]
+        events = Delivery(gallery, [address], say=said.append)
+        events.add(ids)
+        gallery.enrol("Bea", ids)
+        events.wake()
+        until(lambda: len(server.got) == 5)
+        assert events.close() == {}
+        keys = [headers["Idempotency-Key"] for headers, _ in server.got]
+        assert keys == [ids[0], ids[0], ids[1], ids[1], ids[2]] == [one["id"] for _, one in server.got]
+        assert server.got[0][0]["Authorization"] == "Basic " + base64.b64encode(b"bea:s@cret").decode()
+        assert server.got[0][0]["Content-Type"] == "application/json; charset=utf-8"
+    assert any("it answered 503" in one for one in said) and not any("cret" in one for one in said)
+    assert b"cret" not in (tmp_path / "seen.outbox.db").read_bytes()
+
+
+def test_a_dead_broker_loses_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Nobody listens while five tracks are found; the next program sends them all, to a broker that wants a login."""
+    paho = pytest.importorskip("paho.mqtt.client", reason="needs paho-mqtt: pip install 'resight[mqtt]'")
+    monkeypatch.setattr(module, "PAUSE", 0.05)
+    write(tmp_path, "door", DOOR), write(tmp_path, "yard", YARD)
+    port, said = free_port(), []
+    address = f"mqtt://watcher:s3cret@127.0.0.1:{port}/resight/seen"
+    with opened(tmp_path) as gallery:
+        events = Delivery(gallery, [address], say=said.append)
+        look(tmp_path, gallery, "door", "yard", events=events)
+        assert events.close(grace=0) == {f"mqtt://127.0.0.1:{port}/resight/seen": 5}
+    assert len(said) == 1 and f"events to mqtt://127.0.0.1:{port}/resight/seen wait in" in said[0]
+    with broker(tmp_path, port, "watcher", "s3cret"), opened(tmp_path) as gallery:
+        got: list[dict[str, Any]] = []
+        ready = threading.Event()
+        reader = paho.Client(paho.CallbackAPIVersion.VERSION2)
+        reader.username_pw_set("watcher", "s3cret")
+        reader.on_message = lambda client, data, message: got.append(json.loads(message.payload))
+        reader.on_subscribe = lambda *_: ready.set()
+        reader.connect("127.0.0.1", port)
+        reader.subscribe("resight/#", qos=1)
+        reader.loop_start()
+        try:
+            assert ready.wait(5)
+            wrong = Delivery(gallery, [address.replace("s3cret", "wrong")], say=said.append)
+            assert sum(wrong.close(grace=0).values()) == 5 and "Not authorized" in said[-1]
+            events = Delivery(gallery, [address])
+            assert events.close() == {}
+            until(lambda: len(got) >= 5)
+            assert sorted(one["id"] for one in got) == sorted(one.id for one in gallery.records())
+        finally:
+            reader.disconnect()
+            reader.loop_stop()
+
+
+def test_a_broker_that_restarts(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    pytest.importorskip("paho.mqtt.client", reason="needs paho-mqtt: pip install 'resight[mqtt]'")
+    monkeypatch.setattr(module, "PAUSE", 0.05)
+    port, said = free_port(), []
+    with opened(tmp_path) as gallery:
+        ids = [track(gallery, "door", NOON + 10 * at, at) for at in range(2)]
+        gallery.enrol("Bea", ids)
+        events = Delivery(gallery, [f"mqtt://127.0.0.1:{port}/seen"], say=said.append)
+        for id in ids:
+            with broker(tmp_path, port):
+                events.add([id])
+                events.wake()
+                until(lambda: not events.outbox.counts())
+        assert events.close() == {}
+
+
+def test_who_is_erased_is_told_to_nobody(tmp_path: Path) -> None:
+    lines = tmp_path / "lines.jsonl"
+    with opened(tmp_path) as gallery:
+        ids = [track(gallery, "door", NOON + 10 * at, at) for at in range(3)]
+        events = Delivery(gallery, [str(lines)])
+        events.add(ids)
+        gallery.erase(ids=[ids[0]])
+        gallery.enrol("Bea", [ids[2]])  # the second has no name yet, and goes on waiting
+        assert events.close() == {str(lines): 1}
+        assert [one["id"] for one in messages(lines)] == [ids[2]]
+        gallery.enrol("Cy", [ids[1]])
+        assert Delivery(gallery, [str(lines)]).close() == {}
+        assert [one["id"] for one in messages(lines)] == [ids[2], ids[1]]
+
+
+def test_what_waits_survives_the_program(tmp_path: Path) -> None:
+    path = tmp_path / "waiting.db"
+    box = Outbox(path)
+    box.put(["a", "b"], ["1", "2"])
+    box.put(["a"], ["2", "3"])  # once only
+    again = Outbox(path)  # the first one never closed
+    assert [record for _, record in again.waiting("a")] == ["1", "2", "3"] and again.counts() == {"a": 3, "b": 2}
+    again.done(again.waiting("a")[0][0])
+    assert [record for _, record in box.waiting("a", limit=1)] == ["2"] and box.counts() == {"a": 2, "b": 2}
+    box.close(), again.close()
+
+
+@pytest.mark.parametrize(
+    ("addresses", "kind", "message"),
+    [
+        (["amqp://bea:pw@host/1"], DataError, "--events amqp://host/1 is no sink: write -, FILE"),
+        (["mqtt://bea:pw@host"], DataError, "mqtt://host needs a host and a topic"),
+        (["mqtt://host/a/#"], DataError, "without"),
+        (["http:///path"], DataError, "has no host"),
+        (["nowhere/lines"], DataError, "cannot be written .No such file or directory.: choose another file"),
+        (["lines", "./lines"], RecipeError, "the same sink twice"),
+    ],
+)
+def test_no_such_sink(
+    tmp_path: Path, addresses: list[str], kind: type[Exception], message: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    pytest.importorskip("paho.mqtt.client", reason="needs paho-mqtt: pip install 'resight[mqtt]'")
+    with opened(tmp_path) as gallery, pytest.raises(kind, match=message) as error:
+        Delivery(gallery, addresses)
+    assert "pw" not in str(error.value)
+
+
+def test_a_watch_that_was_killed_is_told_of_later(tmp_path: Path) -> None:
+    """The track was stored and has no name: its message is sent once it has one."""
+    write(tmp_path, "door", [Walk("red", 0, 14), Walk("blue", 20, 39)])
+    lines = tmp_path / "lines.jsonl"
+
+    def dies(now: int, total: int) -> None:
+        if now >= 32:
+            raise KeyboardInterrupt
+
+    with opened(tmp_path) as gallery:
+        events = Delivery(gallery, [str(lines)])
+        with pytest.raises(KeyboardInterrupt):
+            look(tmp_path, gallery, "door", progress=dies, events=events)
+        assert events.close() == {str(lines): 1} and not lines.read_text()
+        events = Delivery(gallery, [str(lines)])
+        look(tmp_path, gallery, "door", events=events)
+        assert events.close() == {}
+    assert [one["begin"] for one in messages(lines)] == ["2025-10-09T08:53:20Z", "2025-10-09T08:53:22Z"]
+    assert START == 1_760_000_000.0
