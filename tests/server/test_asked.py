@@ -26,7 +26,7 @@ PICTURE = {"image": ("a.png", png())}
         ("POST", "/api/search", {"files": PICTURE, "data": {"kk": "1"}}),
         ("POST", "/api/search", {"files": PICTURE, "data": {"k": ["1", "2"]}}),
         ("POST", "/api/search", {"files": PICTURE, "params": {"camera": "yard"}}),
-        ("POST", "/api/search", {"files": [("image", PICTURE["image"]), ("image", PICTURE["image"])]}),
+        ("POST", "/api/search", {"files": [("image", PICTURE["image"])] * 21}),
         ("POST", "/api/records", {"files": [("image", PICTURE["image"]), ("image", PICTURE["image"])]}),
         ("POST", "/api/records", {"files": PICTURE, "data": {"name": "Ada"}}),
         ("POST", "/api/search/embedding", {"json": {"embedding": vector().tolist(), "where": {"cameras": ["yard"]}}}),

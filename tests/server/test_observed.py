@@ -40,7 +40,8 @@ def lines() -> Iterator[Any]:
 def test_each_request_is_a_line_without_names_and_pictures(client: TestClient, lines: Any) -> None:
     id = put(client, camera=NAME, identity=NAME, source=NAME, basis=NAME)
     client.get("/api/timeline", params={"identity": NAME})
-    client.get(f"/api/records/{id}/thumbnail")
+    for quiet in (f"/api/records/{id}/thumbnail", "/static/page.js", "/healthz"):  # dozens a page
+        assert client.get(quiet).status_code == 200
     answer = client.get(f"/{NAME}")
     client.post("/api/identities/rename", json={"name": NAME, "new_name": NAME + "2"})
     client.post("/api/erase", json={"identity": NAME + "3"})
@@ -49,7 +50,6 @@ def test_each_request_is_a_line_without_names_and_pictures(client: TestClient, l
     assert asked == [
         ("POST", "/api/records", 200),
         ("GET", "/api/timeline", 200),
-        ("GET", "/api/records/{id}/thumbnail", 200),
         ("GET", "", 404),
         ("POST", "/api/identities/rename", 200),
         ("POST", "/api/erase", 404),

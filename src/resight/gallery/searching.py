@@ -42,6 +42,23 @@ def vectors_of(queries: Query, card: Card, embed: Callable[[Pictures], Embedding
     return binding.checked(asked, card).vectors
 
 
+def mean(vectors: NDArray[np.float32], metric: str) -> NDArray[np.float32]:
+    """The one vector (D,) that stands for (Q, D) vectors of one individual.
+
+    For the cosine metric their mean direction, in which each counts alike whatever its length; else their mean.
+
+    Raises:
+        DataError: the directions cancel out, so that they have no mean.
+    """
+    some = vectors.astype(np.float64)
+    if metric == "cosine":
+        some /= np.linalg.norm(some, axis=1, keepdims=True)
+    found = some.mean(axis=0)
+    if metric == "cosine" and np.linalg.norm(found) < 1e-6:
+        raise DataError("The pictures have no mean, because their embeddings cancel out: search with one of them.")
+    return found.astype(np.float32)
+
+
 def search(
     store: Store,
     vectors: NDArray[np.float32],

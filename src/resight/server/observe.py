@@ -12,6 +12,8 @@ from resight.server.logs import LOG
 from resight.server.metrics import Metrics
 from resight.server.refusals import Refused, respond
 
+QUIET = {"/healthz", "/readyz", "/metrics", "/api/records/{id}/thumbnail"}
+"""Routes that are asked by the dozen; those that are answered well are counted in the metrics, not logged."""
 METHODS = ("GET", "POST", "HEAD", "PUT", "DELETE", "PATCH", "OPTIONS")
 HEADERS = {
     "Content-Security-Policy": (
@@ -79,4 +81,6 @@ class Observe:
             "ms": round(1000 * seconds, 2),
             "key": caller.name if caller else "",
         }
-        LOG.info("request", extra={"fields": fields})
+        of_page = scope["path"].startswith("/static/") or route in QUIET
+        if not (of_page and method in ("GET", "HEAD") and status < 400):
+            LOG.info("request", extra={"fields": fields})

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections import defaultdict
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -13,6 +14,7 @@ from resight.embedding.embedder import Embedder
 from resight.errors import ResightError
 from resight.gallery.gallery import Gallery
 from resight.gallery.record import Filter, Hit
+from resight.gallery.searching import mean
 from resight.images.decode import fit
 from resight.retrieval.reranking.rerank import KReciprocal
 from resight.server.batched import BatchedEmbedder
@@ -83,16 +85,17 @@ class Service:
             self._views[caller.name] = Gallery(self.gallery.store, self._embedder, caller.name)
         return self._views[caller.name]
 
-    def vector(self, data: bytes) -> Vector:
-        """The embedding (D,) of an uploaded picture.
+    def vector(self, pictures: Sequence[bytes]) -> Vector:
+        """The embedding (D,) of an uploaded picture, or the mean of several that show one individual.
 
         Raises:
             Refused: no picture, a damaged or too large one, or too many of them waiting.
+            DataError: embeddings without a mean.
         """
         to = self._embedder.model.card.preprocessing
-        pixels = fit(picture(data, self.settings.pixels), to.height, to.width, how=to.resize)
-        vector: Vector = self._embedder(pixels).vectors[0]
-        return vector
+        some = [fit(picture(data, self.settings.pixels), to.height, to.width, how=to.resize) for data in pictures]
+        vectors = self._embedder(np.stack(some)).vectors
+        return vectors[0] if len(vectors) == 1 else mean(vectors, self.gallery.card.metric)
 
     def search(self, vector: Vector, how: Search) -> list[Hit]:
         """The records nearest to an embedding (D,).

@@ -86,7 +86,7 @@ def test_every_control_has_a_name(site: Site, page: Any) -> None:
     page.locator("#results .card button").first.click()
     assert "dialog" in check()
     page.keyboard.press("Escape")
-    page.get_by_role("button", name="Add a picture").click()
+    page.get_by_role("button", name="Add pictures").click()
     assert "dialog" in check()
     page.keyboard.press("Escape")
     for place in ("people", "people/Ada", "records"):
@@ -191,7 +191,7 @@ def test_a_key_that_may_only_read(serve: Callable[..., Site], visit: Callable[..
     ask(page, sighting(2, 0))
     expect(page.locator("#results .card img[src]").first).to_be_visible()  # a thumbnail, fetched with the key
     assert page.locator(".pick").count() == 0
-    for name in ("Add a picture", "Add to the gallery"):
+    for name in ("Add pictures", "Add to the gallery"):
         expect(page.get_by_role("button", name=name)).to_have_count(0)
     page.locator("#results .card button").first.click()
     expect(dialog.get_by_role("button", name="Find more like this")).to_be_visible()

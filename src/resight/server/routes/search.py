@@ -14,6 +14,7 @@ from resight.server.schema import ByEmbedding, ByRecord, Camera, Found, How, Mom
 from resight.server.service import Search, Service, Vector
 
 FORM = How()
+MOST = 20  # pictures of one query
 
 
 def search_routes(service: Service) -> APIRouter:
@@ -26,10 +27,17 @@ def search_routes(service: Service) -> APIRouter:
     def found(hits: list[Hit], began: float) -> Found:
         return Found(hits=hits, threshold=service.threshold, took_ms=round(1000 * (perf_counter() - began), 3))
 
-    @routes.post("", summary="Search with a picture")
+    @routes.post("", summary="Search with a picture, or several of one individual")
     def by_picture(
         _: Reader,
-        image: Annotated[UploadFile, File(description="BMP, GIF, JPEG, PNG, PPM, TIFF or WebP.")],
+        image: Annotated[
+            list[UploadFile],
+            File(
+                min_length=1,
+                max_length=MOST,
+                description="BMP, GIF, JPEG, PNG, PPM, TIFF or WebP; several show one individual: their mean is used.",
+            ),
+        ],
         k: Annotated[Wanted, Form()] = FORM.k,
         camera: Annotated[list[Camera], Form(max_length=1000)] = FORM.where.camera,
         exclude_camera: Annotated[list[Camera], Form(max_length=1000)] = FORM.where.exclude_camera,
@@ -49,7 +57,7 @@ def search_routes(service: Service) -> APIRouter:
             identity=identity,
             unknown=unknown,
         )
-        vector = service.vector(image.file.read())
+        vector = service.vector([one.file.read() for one in image])
         return found(search(vector, How(k=k, where=where, rerank=rerank, approximate=approximate)), began)
 
     @routes.post("/embedding", summary="Search with an embedding")

@@ -1,6 +1,6 @@
-// Everything that changes names or erases, each after a question.
+// Everything that changes names or erases, each after a question; changes of names can be undone.
 
-import { post } from "./api.js";
+import { all, post } from "./api.js";
 import { ask } from "./ask.js";
 import { counted } from "./format.js";
 import { changed, standing } from "./standing.js";
@@ -8,7 +8,17 @@ import { changed, standing } from "./standing.js";
 const NO_WAY_BACK =
   "Vectors, thumbnails and everything else about them are removed from the gallery's files. This cannot be undone.";
 
+const MOST = 1000; // ids of one request
+
 const ids = (records) => records.map(({ id }) => id);
+
+/** A function that takes a change of names back: the requests, one after the other. */
+const undo =
+  (...requests) =>
+  async () => {
+    for (const [path, content] of requests) await post(path, content);
+    await changed("Undone.");
+  };
 
 /** Where a person's timeline is. */
 export const personPage = (name) => `#/people/${encodeURIComponent(name)}`;
@@ -21,8 +31,10 @@ export function nameRecords(records) {
     confirm: "Name",
     async act({ name }) {
       await post("identities/enrol", { name, ids: ids(records) });
+      const nameless = ids(records.filter(({ identity }) => identity === null));
       await changed(
-        `${counted(records.length, "record")} now ${records.length === 1 ? "bears" : "bear"} the name ${name.trim()}.`,
+        `${counted(records.length, "record")} named ${name.trim()}.`,
+        undo(["identities/split", { name, ids: nameless }]),
       );
     },
   });
@@ -36,8 +48,13 @@ export function splitRecords(records) {
     fields: [{ name: "to", label: "New name", optional: true }],
     confirm: "Split off",
     async act({ to }) {
-      await post("identities/split", { name, ids: ids(records), new_name: to.trim() || null });
-      await changed(`${counted(records.length, "record")} split off ${name}.`);
+      const other = to.trim() || null;
+      await post("identities/split", { name, ids: ids(records), new_name: other });
+      const back = ["identities/enrol", { name, ids: ids(records) }];
+      await changed(
+        `${counted(records.length, "record")} split off ${name}.`,
+        other ? undo(["identities/split", { name: other, ids: ids(records) }], back) : undo(back),
+      );
     },
   });
 }
@@ -64,9 +81,24 @@ export function renamePerson(name) {
     async act({ to }) {
       await post("identities/rename", { name, new_name: to });
       location.replace(personPage(to.trim().normalize("NFC")));
-      await changed(`${name} is called ${to.trim()} now.`);
+      await changed(`${name} is now ${to.trim()}.`, async () => {
+        await post("identities/rename", { name: to, new_name: name });
+        location.replace(personPage(name));
+        await changed("Undone.");
+      });
     },
   });
+}
+
+/** What takes a merge back that is about to be made; null where it is about too many records. */
+async function unmerge(into, others) {
+  const requests = [];
+  for (const name of others) {
+    const records = await all("timeline", "records", "after_id", { identity: name });
+    if (records.length > MOST) return null;
+    requests.push(["identities/split", { name: into, ids: ids(records), new_name: name }]);
+  }
+  return undo(...requests);
 }
 
 /** Make one of several people, under one of their names. */
@@ -77,8 +109,10 @@ export function mergePeople(names) {
     fields: [{ name: "into", label: "Name to keep", options: names, value: names[0] }],
     confirm: "Merge",
     async act({ into }) {
-      await post("identities/merge", { into, others: names.filter((name) => name !== into) });
-      await changed(`${names.length} people are ${into} now.`);
+      const others = names.filter((name) => name !== into);
+      const back = await unmerge(into, others);
+      await post("identities/merge", { into, others });
+      await changed(`${names.length} people merged into ${into}.`, back);
     },
   });
 }
@@ -92,9 +126,10 @@ export function mergePerson(name) {
     fields: [{ name: "into", label: "Into", options: others }],
     confirm: "Merge",
     async act({ into }) {
+      const back = await unmerge(into, [name]);
       await post("identities/merge", { into, others: [name] });
       location.replace(personPage(into));
-      await changed(`${name} is part of ${into} now.`);
+      await changed(`${name} merged into ${into}.`, back);
     },
   });
 }
@@ -109,7 +144,7 @@ export function erasePerson(name, records) {
     async act() {
       const { erased } = await post("erase", { identity: name });
       location.replace("#/people");
-      await changed(`${name} is erased: ${counted(erased, "record")}.`);
+      await changed(`${name} erased: ${counted(erased, "record")}.`);
     },
   });
 }

@@ -1,36 +1,52 @@
-// A picture is added to the gallery.
+// Pictures are added to the gallery.
 
 import { form, post } from "./api.js";
 import { ask } from "./ask.js";
-import { seconds } from "./format.js";
+import { count, counted, seconds } from "./format.js";
 import { changed } from "./standing.js";
 
-/** Ask what is known about a picture, and add it; without a file that is asked for too. */
-export function addPicture(file = null) {
+/** Ask what is known about pictures, and add them; without files these are asked for too. */
+export function addPictures(files = null) {
   ask({
-    title: file ? "Add this picture" : "Add a picture",
-    text: [file ? "All fields are optional." : "All fields except the picture are optional."],
+    title: files ? (files.length > 1 ? `Add these ${files.length} pictures` : "Add this picture") : "Add pictures",
+    text: [files ? "All fields are optional." : "Choose pictures or a folder; the other fields are optional."],
     fields: [
-      !file && { name: "image", label: "Picture", type: "file", accept: "image/*" },
+      !files && { name: "images", label: "Pictures", type: "file", accept: "image/*", multiple: true, optional: true },
+      !files && { name: "folder", label: "Folder", type: "file", multiple: true, folder: true, optional: true },
       { name: "camera", label: "Camera", list: "known-cameras", optional: true },
+      !files && { name: "byFolder", label: "Cameras are the names of the folders", type: "checkbox" },
       { name: "time", label: "Seen", type: "datetime-local", optional: true },
       { name: "identity", label: "Name", list: "known-names", optional: true },
       { name: "basis", label: "Legal basis for keeping it", optional: true },
       { name: "expires", label: "Keep until", type: "datetime-local", optional: true },
     ].filter(Boolean),
     confirm: "Add",
-    async act({ image = file, camera, time, identity, basis, expires }) {
-      const fields = {
-        image,
-        camera,
-        time: seconds(time),
-        identity,
-        source: image.name,
-        basis,
-        expires: seconds(expires),
-      };
-      const answer = await post("records", form(fields));
-      await changed(answer.new ? "The picture is in the gallery." : "This picture was in the gallery already.");
+    async act({ images = files ?? [], folder = [], camera, byFolder, time, identity, basis, expires }, tell) {
+      const all = [...images, ...folder.filter(({ type }) => type.startsWith("image/"))];
+      if (!all.length)
+        throw new Error(folder.length ? "The folder holds no pictures." : "Choose at least one picture or a folder.");
+      const known = { time: seconds(time), identity, basis, expires: seconds(expires) };
+      const failed = [];
+      let added = 0;
+      for (const [at, image] of all.entries()) {
+        if (all.length > 1) tell(`${count(at)} of ${count(all.length)} done`);
+        const path = image.webkitRelativePath || image.name;
+        const of = byFolder ? (path.split("/").at(-2) ?? camera) : camera;
+        try {
+          added += (await post("records", form({ image, camera: of, source: path, ...known }))).new;
+        } catch (error) {
+          if (all.length === 1 || ![413, 415, 422].includes(error.status)) throw error; // not about one picture
+          failed.push(`${path}: ${error.message}`);
+        }
+      }
+      await changed(sentence(all.length, added, failed.length));
+      if (failed.length) throw new Error(`${counted(failed.length, "picture")} could not be added; first ${failed[0]}`);
     },
   });
+}
+
+function sentence(pictures, added, failed) {
+  if (pictures === 1) return added ? "Added." : "This picture was in the gallery already.";
+  const known = pictures - added - failed;
+  return `${count(added)} added${known ? `, ${count(known)} in the gallery already` : ""}.`;
 }

@@ -10,11 +10,11 @@ const dialog = $("ask");
  * @param {object} question
  * @param {string} question.title what will be done
  * @param {string[]} question.text sentences that say what it means
- * @param {object[]} question.fields {name, label, value, type, list, options, optional, accept}
+ * @param {object[]} question.fields {name, label, value, type, list, options, optional, accept, multiple, folder}
  * @param {string} question.confirm the button's word
  * @param {boolean} question.danger whether it cannot be undone
  * @param {string} question.typed what has to be typed before the button works
- * @param {(values: object) => Promise<void>} question.act what to do
+ * @param {(values: object, tell: (sentence: string) => void) => Promise<void>} question.act what to do; it may `tell`
  */
 export function ask({ title, text = [], fields = [], confirm, danger = false, typed = null, act }) {
   const error = h("p", { class: "error", role: "alert" });
@@ -29,7 +29,7 @@ export function ask({ title, text = [], fields = [], confirm, danger = false, ty
   ];
   const form = h(
     "form",
-    { onsubmit: submit },
+    { onsubmit: submit, onkeydown: enter },
     h("h2", { id: "ask-title" }, title),
     text.map((sentence) => h("p", {}, sentence)),
     fields.map(control),
@@ -42,6 +42,13 @@ export function ask({ title, text = [], fields = [], confirm, danger = false, ty
     button.disabled = target.value.trim() !== typed.trim();
   }
 
+  /** Enter goes on from a list of options as well, where browsers do nothing. */
+  function enter(event) {
+    if (event.key !== "Enter" || event.target.tagName !== "SELECT") return;
+    event.preventDefault();
+    form.requestSubmit(button);
+  }
+
   const asking = document.activeElement?.closest("[data-id]")?.dataset.id;
 
   async function submit(event) {
@@ -50,7 +57,7 @@ export function ask({ title, text = [], fields = [], confirm, danger = false, ty
     button.disabled = true;
     error.textContent = "";
     try {
-      await act(Object.fromEntries(new FormData(form)));
+      await act(values(form), (sentence) => (error.textContent = sentence));
       if (form.isConnected) dialog.close();
       if (!document.activeElement.checkVisibility() || document.activeElement === document.body) goBack(asking);
     } catch (problem) {
@@ -64,6 +71,17 @@ export function ask({ title, text = [], fields = [], confirm, danger = false, ty
   (form.querySelector("input:not([type=file]), select") ?? form.querySelector("button")).focus();
 }
 
+/** What was filled in, by name; of a field for several files an array. */
+function values(form) {
+  const content = new FormData(form);
+  const found = Object.fromEntries(content);
+  for (const input of form.querySelectorAll("input[type=file]")) {
+    const files = content.getAll(input.name).filter((file) => file.size || file.name);
+    found[input.name] = input.multiple ? files : files[0];
+  }
+  return found;
+}
+
 /** What had the focus is gone: go to what stands for the same record now, or else to the section's heading. */
 function goBack(id) {
   const section = document.querySelector("main > section:not([hidden])");
@@ -71,8 +89,8 @@ function goBack(id) {
   (same || section.querySelector("h1")).focus({ preventScroll: true });
 }
 
-function control({ name, label, value = "", type = "text", list, options, optional = false, accept }) {
-  const shared = { name, required: !optional };
+function control({ name, label, value = "", type = "text", list, options, optional = false, accept, ...more }) {
+  const shared = { name, required: !optional && type !== "checkbox" };
   const input = options
     ? h(
         "select",
@@ -84,10 +102,12 @@ function control({ name, label, value = "", type = "text", list, options, option
         type,
         list,
         accept,
-        value: type === "file" ? null : value,
+        multiple: more.multiple,
+        webkitdirectory: more.folder,
+        value: type === "file" || type === "checkbox" ? null : value,
         autocomplete: "off",
         maxlength: type === "text" ? 200 : null,
         step: type === "datetime-local" ? 1 : null,
       });
-  return h("label", {}, label, input);
+  return type === "checkbox" ? h("label", { class: "check" }, input, label) : h("label", {}, label, input);
 }

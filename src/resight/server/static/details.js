@@ -1,16 +1,29 @@
-// One record with all that is known about it, beside the picture that was asked about.
+// One record with all that is known about it, beside the picture that was asked about; and the ones before and after.
 
 import { eraseRecords, nameRecords, personPage, splitRecords } from "./actions.js";
 import { thumbnail } from "./api.js";
 import { slug, title, verdict } from "./cards.js";
 import { $, h, icon, replace } from "./dom.js";
+import { address } from "./filters.js";
 import { UNKNOWN, distance, exactly } from "./format.js";
 import { may } from "./standing.js";
 
 const dialog = $("details");
 
-/** Open it: a record; for a result also the hit, its decision and a function that makes the picture asked about. */
-export function showDetails({ record, hit, decision, asked }) {
+let step = () => {}; // to another record of the list
+let opened = null; // the id of the record that is shown
+
+/**
+ * Open one of several records.
+ *
+ * @param {object[]} list {record, hit?, decision?}
+ * @param {number} at which
+ * @param {() => Node} asked makes the picture asked about, where there is one
+ */
+export function showDetails(list, at, asked = null) {
+  const { record, hit, decision } = list[at];
+  opened = record.id;
+  step = (by) => list[at + by] && showDetails(list, at + by, asked);
   const act = (action) => () => {
     dialog.close();
     action([record]);
@@ -37,9 +50,18 @@ export function showDetails({ record, hit, decision, asked }) {
       { class: "heading" },
       h("h2", { id: "details-title", tabindex: "-1" }, record.identity ?? UNKNOWN),
       h(
-        "button",
-        { type: "button", class: "bare", "aria-label": "Close", onclick: () => dialog.close() },
-        icon("close"),
+        "div",
+        { class: "turn" },
+        list.length > 1 && [
+          turner("Previous", "back", -1, at === 0),
+          h("span", { class: "place" }, `${at + 1} of ${list.length}`),
+          turner("Next", "on", 1, at === list.length - 1),
+        ],
+        h(
+          "button",
+          { type: "button", class: "bare", "aria-label": "Close", onclick: () => dialog.close() },
+          icon("close"),
+        ),
       ),
     ),
     h(
@@ -71,7 +93,7 @@ export function showDetails({ record, hit, decision, asked }) {
     h(
       "div",
       { class: "actions" },
-      h("button", { type: "button", class: "main", onclick: go(`#/like/${record.id}`) }, "Find more like this"),
+      h("button", { type: "button", class: "main", onclick: go(address(`like/${record.id}`)) }, "Find more like this"),
       record.identity && h("button", { type: "button", onclick: go(personPage(record.identity)) }, "Timeline"),
       may("write") &&
         (record.identity
@@ -83,5 +105,21 @@ export function showDetails({ record, hit, decision, asked }) {
   if (!dialog.open) dialog.showModal();
   $("details-title").focus();
 }
+
+const turner = (label, name, by, disabled) =>
+  h("button", { type: "button", class: "bare", "aria-label": label, disabled, onclick: () => step(by) }, icon(name));
+
+dialog.addEventListener("keydown", (event) => {
+  const by = { ArrowLeft: -1, ArrowRight: 1 }[event.key];
+  if (!by) return;
+  event.preventDefault();
+  step(by);
+});
+
+// The focus goes back to the record that was shown last, not to the one that was opened first.
+dialog.addEventListener("close", () => {
+  const card = document.querySelector(`main > section:not([hidden]) .card[data-id="${CSS.escape(opened)}"] button`);
+  if (document.activeElement?.closest(".card")) card?.focus();
+});
 
 dialog.addEventListener("click", (event) => event.target === dialog && dialog.close()); // beside it

@@ -1,9 +1,10 @@
-// Forms that say which records count, and what of it goes into a request.
+// Forms that say which records count, what of it goes into a request, and into the page's address.
 
 import { $, h, replace } from "./dom.js";
-import { seconds } from "./format.js";
+import { local, seconds } from "./format.js";
 import { standing } from "./standing.js";
 
+const DEFAULT_K = "24"; // as index.html has it
 const ANYBODY = [
   ["", "Anybody"],
   ["unknown", "Only unknown"],
@@ -66,3 +67,56 @@ function choose(select, options) {
 document.addEventListener("standing", offer);
 
 export const searchWanted = () => wanted($("filter-form"));
+
+/** The address of a place with the filters of the search as they are. */
+export function address(place, more = {}) {
+  const { camera, exclude_camera, after, before } = searchWanted();
+  const { who, k, rerank } = $("filter-form").elements;
+  const query = new URLSearchParams(more);
+  for (const one of camera) query.append("camera", one);
+  for (const one of exclude_camera) query.append("exclude_camera", one);
+  if (after !== null) query.set("after", after);
+  if (before !== null) query.set("before", before);
+  if (who.value) query.set("who", who.value);
+  if (k.value !== DEFAULT_K) query.set("k", k.value);
+  if (rerank.checked) query.set("rerank", "1");
+  return `#/${place}${query.size ? `?${query}` : ""}`;
+}
+
+/** Set the filters of the search as an address says. */
+export function follow(query) {
+  const form = $("filter-form");
+  for (const box of form.querySelectorAll("[data-cameras] input")) {
+    box.checked = query.getAll(box.name).includes(box.value);
+  }
+  const { after, before, who, k, rerank } = form.elements;
+  for (const field of [after, before]) {
+    const at = query.get(field.name);
+    field.value = at !== null && Number.isFinite(Number(at)) ? local(Number(at)) : "";
+  }
+  for (const [select, fallback] of [
+    [who, ""],
+    [k, DEFAULT_K],
+  ]) {
+    select.value = query.get(select.name) ?? fallback;
+    if (select.selectedIndex < 0) select.value = fallback;
+  }
+  rerank.checked = query.has("rerank");
+}
+
+/** Only a camera or without it: one takes the other back. A time after which nothing can be before is refused. */
+$("filter-form").addEventListener("input", ({ target }) => {
+  if (target.closest("[data-cameras]") && target.checked) {
+    const other = target.name === "camera" ? "exclude_camera" : "camera";
+    for (const box of document.querySelectorAll(`#filter-form [name=${other}]`))
+      if (box.value === target.value) box.checked = false;
+  }
+});
+
+/** Whether records can fit at all; the browser says what is wrong where none can. */
+export function possible(form) {
+  const { after, before } = form.elements;
+  const wrong = after.value && before.value && after.value >= before.value;
+  before.setCustomValidity(wrong ? "This must be later than the time of “Seen after”." : "");
+  return form.reportValidity();
+}

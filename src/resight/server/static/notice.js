@@ -1,14 +1,21 @@
-// What the page says: short news at the bottom, errors at the top until they are closed.
+// What the page says: short news in the bar at the top, errors below it until they are closed.
 
 import { $ } from "./dom.js";
 
 let fading;
 
-/** News, spoken by screen readers and shown for some seconds. */
-export function say(sentence) {
+/** News, spoken by screen readers and shown for some seconds; longer where they can be undone. */
+export function say(sentence, undo = null) {
   clearTimeout(fading);
   $("said").textContent = sentence;
-  fading = setTimeout(() => ($("said").textContent = ""), 6000);
+  $("said").title = sentence;
+  $("undo").hidden = !undo;
+  $("undo").onclick = async () => {
+    $("undo").hidden = true; // once
+    $("main").focus({ preventScroll: true });
+    await shown(undo);
+  };
+  if (sentence) fading = setTimeout(() => say(""), undo ? 30_000 : 6000);
 }
 
 /** An error, in the service's own sentence; null takes it away. */

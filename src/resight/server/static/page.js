@@ -1,6 +1,6 @@
 // Which section is shown, by the part of the address after #, and the key.
 
-import { addPicture } from "./add.js";
+import { addPictures } from "./add.js";
 import { key } from "./api.js";
 import { ask } from "./ask.js";
 import { $ } from "./dom.js";
@@ -17,7 +17,8 @@ let follow = () => {}; // what to do when the gallery changed
 let visited = false;
 
 function route() {
-  const [, place, argument] = location.hash.split("/");
+  const [path, query] = location.hash.split("?");
+  const [, place, argument] = path.split("/");
   const of = decode(argument);
   unpick();
   complain(null);
@@ -31,7 +32,7 @@ function route() {
     );
   else if (place === "people") show("people", "People", showPeople, showPeople);
   else if (place === "records") show("records", "Records", () => records.showRecords(), records.again);
-  else show("search", "Search", () => place === "like" && of && search.askRecord(of), search.again);
+  else show("search", "Search", () => search.enter(place === "like" ? of : "", new URLSearchParams(query)), search.again);
 }
 
 function show(name, title, enter, again) {
@@ -40,7 +41,7 @@ function show(name, title, enter, again) {
   document.title = `${title} – resight`;
   const link = name === "person" ? "people" : name;
   for (const item of document.querySelectorAll("nav a")) {
-    if (item.hash === `#/${link}`) item.setAttribute("aria-current", "page");
+    if (item.dataset.section === link) item.setAttribute("aria-current", "page");
     else item.removeAttribute("aria-current");
   }
   if (visited) {
@@ -89,7 +90,7 @@ document.addEventListener("key-wanted", askKey);
 onChange(() => follow());
 addEventListener("hashchange", route);
 $("key-open").addEventListener("click", askKey);
-$("add-open").addEventListener("click", () => addPicture());
+$("add-open").addEventListener("click", () => addPictures());
 document.querySelector(".skip").addEventListener("click", (event) => {
   event.preventDefault();
   $("main").focus();

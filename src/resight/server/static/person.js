@@ -11,6 +11,7 @@ import { may, standing } from "./standing.js";
 import { drawTimeline } from "./timeline.js";
 
 let records = [];
+const listed = () => records.map((record) => ({ record }));
 
 export async function showPerson(name) {
   records = (await shown(() => all("timeline", "records", "after_id", { identity: name }))) ?? [];
@@ -28,7 +29,7 @@ export async function showPerson(name) {
       may("erase") && button("Erase…", () => erasePerson(name, records.length), "danger"),
     ],
   );
-  const open = (at) => showDetails({ record: records[at] });
+  const open = (at) => showDetails(listed(), at);
   draw(open);
   replace(
     $("timeline-rows"),
@@ -49,7 +50,7 @@ export async function showPerson(name) {
   );
   showCards(
     $("person-cards"),
-    records.map((record) => ({ record })),
+    listed(),
     open,
   );
 }
@@ -58,6 +59,6 @@ function draw(open) {
   drawTimeline($("timeline"), records, open);
 }
 
-new ResizeObserver(() => $("person").hidden || draw((at) => showDetails({ record: records[at] }))).observe(
+new ResizeObserver(() => $("person").hidden || draw((at) => showDetails(listed(), at))).observe(
   $("timeline"),
 );

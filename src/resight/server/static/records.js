@@ -45,11 +45,8 @@ async function more(limit = PAGE) {
     : records.length
       ? `${fitting()}, of ${count(standing.records)} in the gallery`
       : "No matching records.";
-  showCards(
-    $("records-cards"),
-    records.map((record) => ({ record })),
-    (at) => showDetails({ record: records[at] }),
-  );
+  const listed = records.map((record) => ({ record }));
+  showCards($("records-cards"), listed, (at) => showDetails(listed, at));
 }
 
 $("records-more").addEventListener("click", async () => {

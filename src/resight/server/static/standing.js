@@ -36,9 +36,9 @@ const followers = [];
 /** Call this, and wait for it, whenever the gallery was changed. */
 export const onChange = (call) => followers.push(call);
 
-/** After the gallery was changed: ask anew, let whatever is shown follow, and say so. */
-export async function changed(sentence) {
+/** After the gallery was changed: ask anew, let whatever is shown follow, and say so; `undo` takes the change back. */
+export async function changed(sentence, undo = null) {
   await refresh();
   await Promise.all(followers.map((call) => call()));
-  say(sentence);
+  say(sentence, undo);
 }
