@@ -56,7 +56,7 @@ def mean(vectors: NDArray[np.float32], metric: str) -> NDArray[np.float32]:
     found = some.mean(axis=0)
     if metric == "cosine" and np.linalg.norm(found) < 1e-6:
         raise DataError("The pictures have no mean, because their embeddings cancel out: search with one of them.")
-    return found.astype(np.float32)
+    return np.asarray(found, np.float32)
 
 
 def search(
