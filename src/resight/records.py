@@ -282,8 +282,9 @@ class Report:
         cmc: ``cmc[k]`` is the share of evaluated queries with a true match among the first k, k = 1..50.
         mINP: mean inverse negative penalty (Ye et al. 2021): (number of true matches) / (rank of the last one).
         average_precision: (Q,) float64 per query, NaN where a query was dropped.
-        first_match: (Q,) int64, the rank (from 1) of the first true match, 0 where a query was dropped.
-        queries: how many queries were given; ``evaluated`` of them counted.
+        first_match: (Q,) int64, the rank (from 1) of the first true match, 0 where a query has none.
+        queries: how many queries were given; ``evaluated`` of them counted, ``unmatched`` of these with 0, because
+            they have no true match and the protocol counts them all the same.
         dropped: how many queries had no true match in the gallery, which therefore count nowhere.
         gallery: how many gallery images were given.
         protocol, metric: the rules that were followed.
@@ -312,6 +313,7 @@ class Report:
     precision: Mapping[int, float] = field(default_factory=dict)
     r_precision: float | None = None
     identities: NDArray[np.int64] | None = None
+    unmatched: int = 0
 
     def numbers(self) -> dict[str, Any]:
         """The report without its per-query arrays, ready for JSON."""
@@ -323,8 +325,9 @@ class Report:
 
     def __str__(self) -> str:
         rules = ", ".join(filter(None, (self.metric, self.protocol, self.rerank)))
+        zero = f" left out, {self.unmatched:,} without a match counted as 0" if self.unmatched else ""
         return (
             f"R1 {self.cmc[1]:.2%}  R5 {self.cmc[5]:.2%}  R10 {self.cmc[10]:.2%}  "
             f"mAP {self.mAP:.2%}  mINP {self.mINP:.2%}  ({rules}; {self.queries:,} queries: "
-            f"{self.evaluated:,} evaluated, {self.dropped:,} without a match)"
+            f"{self.evaluated:,} evaluated, {self.dropped:,} without a match{zero})"
         )

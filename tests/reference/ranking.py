@@ -19,8 +19,10 @@ def valid(q, g, query, gallery, protocol):
     if identity == -1:
         return False
     person = identity == query.identities[q] and identity > 0
-    if protocol in ("market1501", "image_to_track"):
+    if protocol in ("market1501", "image_to_track", "tracklets", "mars_torchreid", "mars_joined", "mars_official"):
         return not (person and gallery.cameras[g] == query.cameras[q])
+    if protocol == "tracklets_single_camera":
+        return True
     assert protocol == "single_camera"
     return gallery.paths is None or query.paths is None or gallery.paths[g] != query.paths[q]
 
@@ -62,6 +64,67 @@ def hits(q, query, gallery, distances, protocol):
     identity = query.identities[q]
     ranked = order(q, query, gallery, distances, protocol)
     return [bool(gallery.identities[g] == identity and identity > 0) for g in ranked]
+
+
+class Joined:
+    """A gallery with the queries behind it."""
+
+    paths = None
+
+    def __init__(self, gallery, query):
+        self.identities = [*gallery.identities, *query.identities]
+        self.cameras = [*gallery.cameras, *query.cameras]
+
+    def __len__(self):
+        return len(self.identities)
+
+
+def evaluate_tracklets(query, gallery, to_gallery, to_queries, protocol):
+    """(counted queries, mAP, R1, first matches) of tracklets; the queries are in the gallery where a protocol says so.
+
+    Average precision of ``mars_official`` is that of the MATLAB code: recall times the mean of the precision now and
+    before, hit by hit.
+    """
+    distances = to_gallery
+    if protocol in ("mars_joined", "mars_official"):
+        gallery = Joined(gallery, query)
+        distances = [[*near, *far] for near, far in zip(to_gallery, to_queries, strict=True)]
+    counted, precisions, firsts = 0, [], []
+    for q in range(len(query)):
+        answers = hits(q, query, gallery, distances, protocol)
+        firsts.append(answers.index(True) + 1 if any(answers) else 0)
+        if not any(answers):
+            counted += protocol == "mars_official" and query.identities[q] > 0
+            continue
+        counted += 1
+        total, old_recall, old_precision, right = 0.0, 0.0, 1.0, 0
+        for rank, answer in enumerate(answers, start=1):
+            right += answer
+            recall, precision = right / sum(answers), right / rank
+            total += (recall - old_recall) * (
+                (old_precision + precision) / 2 if protocol == "mars_official" else precision
+            )
+            old_recall, old_precision = recall, precision
+        precisions.append(total)
+    if not precisions:
+        return None
+    return counted, sum(precisions) / counted, sum(first == 1 for first in firsts) / counted, firsts
+
+
+def reassociate(query, gallery, distances):
+    """The ranks of the true matches of each query among the boxes of its camera in its later frame."""
+    found = []
+    for q in range(len(query)):
+        later, camera, who = query.columns["later_frames"][q], query.cameras[q], query.identities[q]
+        there = [
+            g
+            for g in range(len(gallery))
+            if gallery.cameras[g] == camera and gallery.columns["frames"][g] == later and gallery.identities[g] != -1
+        ]
+        ranked = sorted(there, key=lambda g: distances[q][g])
+        ranks = [rank for rank, g in enumerate(ranked, start=1) if gallery.identities[g] == who and who > 0]
+        found.append(ranks if len(there) >= 2 else [])
+    return found
 
 
 def evaluate(query, gallery, distances, protocol, most=50):

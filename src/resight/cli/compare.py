@@ -46,10 +46,13 @@ def compare(
     from resight.models.load import load
     from resight.report.comparison import Side, write_comparison
     from resight.retrieval.evaluation.compare import compare as paired
+    from resight.retrieval.ranking import protocols
 
     sets = load_several(data, name, options)
     if output and len(sets) > 1:
         raise RecipeError("-o writes the report of one data set: pass one, or leave out -o.")
+    if output and any(protocols.get(one.protocol).tracklets for one in sets.values()):
+        raise RecipeError("-o shows images, and tracklets are compared here: leave out -o.")
     models = [load(one) for one in (model_a, model_b)]
     sides: list[list[Side]] = []
     for label, data_set in sets.items():

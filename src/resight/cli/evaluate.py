@@ -15,9 +15,14 @@ from resight.cli.options import (
     Engine,
     EngineName,
     Flip,
+    Frames,
     Half,
     Height,
     Model,
+    Pooling,
+    PoolingName,
+    Sampling,
+    SamplingName,
     Weights,
     Width,
     load_data,
@@ -54,8 +59,12 @@ def evaluate(
     engine: Engine = EngineName.auto,
     options: DataOptions = None,
     repeats: Annotated[
-        int, typer.Option(metavar="N", min=1, help="Average over N random query and gallery splits (VehicleID: 10).")
+        int,
+        typer.Option(metavar="N", min=1, help="Average over N query and gallery splits (VehicleID, iLIDS-VID: 10)."),
     ] = 1,
+    frames: Frames = 0,
+    sampling: Sampling = SamplingName.evenly,
+    pooling: Pooling = PoolingName.auto,
     rerank: Annotated[bool, typer.Option("--rerank", help="Also measure with k-reciprocal re-ranking.")] = False,
     k1: Annotated[
         int | None, typer.Option(metavar="N", help="Re-ranking: size of the reciprocal neighbourhood (default: 20).")
@@ -85,12 +94,14 @@ def evaluate(
     from resight.decisions.decide import Decision
     from resight.decisions.report import measure_decisions
     from resight.embedding.measure import measure, measure_repeats
+    from resight.embedding.tracklets import Clips
     from resight.errors import RecipeError
     from resight.models.load import load
     from resight.retrieval.evaluation.compare import intervals
     from resight.retrieval.evaluation.domains import Domains
     from resight.retrieval.evaluation.evaluate import evaluate as rank
     from resight.retrieval.evaluation.repeats import summarise
+    from resight.retrieval.ranking import protocols
     from resight.retrieval.reranking.rerank import KReciprocal
 
     given = {"k1": k1, "k2": k2, "lambda_value": lambda_value}
@@ -105,18 +116,18 @@ def evaluate(
         raise RecipeError("--repeats draws query and gallery of one data set: pass one, or leave out --repeats.")
     if decide and flip:
         raise RecipeError("The decision was calibrated on embeddings without mirrored images: leave out --flip.")
+    clips = Clips(frames, sampling.value, pooling.value)
     ways: list[KReciprocal | None] = [None, KReciprocal(**parameters)] if rerank else [None]
     loaded = load(model, weights, height=height, width=width)
     decision = Decision.from_card(loaded.card) if decide else None
     if decision and metric and decision.metric not in metric:
         raise RecipeError(f"The decision is about {decision.metric} distances: add --metric {decision.metric}.")
+    embedding: dict[str, Any] = {"engine": engine.value, "batch_size": batch_size, "flip": flip, "half": half}
     if repeats > 1:
         draws = [load_data(data[0], name, options, repeat=at) for at in range(repeats)]
         print_notes(draws[0])
         with bar("embedding", json) as progress:
-            found = measure_repeats(
-                loaded, draws, engine=engine.value, batch_size=batch_size, flip=flip, half=half, progress=progress
-            )
+            found = measure_repeats(loaded, draws, clips=clips, progress=progress, **embedding)
         spread = summarise(found)
         if json:
             print_json({"data": draws[0].name, "repeats": [one.numbers() for one in found], "spread": spread})
@@ -125,14 +136,15 @@ def evaluate(
             out.print(f"{draws[0].name}, {repeats} draws: {each}", markup=False)
         return
     sets = load_several(data, name, options)
+    tracked = any(protocols.get(one.protocol).tracklets for one in sets.values())
+    if decide and tracked:
+        raise RecipeError("The decision was calibrated on single images, not on tracklets: leave out --decide.")
     chosen = [(wanted, way) for wanted in metric or [loaded.card.metric] for way in ways]
     reports: dict[str, list[Report]] = {}
     decided: dict[str, DecisionReport] = {}
     for label, data_set in sets.items():
         with bar(f"embedding {label}" if len(sets) > 1 else "embedding", json) as progress:
-            query, gallery, first = measure(
-                loaded, data_set, engine=engine.value, batch_size=batch_size, flip=flip, half=half, progress=progress
-            )
+            query, gallery, first = measure(loaded, data_set, clips=clips, progress=progress, **embedding)
         reports[label] = [
             first
             if (wanted, way) == (first.metric, None)

@@ -21,6 +21,23 @@ class EngineName(str, Enum):
     openvino = "openvino"
 
 
+class SamplingName(str, Enum):
+    """Which frames of a tracklet: :mod:`resight.images.clips`."""
+
+    evenly = "evenly"
+    first = "first"
+    dense = "dense"
+
+
+class PoolingName(str, Enum):
+    """How the frames of a tracklet become one: :class:`resight.embedding.tracklets.Clips`."""
+
+    auto = "auto"
+    mean = "mean"
+    quality = "quality"
+    attention = "attention"
+
+
 class OnError(str, Enum):
     """What to do about an image that cannot be read."""
 
@@ -55,6 +72,11 @@ DataOptions = Annotated[
     typer.Option("--set", metavar="KEY=VALUE", help="Option of the data set, such as fold=validation; repeatable."),
 ]
 Split = Annotated[str, typer.Option(metavar="SPLIT", help="Only this split of the data set: train, query or gallery.")]
+Frames = Annotated[
+    int, typer.Option(metavar="N", min=0, help="Tracklets: frames to embed of each (default: 0, all of them).")
+]
+Sampling = Annotated[SamplingName, typer.Option(help="Tracklets: which frames, with --frames.")]
+Pooling = Annotated[PoolingName, typer.Option(help="Tracklets: how frames are weighted in the mean.")]
 Pictures = Annotated[bool, typer.Option("--pictures/--no-pictures", help="Include pictures in the HTML file.")]
 SkipOrFail = Annotated[
     OnError, typer.Option(help="If an image cannot be read: stop (fail), or leave it out and report it (skip).")

@@ -70,6 +70,11 @@ class Dataset:
         """The three splits by name: train, query, gallery."""
         return {"train": self.train, "query": self.query, "gallery": self.gallery}
 
+    @property
+    def single_camera(self) -> bool:
+        """Whether images of the query's own camera count as matches."""
+        return self.protocol in ("single_camera", "tracklets_single_camera", "reassociation")
+
     def fingerprint(self) -> str:
         """64 hex digits that stand for who is on which image in which split.
 

@@ -130,7 +130,7 @@ def validation(data: Dataset | Split, identities: int | None = None, seed: int =
             if known > 1
             else f"{name} has {known} train identities, but validation needs two or more: add identities."
         )
-    single = protocol in ("single_camera", "tracklets_single_camera")
+    single = isinstance(data, Dataset) and data.single_camera
     parts = hold_out(train, count, seed=seed, single_camera=single)
     if not len(parts[1]):
         raise DataError(

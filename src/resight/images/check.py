@@ -120,7 +120,7 @@ def _counts(data: Dataset) -> Iterator[Finding]:
 def _labels(data: Dataset) -> Iterator[Finding]:
     """What is wrong with identities and cameras."""
     train, query, gallery = data.train, data.query, data.gallery
-    single = data.protocol == "single_camera"
+    single = data.single_camera
     cameras = np.unique(np.concatenate([split.cameras for split in data.splits.values()]))
     if len(cameras) == 1:
         paths = [path for split in data.splits.values() for path in split.paths[:1].tolist()]

@@ -56,7 +56,7 @@ def exact_copies(scanned: Scan, data: Dataset | None) -> Iterator[Finding]:
     for path, digest in zip(scanned.paths.tolist(), scanned.digests, strict=True):
         if digest:
             groups[digest].append(path)
-    labels, single = labels_of(data), data is not None and data.protocol == "single_camera"
+    labels, single = labels_of(data), data is not None and data.single_camera
     by_kind: defaultdict[str, list[list[str]]] = defaultdict(list)
     for group in groups.values():
         if len(group) > 1:
@@ -67,7 +67,7 @@ def exact_copies(scanned: Scan, data: Dataset | None) -> Iterator[Finding]:
 
 def similar_copies(scanned: Scan, data: Dataset) -> Iterator[Finding]:
     """Pictures that show the same though their bytes differ, unless identity, camera and split are the same as well."""
-    labels, single = labels_of(data), data.protocol == "single_camera"
+    labels, single = labels_of(data), data.single_camera
     first_of = {digest: at for at, digest in reversed(list(enumerate(scanned.digests))) if digest}
     kept = np.array(sorted(first_of.values()), dtype=np.int64)
     pairs = near_copies.near_copies(scanned.thumbnails[kept])

@@ -17,6 +17,7 @@ from resight.records import Embeddings, Report
 from resight.report import html
 from resight.report.inside import look_inside
 from resight.retrieval.evaluation.domains import Domains
+from resight.retrieval.ranking import protocols
 from resight.training import recipe as recipes
 from resight.training.recipe import Recipe
 from resight.training.run import Run
@@ -51,6 +52,11 @@ def report_run(
     model = load(run.folder)
     recipe = recipes.read(run.recipe)
     data = _measured_on(recipe, root)
+    rules = protocols.get(data.protocol)
+    if rules.tracklets or rules.reassociates:
+        raise DataError(
+            f"A report shows images, but {data.name} is measured by {data.protocol}: use resight evaluate instead."
+        )
     query, gallery, report = measured or measure(model, data, cache=cache_folder(), progress=progress)
     path = html.write(
         Path(output) if output else run.folder / "report.html",

@@ -5,7 +5,9 @@ from resight.retrieval.ranking import protocols
 
 
 def test_every_protocol_is_found_by_its_name():
-    assert set(protocols.PROTOCOLS) == {"market1501", "single_camera", "image_to_track"}
+    mars = {"mars_official", "mars_torchreid", "mars_joined"}
+    images = {"market1501", "single_camera", "image_to_track", "reassociation"}
+    assert set(protocols.PROTOCOLS) == images | mars | {"tracklets", "tracklets_single_camera"}
     for name, protocol in protocols.PROTOCOLS.items():
         assert protocols.get(name) is protocol and protocols.get(protocol) is protocol and protocol.name == name
 
@@ -17,5 +19,5 @@ def test_a_typo_gets_the_nearest_name(typo, near):
 
 
 def test_a_stranger_gets_the_list():
-    with pytest.raises(DataError, match="choose one of market1501, single_camera, image_to_track"):
+    with pytest.raises(DataError, match="choose one of market1501, single_camera, image_to_track, tracklets"):
         protocols.get("xyzzy")

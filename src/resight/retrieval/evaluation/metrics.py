@@ -4,7 +4,8 @@ With r_1 < ... < r_m the ranks (from 1) of a query's m true matches among its va
 
 - CMC(k) = 1 if r_1 <= k else 0, averaged over the queries.
 - AP = 1/m * sum_i i / r_i, the mean precision at the hits. This is what torchreid, fast-reid and the Bag of Tricks
-  code compute; the MATLAB code of Market-1501 integrates by trapezoids and gives slightly larger numbers.
+  code compute; the MATLAB code of Market-1501 and MARS integrates by trapezoids and gives slightly other numbers:
+  AP = 1/m * sum_i ((i - 1) / (r_i - 1) + i / r_i) / 2, the first term being 1 where r_i = 1.
 - INP = m / r_m (Ye et al., "Deep Learning for Person Re-identification: A Survey and Outlook", TPAMI 2021).
 - P@k = #{i : r_i <= k} / k, the share of true matches among the first k. With fewer than k of them it stays below 1.
 - R-precision = #{i : r_i <= m} / m, the share of true matches among the first m, where there would be no other.
@@ -41,14 +42,18 @@ class PerQuery(NamedTuple):
     r_precision: NDArray[np.float64]
 
 
-def per_query(matches: MatchRanks) -> PerQuery:
-    """The four quantities of every query."""
+def per_query(matches: MatchRanks, *, trapezoids: bool = False) -> PerQuery:
+    """The four quantities of every query; with ``trapezoids`` average precision is integrated by them."""
     ranks, offsets = matches.ranks, matches.offsets
     counts = np.diff(offsets)
     some = counts > 0
     owner = np.repeat(np.arange(len(counts)), counts)
     hit = np.arange(len(ranks)) - offsets[:-1][owner] + 1
-    total = np.bincount(owner, weights=hit / ranks, minlength=len(counts))
+    heights = hit / ranks
+    if trapezoids:
+        before = np.divide(hit - 1, ranks - 1, out=np.ones(len(ranks)), where=ranks > 1)
+        heights = (before + heights) / 2
+    total = np.bincount(owner, weights=heights, minlength=len(counts))
     precision, penalty = np.full(len(counts), np.nan), np.full(len(counts), np.nan)
     first = np.zeros(len(counts), np.int64)
     precision[some] = total[some] / counts[some]

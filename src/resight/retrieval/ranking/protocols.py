@@ -7,7 +7,7 @@ wrong answer to every query; the rest of the gallery with the query's identity a
 from __future__ import annotations
 
 import difflib
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from resight.errors import DataError
 
@@ -23,6 +23,13 @@ class Protocol:
         summary: one sentence for reports.
         by_track: rank the gallery's tracks instead of its images, each as near as the nearest of its images
             (see :mod:`resight.retrieval.ranking.by_track`).
+        tracklets: query and gallery are tracklets, one embedding each, such as
+            :func:`resight.embedding.tracks.pool_tracks` makes.
+        joins_queries: the queries are in the gallery too; they need not be given there.
+        counts_unmatched: a query without a true match counts, with 0 for every number; else it counts nowhere.
+        trapezoids: average precision is integrated by trapezoids, as the MATLAB code of MARS and Market-1501 does.
+        reassociates: the candidates of a query are the gallery images of its camera in the frame ``later_frames`` (see
+            :mod:`resight.retrieval.ranking.reassociation`).
     """
 
     name: str
@@ -30,6 +37,11 @@ class Protocol:
     ignore_same_path: bool
     summary: str
     by_track: bool = False
+    tracklets: bool = False
+    joins_queries: bool = False
+    counts_unmatched: bool = False
+    trapezoids: bool = False
+    reassociates: bool = False
 
 
 market1501 = Protocol(
@@ -60,7 +72,74 @@ image_to_track = Protocol(
 """Liu et al., "A Deep Learning-based Approach to Progressive Vehicle Re-identification for Urban Surveillance", ECCV
 2016: how VeRi-776 was measured first."""
 
-PROTOCOLS = {protocol.name: protocol for protocol in (market1501, single_camera, image_to_track)}
+tracklets = Protocol(
+    "tracklets",
+    ignore_same_camera=True,
+    ignore_same_path=False,
+    summary="Tracklets are ranked; those of the same identity on the query's own camera and junk are left out; "
+    "distractors stay in; queries without a match count nowhere.",
+    tracklets=True,
+)
+"""What LS-VID uses; of iLIDS-VID and PRID-2011, whose gallery has one tracklet of each identity from the other camera,
+it is the CMC they report, averaged over ten halves."""
+
+tracklets_single_camera = replace(
+    tracklets,
+    name="tracklets_single_camera",
+    ignore_same_camera=False,
+    summary="Tracklets are ranked; those on the same camera count; junk is left out; distractors stay in; queries "
+    "without a match count nowhere.",
+)
+"""For tracklets from one camera."""
+
+mars_torchreid = replace(tracklets, name="mars_torchreid")
+"""What torchreid, TF-CLIP and most papers report on MARS: the gallery is without the queries, so that 140 of the 1,980
+queries have no match and are dropped."""
+
+mars_joined = replace(
+    tracklets,
+    name="mars_joined",
+    joins_queries=True,
+    summary="Tracklets are ranked, the queries among them; those of the same identity on the query's own camera, the "
+    "query itself among these, and junk are left out; distractors stay in; queries without a match count nowhere.",
+)
+"""What AP3D and TKP report on MARS."""
+
+mars_official = replace(
+    mars_joined,
+    name="mars_official",
+    counts_unmatched=True,
+    trapezoids=True,
+    summary="Tracklets are ranked, the queries among them; those of the same identity on the query's own camera, the "
+    "query itself among these, and junk are left out; distractors stay in; queries without a match count 0; average "
+    "precision is integrated by trapezoids.",
+)
+"""Zheng et al., "MARS: A Video Benchmark for Large-Scale Person Re-Identification", ECCV 2016, and its MATLAB code."""
+
+reassociation = Protocol(
+    "reassociation",
+    ignore_same_camera=False,
+    ignore_same_path=False,
+    summary="The candidates of a query are the boxes of its camera some frames later; queries with fewer than two "
+    "candidates, or whose identity is not among them, count nowhere; junk is left out.",
+    reassociates=True,
+)
+"""What a tracker needs: who of those in a later frame is the person in this box?"""
+
+PROTOCOLS = {
+    protocol.name: protocol
+    for protocol in (
+        market1501,
+        single_camera,
+        image_to_track,
+        tracklets,
+        tracklets_single_camera,
+        mars_official,
+        mars_torchreid,
+        mars_joined,
+        reassociation,
+    )
+}
 
 
 def get(name: str | Protocol) -> Protocol:
