@@ -131,11 +131,11 @@ def _joined(gallery: Embeddings, query: Embeddings) -> Embeddings:
     """The gallery and, after it, the queries."""
     if gallery.vectors.shape[1] != query.vectors.shape[1]:
         return gallery  # ranking says what does not fit
-    labels = [
+    identities, cameras = (
         None if one is None or other is None else np.concatenate([one, other])
         for one, other in ((gallery.identities, query.identities), (gallery.cameras, query.cameras))
-    ]
-    return Embeddings(np.concatenate([gallery.vectors, query.vectors]), *labels)
+    )
+    return Embeddings(np.concatenate([gallery.vectors, query.vectors]), identities, cameras)
 
 
 def _check_pooled(**given: Embeddings) -> None:

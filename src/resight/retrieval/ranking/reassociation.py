@@ -28,17 +28,12 @@ def ranks_among_later(query: Embeddings, gallery: Embeddings, metric: str) -> Ma
     """
     check_sets(query, gallery)
     later, at = _column(query, "query", "later_frames"), _column(gallery, "gallery", "frames")
-    for name, one in (("query", query), ("gallery", gallery)):
-        if one.identities is None or one.cameras is None:
-            raise DataError(
-                f"The {name} embeddings have no identities or cameras, which reassociation needs: pass both."
-            )
-    assert query.identities is not None and gallery.identities is not None  # just checked
-    places, which = np.unique(
-        np.concatenate([np.stack([query.cameras, later], 1), np.stack([gallery.cameras, at], 1)]),
-        axis=0,
-        return_inverse=True,
-    )
+    if query.identities is None or gallery.identities is None or query.cameras is None or gallery.cameras is None:
+        raise DataError(
+            "Query and gallery need identities and cameras for reassociation: pass both with both embeddings."
+        )
+    asked, there = np.stack([query.cameras, later], 1), np.stack([gallery.cameras, at], 1)
+    places, which = np.unique(np.concatenate([asked, there]), axis=0, return_inverse=True)
     which = which.reshape(-1)
     of_query, of_gallery = which[: len(query)], which[len(query) :]
     kept = np.flatnonzero(gallery.identities != JUNK)
