@@ -101,3 +101,60 @@ def neighbour_divergence(student: Array, teacher: Array, temperature: float) -> 
         for p, q in zip(shares(teacher, i), shares(student, i), strict=True):
             total += p * math.log(p / q)
     return total / len(student)
+
+
+def _cosine(x: Array, y: Array) -> float:
+    dot = sum(p * q for p, q in zip(x, y, strict=True))
+    return float(dot / math.sqrt(sum(p * p for p in x) * sum(q * q for q in y)))
+
+
+def circle(features: Array, labels: NDArray[np.int64], margin: float, scale: float, held: Array | None = None) -> float:
+    """Every image against the others; the factors are those of ``held``, whose gradient does not count."""
+    held = features if held is None else held
+    terms = []
+    for a in range(len(features)):
+        near, far = 0.0, 0.0
+        for b in range(len(features)):
+            s, still = _cosine(features[a], features[b]), _cosine(held[a], held[b])
+            if labels[a] != labels[b]:
+                far += math.exp(scale * max(0.0, still + margin) * (s - margin))
+            elif a != b:
+                near += math.exp(-scale * max(0.0, 1 + margin - still) * (s - 1 + margin))
+        if near and far:
+            terms.append(math.log1p(near * far))
+    return sum(terms) / len(terms)
+
+
+def multi_similarity(
+    features: Array, labels: NDArray[np.int64], alpha: float, beta: float, base: float, epsilon: float
+) -> float:
+    """Pairs within epsilon of the hardest of the other kind, every image."""
+    total = 0.0
+    for a in range(len(features)):
+        near = [_cosine(features[a], x) for b, x in enumerate(features) if b != a and labels[a] == labels[b]]
+        far = [_cosine(features[a], x) for b, x in enumerate(features) if labels[a] != labels[b]]
+        kept_near = [s for s in near if far and s - epsilon < max(far)]
+        kept_far = [s for s in far if near and s + epsilon > min(near)]
+        if kept_near and kept_far:
+            total += math.log1p(sum(math.exp(-alpha * (s - base)) for s in kept_near)) / alpha
+            total += math.log1p(sum(math.exp(beta * (s - base)) for s in kept_far)) / beta
+    return total / len(features)
+
+
+def margin_softmax(
+    vectors: Array, prototypes: Array, labels: NDArray[np.int64], kind: str, margin: float, scale: float
+) -> float:
+    """ArcFace and CosFace: the angle or cosine to the own prototype is changed, then softmax."""
+    total = 0.0
+    for x, label in zip(vectors, labels, strict=True):
+        logits = []
+        for c, prototype in enumerate(prototypes):
+            s = _cosine(x, prototype)
+            if c == label and kind == "cosface":
+                s -= margin
+            elif c == label:
+                angle = math.acos(max(-1.0, min(1.0, s))) + margin
+                s = math.cos(angle) if angle < math.pi else s - margin * math.sin(margin)
+            logits.append(scale * s)
+        total += math.log(sum(math.exp(value - max(logits)) for value in logits)) + max(logits) - logits[label]
+    return total / len(vectors)

@@ -1,21 +1,26 @@
 """Losses and their gradients against plain loops and central differences."""
 
 from collections.abc import Callable
+from typing import Literal
 
 import numpy as np
 import pytest
 import torch
 from numpy.typing import NDArray
 
+from peers import load_file
 from reference import losses as reference
 from resight.errors import DataError, ModelError
 from resight.models.output import Output
-from resight.training.losses import LOSSES, CrossEntropy, Facts, Target, Triplet
+from resight.training.losses import LOSSES, CrossEntropy, Facts, Loss, Target, Triplet
 from resight.training.losses.attributes import Attributes, positive_ratios, weighted_bce
 from resight.training.losses.center import Center, center_loss
+from resight.training.losses.circle import Circle, circle_loss
 from resight.training.losses.cross_entropy import cross_entropy
 from resight.training.losses.elastic import Elastic, elastic, elastic_weight
 from resight.training.losses.given_triplets import GivenTriplets
+from resight.training.losses.margin_softmax import MarginSoftmax, margin_logits
+from resight.training.losses.multi_similarity import MultiSimilarity, multi_similarity
 from resight.training.losses.triplet import batch_hard_triplet, distances
 from resight.training.losses.vae import VAE, kl_to_normal
 from resight.training.losses.weighted_triplet import weighted_triplet
@@ -254,6 +259,64 @@ def test_descriptors_are_averaged() -> None:
     on_the_sphere = Elastic(margin=0.5, normalise=True)(output, target(), {})
     unit = parts[0].double().numpy() / np.linalg.norm(parts[0].double().numpy(), axis=1, keepdims=True)
     assert float(on_the_sphere) == pytest.approx(reference.elastic(unit, LABELS, 0.5, True), rel=1e-4)
+
+
+@pytest.mark.parametrize("scale", [1.0, 16.0])
+def test_circle(scale: float) -> None:
+    features = points()
+    x = torch.tensor(features, dtype=torch.float32, requires_grad=True)
+    loss = circle_loss(x, torch.tensor(LABELS), 0.25, scale)
+    loss.backward()
+    assert float(loss.detach()) == pytest.approx(reference.circle(features, LABELS, 0.25, scale), rel=1e-4)
+    expected = slope(lambda z: reference.circle(z, LABELS, 0.25, scale, held=features), features)
+    np.testing.assert_allclose(x.grad, expected, rtol=1e-3, atol=2e-4)
+    theirs = load_file("fastreid", "modeling/losses/circle_loss.py")
+    peer = theirs.pairwise_circleloss(x.detach(), torch.tensor(LABELS), 0.25, scale)
+    assert float(loss.detach()) == pytest.approx(float(peer), rel=1e-5)
+
+
+@pytest.mark.parametrize("epsilon", [0.0, 0.1, 3.0])
+def test_multi_similarity(epsilon: float) -> None:
+    features = points()
+    x = torch.tensor(features, dtype=torch.float32, requires_grad=True)
+    loss = multi_similarity(x, torch.tensor(LABELS), epsilon=epsilon)
+    loss.backward()
+    wanted = reference.multi_similarity(features, LABELS, 2.0, 50.0, 0.5, epsilon)
+    assert float(loss.detach()) == pytest.approx(wanted, rel=1e-4)
+    expected = slope(lambda z: reference.multi_similarity(z, LABELS, 2.0, 50.0, 0.5, epsilon), features)
+    np.testing.assert_allclose(x.grad, expected, rtol=1e-3, atol=2e-4)
+
+
+@pytest.mark.parametrize("loss", [Circle(), MultiSimilarity()])
+def test_images_without_a_pair_do_not_spoil_a_batch(loss: Loss) -> None:
+    """One identity alone, and identities of one image each: the loss is 0 and so is its gradient."""
+    for labels in (torch.zeros(8, dtype=torch.int64), torch.arange(8)):
+        x = torch.tensor(points(), dtype=torch.float32, requires_grad=True)
+        found = loss(Output(x, (x,)), target()._replace(labels=labels), {})
+        found.backward()
+        assert float(found.detach()) == 0.0 and x.grad is not None and not x.grad.any()
+
+
+@pytest.mark.parametrize("kind", ["arcface", "cosface", "circle"])
+def test_margin_softmax(kind: Literal["arcface", "cosface", "circle"]) -> None:
+    vectors, spec = points(), MarginSoftmax(kind=kind, scale=8.0)
+    memory = spec.state(Facts(LABELS, None, (5,), embedding=5))
+    prototypes = memory["prototypes"].detach()
+    prototypes[0] = -torch.tensor(vectors[0])  # an angle of pi, beyond which the margin leads
+    x = torch.tensor(vectors, dtype=torch.float32, requires_grad=True)
+    loss = spec(Output(x, (x,)), target(), memory)
+    loss.backward()
+    assert torch.isfinite(x.grad).all() and memory["prototypes"].grad.abs().max() > 0  # type: ignore[arg-type, union-attr]
+    if kind != "circle":
+        margin = {"arcface": 0.5, "cosface": 0.35}[kind]
+        wanted = reference.margin_softmax(vectors, prototypes.double().numpy(), LABELS, kind, margin, 8.0)
+        assert float(loss.detach()) == pytest.approx(wanted, rel=1e-4)
+    layers = load_file("fastreid", "layers/any_softmax.py")
+    peer = {"arcface": layers.ArcSoftmax, "cosface": layers.CosSoftmax, "circle": layers.CircleSoftmax}[kind]
+    cosines = torch.linspace(-0.8, 0.95, 24).view(8, 3)  # where arcface's margin stays below pi
+    own = torch.tensor(LABELS)
+    ours = 8.0 * margin_logits(cosines, own, kind, 0.35)
+    torch.testing.assert_close(ours, peer(3, 8.0, 0.35)(cosines.clone(), own), rtol=1e-5, atol=1e-5)
 
 
 def test_every_loss_has_a_name_and_words() -> None:

@@ -8,7 +8,7 @@ from torch import nn
 
 import resight
 from resight.errors import RecipeError
-from resight.training.optim import learning_rate, optimizer, trained
+from resight.training.optim import layers_of, learning_rate, optimizer, trained
 from resight.training.parts import Phase
 
 
@@ -116,3 +116,39 @@ def test_adam_by_hand(kind: str) -> None:
         second = largest if kind == "amsgrad" else v
         p -= 0.1 * (m / (1 - 0.9**t)) / (math.sqrt(second / (1 - 0.999**t)) + 1e-8)
     assert run(kind, GRADIENTS) == pytest.approx(p, rel=1e-9)
+
+
+def factors(network: nn.Module, recipe: Phase) -> dict[str, tuple[float, bool]]:
+    """Of each parameter the factor of its learning rate, and whether it decays."""
+    names = {id(p): name for name, p in network.named_parameters()}
+    groups = optimizer(network, recipe, frozenset(names.values())).param_groups
+    return {names[id(p)]: (group["factor"], group["weight_decay"] > 0) for group in groups for p in group["params"]}
+
+
+def test_rates_of_kinds_and_layers() -> None:
+    network = resight.models.create("transreid_tiny", num_identities=3, depth=4, height=32, width=32)
+    plain = factors(network, phase(weight_decay=0.01))
+    assert set(plain.values()) == {(1.0, True)}
+    found = factors(network, phase(weight_decay=0.01, bias_rate=2.0, layer_decay=0.5, decay_vectors=False))
+    power = {"base.blocks.0.attn.qkv.weight": 4, "base.blocks.3.mlp.fc2.weight": 1}
+    assert {name: found[name] for name in power} == {name: (0.5**i, True) for name, i in power.items()}
+    assert found["base.patch_embed.proj.weight"] == (0.5**5, True)
+    assert found["base.pos_embed"] == found["base.cls_token"] == (0.5**5, False)
+    assert found["base.blocks.0.norm1.weight"] == (0.5**4, False)
+    assert found["base.blocks.0.attn.qkv.bias"] == (2 * 0.5**4, False)
+    assert found["base.norm.weight"] == (1.0, False) and found["classifier.weight"] == (1.0, True)
+    with pytest.raises(RecipeError, match="needs a network with numbered blocks"):
+        factors(resight.models.create("osnet_x0_25"), phase(layer_decay=0.9))
+
+
+def test_layers_of_other_transformers() -> None:
+    swin = [
+        "patch.weight",
+        "stages.0.blocks.0.w",
+        "stages.0.blocks.1.w",
+        "stages.0.downsample.w",
+        "stages.1.blocks.0.w",
+    ]
+    assert list(layers_of([*swin, "norm3.weight"]).values()) == [0, 1, 2, 2, 3, 4]
+    clip = ["v.class_embedding", "v.proj", "v.conv1.weight", "v.transformer.resblocks.0.w", "v.ln_post.weight"]
+    assert list(layers_of(clip).values()) == [0, 2, 0, 1, 2]

@@ -47,6 +47,23 @@ def test_labels_of_one_epoch(tiny_recipe: TinyRecipe, monkeypatch: pytest.Monkey
     assert session.state.epoch == 3
 
 
+def test_gradients_are_clipped_and_prototypes_trained(tiny_recipe: TinyRecipe) -> None:
+    """Plain gradient descent with rate 0.1 and norms of at most 0.01 moves all weights by 0.001 a step at most."""
+    plain = {"epochs": 1, "optimizer": "sgd", "momentum": 0.0, "weight_decay": 0.0, "lr": 0.1, "clip": 0.01}
+    recipe = tiny_recipe(losses=[{"name": "margin_softmax"}, {"name": "circle"}], phases=[plain])
+    examples = Examples.from_sources([datasets.load("market_layout", recipe.data.root)])
+    with untouched():
+        session = Session(recipe, examples, Teachers.read(()), accelerator("no", cpu=True))
+        session.read(Preprocessing(height=32, width=16), None)
+        (prototypes,) = session.state.memories[0][0].values()
+        learnt = [*session.state.network.parameters(), prototypes]
+        before = [p.detach().clone() for p in learnt]
+        steps: list[int] = []
+        session.epoch(examples.labels, lambda images, *_: steps.append(images))
+    moved = [(p.detach() - old).square().sum().item() for p, old in zip(learnt, before, strict=True)]
+    assert moved[-1] > 0 and 0.0005 < sum(moved) ** 0.5 <= 0.001 * len(steps) * 1.001
+
+
 @pytest.mark.skipif(not sys.platform.startswith("linux"), reason="glibc's allocator")
 def test_freed_memory_is_kept_for_the_time_being() -> None:
     """The resident memory falls after the block, and not within it."""

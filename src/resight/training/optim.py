@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import math
+import re
+from collections.abc import Sequence
 from typing import Any
 
 import torch
@@ -46,20 +48,67 @@ def optimizer(network: nn.Module, phase: Phase, trainable: frozenset[str]) -> to
 
 
 def by_rate(network: nn.Module, phase: Phase, chosen: list[nn.Parameter]) -> list[dict[str, Any]]:
-    """The chosen parameters in groups by the factor of their learning rate.
+    """The chosen parameters in groups by the factor of their learning rate, and by whether they decay.
 
     Raises:
-        RecipeError: ``rates`` names no parameter.
+        RecipeError: ``rates`` names no parameter, or ``layer_decay`` is given for a network without numbered blocks.
     """
     names = {id(p): name for name, p in network.named_parameters()}
-    groups: dict[float, list[nn.Parameter]] = {}
+    layers = layers_of(list(names.values())) if phase.layer_decay < 1 else {}
+    groups: dict[tuple[float, bool], list[nn.Parameter]] = {}
     for p in chosen:
-        prefix = max((prefix for prefix in phase.rates if names[id(p)].startswith(prefix)), key=len, default=None)
-        groups.setdefault(1.0 if prefix is None else phase.rates[prefix], []).append(p)
+        name = names[id(p)]
+        prefix = max((prefix for prefix in phase.rates if name.startswith(prefix)), key=len, default=None)
+        factor = 1.0 if prefix is None else phase.rates[prefix]
+        if _is_bias(name):
+            factor *= phase.bias_rate
+        if layers:
+            factor *= phase.layer_decay ** (max(layers.values()) - layers[name])
+        groups.setdefault((factor, phase.decay_vectors or not _is_vector(name, p)), []).append(p)
     for prefix in phase.rates:
         if not any(name.startswith(prefix) for name in names.values()):
             raise RecipeError(f"phase.rates names {prefix!r}, which no parameter begins with.")
-    return [{"params": params, "factor": factor} for factor, params in groups.items()]
+    spared: dict[str, Any] = {"weight_decay": 0.0}
+    return [
+        {"params": params, "factor": factor} | ({} if decays else spared) for (factor, decays), params in groups.items()
+    ]
+
+
+def layers_of(names: Sequence[str]) -> dict[str, int]:
+    """The layer of each parameter, from its name: 0 before the first numbered block, the last one after all blocks.
+
+    Args:
+        names: of all parameters, in the network's order.
+
+    Raises:
+        RecipeError: no parameter is in a numbered block.
+    """
+    blocks = [(found := _BLOCK.match(name)) and found[0] for name in names]
+    order = {block: at for at, block in enumerate(dict.fromkeys(filter(None, blocks)), start=1)}
+    if not order:
+        raise RecipeError(
+            "phase.layer_decay needs a network with numbered blocks, such as a transformer: use phase.rates for others."
+        )
+    last = max(at for at, block in enumerate(blocks) if block)
+    layers, before = {}, 0
+    for at, (name, block) in enumerate(zip(names, blocks, strict=True)):
+        before = order[block] if block else before
+        after = at > last or name.endswith(".proj")  # CLIP's projection is registered before its blocks
+        layers[name] = len(order) + 1 if after else before
+    return layers
+
+
+_BLOCK = re.compile(r"(.*\.)?(blocks|resblocks)\.\d+\.")
+
+
+def _is_bias(name: str) -> bool:
+    return name.endswith("bias")
+
+
+def _is_vector(name: str, p: nn.Parameter) -> bool:
+    """Biases, norms and other vectors, and the tables of tokens and positions."""
+    last = name.rpartition(".")[2]
+    return p.ndim <= 1 or last.endswith(("_token", "_tokens", "_embed", "_embedding", "_table"))
 
 
 def learning_rate(phase: Phase, epoch: float) -> float:

@@ -169,8 +169,11 @@ class Phase(Part):
     ``only`` names parameter prefixes that are trained while the others are frozen (``[classifier]``). ``warmup`` epochs
     rise linearly from ``warmup_factor``; then ``constant``, ``cosine`` (to ``final_factor`` at the phase's end) or
     ``multi_step`` (times ``gamma`` at each of ``milestones``, epochs of this phase). ``rates`` multiply the learning
-    rate of parameter prefixes (``{backbone: 0.1}``; the longest prefix counts). ``sampler`` and ``losses`` replace the
-    recipe's for this phase.
+    rate of parameter prefixes (``{backbone: 0.1}``; the longest prefix counts), ``bias_rate`` that of all biases (2 in
+    TransReID), and ``layer_decay`` that of layer i of n blocks by its (n + 1 - i)-th power: tokens, positions and stem
+    are layer 0, what follows the blocks is layer n + 1 (0.65 to 0.75 for transformers from MAE or DINO weights).
+    ``decay_vectors: false`` spares biases, norms, tokens and positions the weight decay. ``clip`` limits the norm of
+    all gradients together (0: no limit). ``sampler`` and ``losses`` replace the recipe's for this phase.
     """
 
     epochs: int = Field(gt=0)
@@ -186,6 +189,10 @@ class Phase(Part):
     warmup_factor: float = Field(0.01, ge=0)
     only: tuple[str, ...] = ()
     rates: dict[str, float] = {}
+    bias_rate: float = Field(1.0, gt=0)
+    layer_decay: float = Field(1.0, gt=0, le=1)
+    decay_vectors: bool = True
+    clip: float = Field(0.0, ge=0)
     sampler: Sampler | None = None
     losses: tuple[AnyLoss, ...] | None = Field(None, min_length=1)
 

@@ -139,7 +139,7 @@ class Session:
             rate = learning_rate(phase, into + at / len(batches))
             if not np.isfinite(values["loss"]):
                 raise TrainingError(_diverged(values, rate, epoch, at))
-            state.step(rate, loss, self.accelerator)
+            state.step(rate, loss, self.accelerator, phase.clip)
             for name, value in values.items():
                 total, count = sums.get(name, (0.0, 0))
                 sums[name] = total + value, count + 1

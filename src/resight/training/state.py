@@ -130,13 +130,15 @@ class State:
         if phase.only:
             _freeze_statistics(self.network)
 
-    def step(self, learning_rate: float, loss: torch.Tensor, accelerator: Accelerator) -> None:
-        """One update of the weights and of their average."""
+    def step(self, learning_rate: float, loss: torch.Tensor, accelerator: Accelerator, clip: float = 0.0) -> None:
+        """One update of the weights and of their average; gradients of a larger norm than ``clip``, if any, shrink."""
         assert self.optimizer is not None
         for group in self.optimizer.param_groups:
             group["lr"] = learning_rate * group["factor"]
         self.optimizer.zero_grad()
         accelerator.backward(loss)
+        if clip:
+            accelerator.clip_grad_norm_([p for group in self.optimizer.param_groups for p in group["params"]], clip)
         self.optimizer.step()
         if self.averaged is not None:
             self.averaged.update_parameters(self.network)
