@@ -85,7 +85,7 @@ def test_overrides(file: Path) -> None:
         ("phases.0.only=classifier", r"phases\.0\.only: .*tuple"),
         ("phases=[]", "phases: .*at least 1 item"),
         ("losses=[]", "losses: .*at least 1 item"),
-        ("losses.0.name=centre", r"losses\.0: .*'centre' .*expected tags: .*'center', 'cross_entropy'"),
+        ("losses.0.name=centre", r"losses\.0: .*'centre' .*expected tags: .*'center', 'circle'"),
         ("losses.0.smoothin=0.2", r"unknown key 'losses\.0\.smoothin': did you mean 'smoothing'"),
         ("losses.0.name=center", r"unknown key 'losses\.0\.smoothing': known: name, weight, plain_views, rate"),
         ("augmentation.flip=1.5", r"augmentation\.flip: .*less than or equal to 1"),
