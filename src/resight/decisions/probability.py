@@ -27,7 +27,6 @@ from typing import Literal, get_args
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
-from scipy.optimize import isotonic_regression
 
 from resight.decisions.pairs import Pairs, middle_of, step_of
 from resight.errors import DataError
@@ -132,6 +131,8 @@ def pool_adjacent_violators(genuine: NDArray[np.int64], impostors: NDArray[np.in
     Returns:
         (K,) int64 indices into the counts, the first is 0.
     """
+    from scipy.optimize import isotonic_regression  # is imported where something is fitted, not wherever a decision is
+
     found = isotonic_regression(genuine / (genuine + impostors), weights=genuine + impostors, increasing=False)
     starts: NDArray[np.int64] = found.blocks[:-1].astype(np.int64)
     same, others = (np.add.reduceat(one, starts) for one in (genuine, impostors))

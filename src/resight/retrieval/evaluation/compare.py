@@ -14,7 +14,6 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.stats import permutation_test
 
 from resight.errors import DataError
 from resight.records import Report
@@ -186,6 +185,8 @@ def interval(value: float, drawn: NDArray[np.float64], level: float) -> Interval
 
 def exchange_people(gained: NDArray[np.float64], draws: int, seed: int) -> float:
     """How often exchanging the models of some people (the signs of their (P,) sums) gives as much, two-sided."""
+    from scipy.stats import permutation_test  # takes most of a second to import, and few use it
+
     found = permutation_test(
         (gained,),
         np.sum,
