@@ -16,7 +16,7 @@ from resight.files import expanded
 from resight.models import folder, hub, registry, shipped, weights
 from resight.models.card import IMAGENET_ONLY, UNTRAINED, About, Card, Preprocessing, is_exported, named, read_card
 from resight.models.exported import Exported, describe, own_card
-from resight.models.foreign import families, fastreid, imagenet, mobilenet
+from resight.models.foreign import families, fastreid, imagenet, mobilenet, openmodelzoo
 from resight.models.foreign.imagenet import IMAGENET
 from resight.models.model import Model
 from resight.models.weights import read as read_weights
@@ -140,7 +140,7 @@ def from_published(file: str | Path, given: Mapping[str, Any]) -> Model:
     Raises:
         ModelError: unreadable, of no known family, or values that do not fit.
     """
-    found = families.recognise(weights.read(file), str(file), given)
+    found = openmodelzoo.read(file) if is_exported(file) else families.recognise(weights.read(file), str(file), given)
     network = registry.create(found.architecture, **found.arguments).eval()
     report = weights.fit(network, found.tensors, source=str(file))
     made_for = registry.preprocessing(found.architecture).model_dump()
