@@ -229,7 +229,7 @@ def show(
 
 @models.command("import")
 def import_(
-    file: Annotated[Path, typer.Argument(metavar="FILE", help="A published checkpoint (.pth, .pt, .safetensors).")],
+    file: Annotated[Path, typer.Argument(metavar="FILE", help="A published checkpoint (.pth, .pt, .safetensors, .xml).")],
     output: Annotated[
         Path | None, typer.Option("--output", "-o", metavar="FOLDER", help="Default: the file's name without suffix.")
     ] = None,
@@ -243,9 +243,9 @@ def import_(
 ) -> None:
     """Turn a published checkpoint into a model with a card.
 
-    The family (TransReID, PersonViT, PASS, CLIP-ReID, SOLIDER, Swin, DINOv2) is recognised by keys and shapes. What
-    the file cannot say is printed with the value taken and its source; change a value with --set, such as
-    --set stride=12 or --set neck=after.
+    The family (TransReID, PersonViT, PASS, CLIP-ReID, SOLIDER, Swin, DINOv2, or Open Model Zoo's person networks as
+    .xml) is recognised by keys and shapes. What the file cannot say is printed with the value taken and its source;
+    change a value with --set, such as --set stride=12 or --set neck=after.
     """
     from resight.models.folder import save
     from resight.models.load import from_published
@@ -265,4 +265,7 @@ def import_(
         out.print("The file does not say; taken:", markup=False)
         for one in card.unsaid:
             out.print(f"  {one['name']} = {one['value']} ({one['source']})", markup=False)
-    out.print("The licence of the weights is unknown: look it up before you pass the model on.", markup=False)
+    if card.licences.weights == "unknown":
+        out.print("The licence of the weights is unknown: look it up before you pass the model on.", markup=False)
+    else:
+        out.print(f"Licence of the weights: {card.licences.weights}.", markup=False)

@@ -14,7 +14,7 @@ from torch import nn
 from resight.errors import ModelError, first_line
 from resight.files import expanded
 from resight.models import folder, hub, registry, shipped, weights
-from resight.models.card import IMAGENET_ONLY, UNTRAINED, About, Card, Preprocessing, is_exported, named, read_card
+from resight.models.card import IMAGENET_ONLY, UNTRAINED, About, Card, Licences, Preprocessing, is_exported, named, read_card
 from resight.models.exported import Exported, describe, own_card
 from resight.models.foreign import families, fastreid, imagenet, mobilenet, openmodelzoo
 from resight.models.foreign.imagenet import IMAGENET
@@ -148,7 +148,9 @@ def from_published(file: str | Path, given: Mapping[str, Any]) -> Model:
         architecture=found.architecture,
         arguments=found.arguments,
         preprocessing=Preprocessing(**made_for | found.preprocessing),
+        metric="cosine",  # every family's own test normalises embeddings first
         about=About(title=f"{found.family}, {Path(file).name}"),
+        licences=Licences(weights=found.licence),
         unsaid=tuple(asdict(one) for one in found.unsaid),
     )
     card = card.model_copy(update={"fingerprint": weights.fingerprint(network, card)})

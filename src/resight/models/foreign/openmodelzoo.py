@@ -71,6 +71,7 @@ def read(file: str | Path) -> Recognised:
         _named(tensors),
         preprocessing=_size(tensors) | _colours(steps[:normalise]),
         unsaid=(Unsaid("interpolation", "linear-area", "the file takes images that are resized already"),),
+        licence="Apache-2.0 (Intel, Open Model Zoo); the training data was not published",
     )
 
 

@@ -45,6 +45,7 @@ class Recognised:
         dropped: keys of the file that are not needed to embed, such as classifiers.
         unsaid: what the file does not say, with the value taken.
         filled: parts that the file does not have and that change nothing, such as the neck of a bare trunk.
+        licence: of the weights, where all files of the family have the same.
     """
 
     family: str
@@ -55,6 +56,7 @@ class Recognised:
     dropped: tuple[str, ...] = ()
     unsaid: tuple[Unsaid, ...] = ()
     filled: tuple[str, ...] = ()
+    licence: str = "unknown"
 
 
 class Asked:
