@@ -229,7 +229,9 @@ def show(
 
 @models.command("import")
 def import_(
-    file: Annotated[Path, typer.Argument(metavar="FILE", help="A published checkpoint (.pth, .pt, .safetensors, .xml).")],
+    file: Annotated[
+        Path, typer.Argument(metavar="FILE", help="A published checkpoint (.pth, .pt, .safetensors, .xml).")
+    ],
     output: Annotated[
         Path | None, typer.Option("--output", "-o", metavar="FOLDER", help="Default: the file's name without suffix.")
     ] = None,

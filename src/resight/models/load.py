@@ -14,7 +14,17 @@ from torch import nn
 from resight.errors import ModelError, first_line
 from resight.files import expanded
 from resight.models import folder, hub, registry, shipped, weights
-from resight.models.card import IMAGENET_ONLY, UNTRAINED, About, Card, Licences, Preprocessing, is_exported, named, read_card
+from resight.models.card import (
+    IMAGENET_ONLY,
+    UNTRAINED,
+    About,
+    Card,
+    Licences,
+    Preprocessing,
+    is_exported,
+    named,
+    read_card,
+)
 from resight.models.exported import Exported, describe, own_card
 from resight.models.foreign import families, fastreid, imagenet, mobilenet, openmodelzoo
 from resight.models.foreign.imagenet import IMAGENET

@@ -21,16 +21,16 @@ def test_the_gate_is_the_papers_formula() -> None:
 
 @pytest.mark.parametrize("norm", ["batch", "fixed"])
 def test_fixed_statistics_stay_in_training(norm: str) -> None:
-    network = registry.create("osnet_lct_x0_25", height=32, width=16, norm=norm, num_identities=3).train()
+    network = registry.create("osnet_lct_x0_5", height=32, width=16, norm=norm, num_identities=3).train()
     before = network.conv5.bn.running_mean.clone()
     network(torch.randn(4, 3, 32, 16))
     assert torch.equal(network.conv5.bn.running_mean, before) == (norm == "fixed")
 
 
 def test_it_is_built_for_its_images() -> None:
-    network = registry.create("osnet_lct_x0_25", height=64, width=32).eval()
+    network = registry.create("osnet_lct_x0_5", height=64, width=32).eval()
     assert network(torch.zeros(2, 3, 64, 32)).embedding.shape == (2, 256)
     with pytest.raises(ModelError, match="multiples of 16, not 60x32"):
-        registry.create("osnet_lct_x0_25", height=60, width=32)
+        registry.create("osnet_lct_x0_5", height=60, width=32)
     with pytest.raises(ModelError, match="choose 'batch' or 'fixed'"):
-        registry.create("osnet_lct_x0_25", norm="layer")
+        registry.create("osnet_lct_x0_5", norm="layer")

@@ -30,6 +30,7 @@ KINDS = {
     "Add": "add",
     "Multiply": "multiply",
 }
+SIZES = ("1_0", "0_5")  # of OSNet-LCT: 0265 and 0287
 EPS = 1e-5
 
 
@@ -48,10 +49,10 @@ def read(file: str | Path) -> Recognised:
     except (OSError, ElementTree.ParseError, KeyError, ValueError, AttributeError) as error:
         raise ModelError(f"{path} cannot be read as an OpenVINO model with its .bin beside it ({error}).") from None
     stems = [len(value) for kind, value in steps if kind == "weight" and value.shape[1:] == (3, 7, 7)]
-    width = next((name for name, widths in WIDTHS.items() if stems == [widths[0]]), None)
+    width = next((name for name in SIZES if stems == [WIDTHS[name][0]]), None)
     if width is None:
         raise ModelError(
-            f"{path} is no person-reidentification-retail-0265, -0286, -0287 or -0288: other OpenVINO models are used "
+            f"{path} is neither person-reidentification-retail-0265 nor -0287: other OpenVINO models are used "
             "as they are (resight models card), not as networks to train."
         )
     normalise = next((at for at, (kind, _) in enumerate(steps) if kind == "instance"), len(steps))

@@ -116,18 +116,6 @@ def osnet_lct_x1_0(**arguments: Any) -> OSNetLCT:
 
 
 @register(sized=True)
-def osnet_lct_x0_75(**arguments: Any) -> OSNetLCT:
-    """OSNet-LCT, 0.75 width."""
-    return OSNetLCT(WIDTHS["0_75"], **arguments)
-
-
-@register(sized=True)
 def osnet_lct_x0_5(**arguments: Any) -> OSNetLCT:
     """OSNet-LCT, half width, as person-reidentification-retail-0287: 0.60 M parameters."""
     return OSNetLCT(WIDTHS["0_5"], **arguments)
-
-
-@register(sized=True)
-def osnet_lct_x0_25(**arguments: Any) -> OSNetLCT:
-    """OSNet-LCT, quarter width."""
-    return OSNetLCT(WIDTHS["0_25"], **arguments)
