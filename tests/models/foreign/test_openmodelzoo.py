@@ -5,9 +5,9 @@ from pathlib import Path
 
 import pytest
 import torch
-from conftest import SHARED
 
 import resight
+from conftest import SHARED
 from resight.cli.main import main
 from resight.errors import ModelError
 from resight.models.foreign import openmodelzoo
@@ -31,7 +31,7 @@ def test_the_same_embeddings_as_openvino(name: str, tmp_path: Path, monkeypatch:
     openvino = pytest.importorskip("openvino")
     architecture, most = PERSONS[name]
     monkeypatch.setattr("sys.argv", ["resight", "models", "import", str(zoo(name)), "-o", str(tmp_path / "ours")])
-    with pytest.raises(SystemExit, match="^0$"):
+    with pytest.raises(SystemExit, match=r"^0$"):
         main()
     model = resight.load(tmp_path / "ours")
     assert (model.card.architecture, model.card.dim, model.card.metric) == (architecture, 256, "cosine")
