@@ -9,11 +9,11 @@ PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check -c const
 demo: $(VENV)/installed
 	$(BIN)/resight demo
 
-# A process for each processor, and each takes whole files (tests/conftest.py): JOBS=1 runs one after another, JOBS=0 in this process.
+# A process for each processor, and each takes whole files: JOBS=1 runs one after another, JOBS=0 in this process.
 JOBS ?= logical
 
 test: $(VENV)/installed-dev
-	$(BIN)/python -m pytest --numprocesses $(JOBS) --dist loadgroup --durations 10
+	$(BIN)/python -m pytest --numprocesses $(JOBS) --dist loadfile --durations 10
 
 docs: $(VENV)/installed-dev  # the site, in site/
 	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict --quiet

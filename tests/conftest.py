@@ -17,14 +17,6 @@ SHARED = Path(__file__).parents[2] / "shared"
 TinyMarket = Callable[..., Path]
 
 
-@pytest.hookimpl(tryfirst=True)  # before xdist reads the groups
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """For ``--dist loadgroup``: a process takes whole files, and one process takes all tests with a Milvus server."""
-    for item in items:
-        serves = "milvus" in getattr(item, "fixturenames", ()) or "milvus" in item.name
-        item.add_marker(pytest.mark.xdist_group("milvus" if serves else str(item.path)))
-
-
 @pytest.hookimpl(tryfirst=True)
 def pytest_runtest_setup(item: pytest.Item) -> None:
     """Torch's random numbers of a fresh process: a test's random weights do not depend on the tests before it."""

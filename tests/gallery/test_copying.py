@@ -12,7 +12,7 @@ import cv2
 import numpy as np
 import pytest
 
-from milvus_server import Collections
+from postgres_server import PostgresServer
 from resight import DataError, Gallery, ModelError
 from resight.cli.main import main
 from resight.gallery import copying
@@ -50,10 +50,9 @@ def everything(gallery: Gallery) -> Everything:
 
 
 @pytest.fixture
-def other(milvus: Collections, tmp_path: Path, request: pytest.FixtureRequest) -> str:
+def other(postgres: PostgresServer, tmp_path: Path, gallery_uri: str) -> str:
     """Where the copy goes: to the other engine."""
-    here = request.getfixturevalue("gallery_uri").startswith("milvus")
-    return str(tmp_path / "copy.db") if here else milvus.uri(tmp_path / "copy")
+    return str(tmp_path / "copy.db") if "://" in gallery_uri else postgres.uri()
 
 
 def test_a_copy_holds_the_same_and_goes_on_where_it_stopped(

@@ -5,7 +5,6 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Callable, Iterator
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass
 from itertools import zip_longest
 from pathlib import Path
@@ -18,7 +17,6 @@ from resight.gallery.record import Filter, Record
 from resight.gallery.store import Rows
 
 PART = 256  # records that are held at a time
-_READERS = 8  # thumbnails at a time
 
 
 @dataclass(frozen=True)
@@ -131,6 +129,4 @@ def _pages(gallery: Gallery) -> Iterator[list[Record]]:
 
 def _rows(gallery: Gallery, records: list[Record]) -> Rows:
     ids = [record.id for record in records]
-    with ThreadPoolExecutor(_READERS) as pool:
-        small = list(pool.map(gallery.store.thumbnail, ids))
-    return Rows(records, gallery.store.vectors(ids), small)
+    return Rows(records, gallery.store.vectors(ids), gallery.store.thumbnails(ids))

@@ -41,8 +41,7 @@ def export(store: Store, name: str, folder: Path, actor: str) -> Path:
             (temporary / "records.json").write_text(text, encoding="utf-8")
             vectors = Embeddings(store.vectors(ids), paths=np.array(ids, np.str_), fingerprint=card.fingerprint)
             save(temporary / "vectors.npz", vectors)
-            for id in ids:
-                small = store.thumbnail(id)
+            for id, small in zip(ids, store.thumbnails(ids), strict=True):
                 if small is not None:
                     (temporary / "thumbnails" / f"{id}.jpg").write_bytes(small)
             temporary.replace(folder)

@@ -86,7 +86,7 @@ class Gallery:
 
         Args:
             uri: a path (``"seen"`` is the file seen.db), ``"sqlite:///seen.db"``, or
-                ``"milvus://host:19530/collection?objects=URI"``.
+                ``"postgresql://user@host/database?gallery=NAME"``.
             model: whose embeddings it holds, as an object or by name or path; its card alone is enough to work with
                 embeddings. For a gallery that exists it may be left out: then pictures are embedded with the model
                 from where it was when the gallery was made. A newer card of the same model (calibrated since) replaces
@@ -212,7 +212,7 @@ class Gallery:
 
     def thumbnail(self, id: str) -> bytes | None:
         """The thumbnail of a record as JPEG, None where it has none; raises as :meth:`get`."""
-        found = self.store.thumbnail(id)
+        (found,) = self.store.thumbnails([id])
         if found is None:
             self.get([id])
         return found

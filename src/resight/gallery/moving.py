@@ -40,7 +40,7 @@ def reembed(
                 moved += 1
         if kept:
             vectors = embedder(pictures).vectors
-            thumbnails = [store.thumbnail(record.id) for record in kept]
+            thumbnails = store.thumbnails([record.id for record in kept])
             moved += len(kept)
             target.add(Rows(kept, np.asarray(vectors), thumbnails), actor)
         done += len(records)
@@ -61,7 +61,7 @@ def _picture(store: Store, record: Record) -> tuple[Pixels | None, bool]:
     pixels = _source(record)
     if pixels is not None:
         return pixels, False
-    small = store.thumbnail(record.id)
+    (small,) = store.thumbnails([record.id])
     return (None if small is None else decode_bytes(small, f"the thumbnail of {record.id}")), True
 
 

@@ -167,7 +167,7 @@ class Stats:
         first, last: the earliest and the latest time.
         expiring: how many records expire within seven days from now, or should have already.
         bytes: what is stored, by kind.
-        engine: "sqlite" or "milvus".
+        engine: "sqlite" or "postgresql".
         model: the fingerprint that the gallery is bound to; ``dim`` and ``metric`` of its embeddings.
     """
 

@@ -77,8 +77,8 @@ class Store(Protocol):
     def vectors(self, ids: Sequence[str]) -> NDArray[np.float32]:
         """(N, D) of records; Missing of :func:`not_there` for the first that is not there."""
 
-    def thumbnail(self, id: str) -> bytes | None:
-        """The JPEG of a record; None where it or the record is not there."""
+    def thumbnails(self, ids: Sequence[str]) -> list[bytes | None]:
+        """The JPEGs of records; None where one or its record is not there."""
 
     def page(self, where: Filter, limit: int, after_id: str) -> list[Record]:
         """The first records that pass, ordered by id, with ids above ``after_id``."""

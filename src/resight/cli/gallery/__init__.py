@@ -12,7 +12,7 @@ gallery = typer.Typer(
     help=(
         "Store embeddings of images, search them, name identities, erase on request.\n\n"
         "Start with `resight gallery create seen`, `resight gallery add seen PICTURES --camera door` and "
-        "`resight search seen PICTURE.jpg`. A gallery is a file (seen.db), or a collection of a Milvus cluster."
+        "`resight search seen PICTURE.jpg`. A gallery is a file (seen.db), or a schema of a PostgreSQL database."
     ),
 )
 filling.add(gallery)

@@ -21,7 +21,7 @@ def copy(
     where: Where,
     to: Annotated[
         str,
-        typer.Argument(metavar="TO", help="seen2, or milvus://HOST:19530/NAME?objects=FOLDER or s3://BUCKET/FOLDER."),
+        typer.Argument(metavar="TO", help="seen2, or postgresql://USER@HOST/DATABASE?gallery=NAME."),
     ],
     json: Annotated[bool, Json] = False,
 ) -> None:
@@ -48,7 +48,7 @@ def backup(
 ) -> None:
     """Write a backup: one file with everything as of now, while other programs go on reading and writing.
 
-    A backup is a gallery: open it at its place, or copy it back. For a gallery in a cluster use copy.
+    A backup is a gallery: open it at its place, or copy it back. For a gallery in PostgreSQL use pg_dump or copy.
     """
     with open_gallery(where, read_only=True) as of:
         written = of.backup(to)

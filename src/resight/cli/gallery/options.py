@@ -20,7 +20,9 @@ if TYPE_CHECKING:
 _WHICH = "Filters"
 Where = Annotated[
     str,
-    typer.Argument(metavar="GALLERY", help="A name or file (seen, seen.db), or milvus://HOST:PORT/NAME?objects=URI."),
+    typer.Argument(
+        metavar="GALLERY", help="A name or file (seen, seen.db), or postgresql://USER@HOST/DB?gallery=NAME."
+    ),
 ]
 Ids = Annotated[
     list[str],

@@ -171,14 +171,15 @@ class SqliteStore:
         data = b"".join(found[key] for key in keys)
         return np.frombuffer(data, "<f4").astype(np.float32).reshape(len(ids), self._dim)
 
-    def thumbnail(self, id: str) -> bytes | None:
+    def thumbnails(self, ids: Sequence[str]) -> list[bytes | None]:
+        keys = [reading.key_of(id) for id in ids]
+        statement = (
+            "SELECT r.id, substr(t.content, 1, r.thumbnail_size) FROM records r "
+            "JOIN thumbnails t ON t.place = r.thumbnail WHERE r.id IN ({})"
+        )
         with self._connections.reading() as db:
-            row = db.execute(
-                "SELECT substr(t.content, 1, r.thumbnail_size) FROM records r "
-                "JOIN thumbnails t ON t.place = r.thumbnail WHERE r.id = ?",
-                (reading.key_of(id),),
-            ).fetchone()
-        return None if row is None else bytes(row[0])
+            found = dict(in_parts(db, statement, keys))
+        return [found.get(key) for key in keys]
 
     def page(self, where: Filter, limit: int, after_id: str) -> list[Record]:
         with self._connections.reading() as db:

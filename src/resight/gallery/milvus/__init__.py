@@ -1,1 +1,0 @@
-"""The cluster engine: a Milvus collection, with thumbnails and the log as objects."""

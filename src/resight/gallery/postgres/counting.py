@@ -1,0 +1,58 @@
+"""A gallery in numbers, and what is wrong with its tables."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from resight.gallery.postgres.connections import Connections
+from resight.gallery.postgres.searching import INDEX
+from resight.gallery.record import Stats
+from resight.models.card import Card
+
+_SOON = 7 * 86400.0
+
+
+def stats(connections: Connections, card: Card, now: float) -> Stats:
+    """See :meth:`resight.gallery.store.Store.stats`."""
+    ((cameras, first, last, expiring, named, people, *sizes),) = connections.rows(
+        "SELECT (SELECT coalesce(json_object_agg(camera, count), '{}') FROM "
+        "(SELECT camera, count(*) FROM records GROUP BY camera ORDER BY camera) c), min(time), max(time), "
+        "count(*) FILTER (WHERE expires <= %s), (SELECT count(*) FROM labels), (SELECT count(*) FROM identities), "
+        "(SELECT sum(pg_table_size(c)) FROM unnest('{records,labels,identities,events,meta}'::regclass[]) c)::bigint, "
+        "pg_total_relation_size('thumbnails'), "
+        "(SELECT sum(pg_indexes_size(c)) FROM unnest('{records,labels,identities,events,meta}'::regclass[]) c)::bigint "
+        "FROM records",
+        (now + _SOON,),
+    )
+    total = sum(cameras.values())
+    return Stats(
+        records=total,
+        identities=people,
+        unknown=total - named,
+        cameras=dict(sorted(cameras.items())),
+        first=first,
+        last=last,
+        expiring=expiring,
+        bytes=dict(zip(("tables", "thumbnails", "indexes"), sizes, strict=True)),
+        engine="postgresql",
+        model=card.fingerprint,
+        dim=card.dim,
+        metric=card.metric,
+    )
+
+
+def problems(connections: Connections) -> Iterator[str]:
+    """What is wrong with the tables, one sentence each; the server checks its own pages and keys."""
+    ((events, last, nameless, broken),) = connections.rows(
+        "SELECT (SELECT count(*) FROM events), (SELECT coalesce(max(number), 0) FROM events), (SELECT count(*) FROM "
+        "identities i WHERE NOT EXISTS (SELECT 1 FROM labels WHERE identity = i.number)), "
+        "EXISTS (SELECT 1 FROM pg_index WHERE indexrelid = to_regclass(%s) AND NOT indisvalid)",
+        (INDEX,),
+    )
+    uri = connections.place.uri
+    if events != last:
+        yield f"{uri} lacks {last - events:,} events of its log: restore it from a backup."
+    if nameless:
+        yield f"{uri} keeps {nameless:,} names that no record has: records were deleted by other means than resight."
+    if broken:
+        yield f"The approximate index of {uri} is incomplete: build it again with resight gallery index."

@@ -1,0 +1,57 @@
+"""The tables of a gallery: one schema, made and brought up to date by numbered steps.
+
+What was seen never changes: a record is added and erased. Whose it is does, so that is a table of its own
+(``labels``), and giving a name rewrites neither vectors nor their index.
+
+Rows with vectors of up to some 2,000 numbers lie in the table itself, which a search reads from end to end; longer ones
+go to TOAST. What is counted and listed is in the primary key as well, so that it is read without the vectors. Columns
+with personal data are left out of the planner's statistics, which would keep samples of them.
+
+A direction is all that cosine distance compares, and PostgreSQL computes with float32, where the square of 1e-23 is 0.
+So a vector that short is stored times 2^-``scale``, which changes no digit.
+"""
+
+from __future__ import annotations
+
+MIGRATIONS = (
+    """
+CREATE TABLE meta (key text PRIMARY KEY, value text NOT NULL);
+CREATE TABLE identities (
+    number bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,  -- never used again, because the log mentions it
+    name text COLLATE "C" NOT NULL UNIQUE
+);
+CREATE TABLE records (
+    id uuid NOT NULL,
+    camera text COLLATE "C" NOT NULL,
+    time double precision,     -- times are seconds since 1970
+    source bytea NOT NULL,     -- UTF-8 but for the names of files that are not
+    box bigint[],
+    basis bytea NOT NULL,
+    expires double precision,
+    added double precision NOT NULL,
+    scale smallint NOT NULL,
+    vector vector({dim}) NOT NULL,
+    PRIMARY KEY (id) INCLUDE (camera, time, expires)
+) WITH (toast_tuple_target = 8160);
+CREATE TABLE labels (
+    id uuid PRIMARY KEY REFERENCES records ON DELETE CASCADE,
+    identity bigint NOT NULL REFERENCES identities
+);
+CREATE TABLE thumbnails (id uuid PRIMARY KEY REFERENCES records ON DELETE CASCADE, content bytea NOT NULL);
+CREATE TABLE events (
+    number bigint PRIMARY KEY, time double precision NOT NULL, actor text NOT NULL, action text NOT NULL,
+    details json NOT NULL, digest text NOT NULL
+);
+ALTER TABLE thumbnails ALTER content SET STORAGE EXTERNAL, ALTER content SET STATISTICS 0;
+ALTER TABLE identities ALTER name SET STATISTICS 0;
+ALTER TABLE records ALTER vector SET STATISTICS 0, ALTER source SET STATISTICS 0, ALTER basis SET STATISTICS 0;
+CREATE INDEX labels_identity ON labels (identity);
+CREATE INDEX records_camera ON records (camera, time);
+CREATE INDEX records_time ON records (time) WHERE time IS NOT NULL;
+CREATE INDEX records_expires ON records (expires) WHERE expires IS NOT NULL;
+CREATE FUNCTION events_stay() RETURNS trigger LANGUAGE plpgsql AS
+    $$ BEGIN RAISE EXCEPTION 'the log only grows' USING ERRCODE = 'object_not_in_prerequisite_state'; END $$;
+CREATE TRIGGER events_stay BEFORE UPDATE OR DELETE OR TRUNCATE ON events EXECUTE FUNCTION events_stay();
+""",
+)
+FORMAT = len(MIGRATIONS)  # of what is written here; in ``meta`` as "format"

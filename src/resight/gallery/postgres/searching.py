@@ -1,0 +1,136 @@
+"""The nearest records by pgvector, in float32, and all that could be as near; or by its index, which may miss some.
+
+Shape letters: ``Q`` queries, ``D`` embedding, ``K`` neighbours.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from resight.errors import DataError
+from resight.gallery.postgres.connections import Connections, Row, Session
+from resight.gallery.postgres.rows import NAMED, RECORD, condition, record, vectors_of
+from resight.gallery.record import Filter
+from resight.gallery.store import Candidates
+
+INDEX = "records_near"
+_MORE = 16  # neighbours beyond k that are asked for at first
+_LOOK = 128  # nodes in view of an approximate search, at least
+_WIDEST = {"cosine": 4000, "euclidean": 2000}  # numbers that an index takes
+_BUILD = 2**31  # bytes of memory for building one, at most
+
+
+class Searcher:
+    """What finds the records of one gallery.
+
+    Args:
+        connections: to it.
+        dim, metric: of its vectors.
+    """
+
+    def __init__(self, connections: Connections, dim: int, metric: str) -> None:
+        self._connections, self._dim, self._metric = connections, dim, metric
+        self._apart = "r.vector <=> %(query)s" if metric == "cosine" else "r.vector <-> %(query)s"
+        self._indexed, self._class, self._near = "vector", "vector_l2_ops", self._apart
+        if metric == "cosine":  # half precision halves the index
+            self._indexed, self._class = f"(l2_normalize(vector)::halfvec({dim}))", "halfvec_ip_ops"
+            self._near = f"l2_normalize(r.vector)::halfvec({dim}) <#> %(query)s::halfvec({dim})"
+
+    def near(self, queries: NDArray[np.float32], k: int, where: Filter, approximate: bool) -> list[Candidates]:
+        """See :meth:`resight.gallery.store.Store.near`."""
+        passing, values = condition(where)
+        scaled = self._scaled(queries)
+        by_index = approximate and self.has_index()
+
+        def each(session: Session) -> list[list[Row]]:
+            if by_index:
+                statement = self._statement(self._near, passing, k + _MORE)
+                return [session.rows(statement, values | {"query": query}) for query in scaled]
+            return [self._exactly(session, query, k, passing, values | {"query": query}) for query in scaled]
+
+        found = self._connections.read(each, self._settings(k) if by_index else None)
+        return [
+            Candidates([record(row[3:]) for row in rows], vectors_of((row[1:3] for row in rows), self._dim))
+            for rows in found
+        ]
+
+    def has_index(self) -> bool:
+        """Whether there is an index that can be used."""
+        return bool(
+            self._connections.rows("SELECT 1 FROM pg_index WHERE indexrelid = to_regclass(%s) AND indisvalid", (INDEX,))
+        )
+
+    def index(self) -> int:
+        """See :meth:`resight.gallery.store.Store.index`; others go on writing meanwhile."""
+        if self._connections.read_only:
+            raise DataError(f"{self._connections.place.uri} was opened for reading only: open it without read_only.")
+        if self._dim > _WIDEST[self._metric]:
+            raise DataError(
+                f"pgvector's index takes embeddings of at most {_WIDEST[self._metric]:,} numbers with {self._metric} "
+                f"distance, and these have {self._dim:,}: search without approximate."
+            )
+        with self._connections.alone() as db:
+            (count,) = db.execute("SELECT count(*) FROM records").fetchone() or (0,)
+            memory = min(_BUILD, 2**26 + count * (4 * self._dim + 1024))
+            db.execute(
+                "SELECT set_config('statement_timeout', '0', false), set_config('lock_timeout', '0', false), "
+                "set_config('maintenance_work_mem', %s, false)",
+                (f"{memory // 1024}kB",),
+            )
+            db.execute(f"DROP INDEX CONCURRENTLY IF EXISTS {INDEX}".encode())
+            build = f"CREATE INDEX CONCURRENTLY {INDEX} ON records USING hnsw ({self._indexed} {self._class})"
+            db.execute(build.encode())
+        return int(count)
+
+    def _exactly(
+        self, session: Session, query: NDArray[np.float32], k: int, passing: str, values: dict[str, Any]
+    ) -> list[Row]:
+        """The nearest, more and more of them until the rest is surely farther than the k-th."""
+        wanted = k + _MORE
+        while True:
+            rows = session.rows(self._statement(self._apart, passing, wanted), values)
+            if len(rows) < wanted or self._surely(query, rows, k):
+                return rows
+            wanted *= 4
+
+    def _settings(self, k: int) -> dict[str, str]:
+        """How far an approximate search for ``k`` neighbours looks."""
+        return {
+            "hnsw.ef_search": str(min(max(_LOOK, 2 * k), 1000)),
+            "hnsw.iterative_scan": "relaxed_order",  # goes on where a filter lets too few pass
+            "hnsw.max_scan_tuples": str(max(20_000, 4 * k)),
+        }
+
+    def _statement(self, apart: str, passing: str, count: int) -> str:
+        """(distance, scale, vector, record) of the ``count`` nearest that pass, nearest first."""
+        return (
+            f"SELECT r.apart, r.scale, r.vector, {RECORD} FROM (SELECT r.*, {apart} AS apart FROM records r "
+            f"WHERE {passing} ORDER BY {apart} LIMIT {count}) r {NAMED} ORDER BY r.apart"
+        )
+
+    def _surely(self, query: NDArray[np.float32], rows: list[Row], k: int) -> bool:
+        """Whether no record that is not among the rows can be as near as the k-th, whatever float32 rounded away.
+
+        A sum of D products in float32, in whatever order, is wrong by at most D steps of 2^-24 of the product of the
+        lengths (Higham 2002, chapter 3); some more are granted for scaling.
+        """
+        kth, last = float(rows[k - 1][0]), float(rows[-1][0])
+        step = 2 * (len(query) + 16) * 2.0**-24
+        if self._metric == "cosine":
+            return last - 2 * step > kth
+        length = float(np.linalg.norm(query.astype(np.float64)))
+
+        def off(apart: float) -> float:
+            return step * (2 * length + apart) ** 2 + 1e-30  # far below, float32 has no steps left
+
+        return last**2 - off(last) > kth**2 + off(kth)
+
+    def _scaled(self, queries: NDArray[np.float32]) -> NDArray[np.float32]:
+        """The queries, of length one where only their direction counts."""
+        if self._metric != "cosine":
+            return queries
+        wide = queries.astype(np.float64)
+        return np.asarray(wide / np.linalg.norm(wide, axis=1, keepdims=True), np.float32)

@@ -1,0 +1,242 @@
+"""The shared engine: PostgreSQL is the record of everything, and pgvector searches it.
+
+Every action is one transaction. Reads are single statements, each of one state of the database.
+What the methods do is described in :class:`resight.gallery.store.Store`.
+"""
+
+# ruff: noqa: D102
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from functools import partial
+from pathlib import Path
+from typing import Any
+from uuid import UUID
+
+import numpy as np
+from numpy.typing import NDArray
+
+from resight.errors import DataError
+from resight.gallery.postgres import counting, people, rows
+from resight.gallery.postgres.connections import EVENTS, Action, Connections
+from resight.gallery.postgres.making import about_of, create, keep, update
+from resight.gallery.postgres.place import Place
+from resight.gallery.postgres.searching import Searcher
+from resight.gallery.record import Event, Filter, Person, Record, Stats
+from resight.gallery.store import About, Candidates, Rows, no_such_identity, not_there
+
+
+def open_store(uri: str, new: About | None, *, read_only: bool, actor: str) -> PostgresStore:
+    """Open the gallery in a database, or make it, see :func:`resight.gallery.engines.open_store`."""
+    connections = Connections(Place.of(uri), read_only=read_only)
+    try:
+        about = about_of(connections)
+        if about is None:
+            if new is None or read_only:
+                why = "pass a model to make one" if new is None else "read_only makes none"
+                raise DataError(f"There is no gallery at {connections.place.uri}: check the address, or {why}.")
+            create(connections, new, actor)
+            connections.close()
+            connections = Connections(connections.place, read_only=False)  # which know the types of the extension
+            about = about_of(connections)
+            assert about is not None
+        if not read_only:
+            update(connections, about.card.dim)
+        return PostgresStore(connections, about)
+    except BaseException:
+        connections.close()
+        raise
+
+
+class PostgresStore:
+    """The engine; its methods are described in :class:`resight.gallery.store.Store`."""
+
+    def __init__(self, connections: Connections, about: About) -> None:
+        self.uri, self.about = connections.place.uri, about
+        self._connections = connections
+        self._dim, self._metric = about.card.dim, about.card.metric
+        self._searcher = Searcher(connections, self._dim, self._metric)
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        place = self._connections.place
+        separator = "&" if "?" in place.address else "?"
+        uri = f"{place.address}{separator}gallery={place.gallery}"
+        return partial(open_store, uri, None, read_only=self._connections.read_only, actor=""), ()
+
+    def keep(self, about: About) -> None:
+        self._connections.write(lambda action: keep(action, about))
+        self.about = about
+
+    def add(self, new: Rows, actor: str) -> NDArray[np.bool_]:
+        names = {record.identity for record in new.records if record.identity is not None}
+        ids = [record.id for record in new.records]
+
+        def work(action: Action) -> NDArray[np.bool_]:
+            if names:
+                action.lock()
+            known = {id.hex for (id,) in action.rows("SELECT id FROM records WHERE id = ANY(%s::uuid[])", (ids,))}
+            which = [at for at, id in enumerate(ids) if id not in known]
+            if which:
+                self._insert(action, new, which)
+                action.note(actor, "add", {"records": len(which)})
+            return np.array([id not in known for id in ids], bool)
+
+        return self._connections.write(work)
+
+    def _insert(self, action: Action, new: Rows, which: list[int]) -> None:
+        vectors = new.vectors[which]
+        scales = rows.scales(vectors, self._metric)
+        stored = np.ldexp(vectors, -scales[:, None])
+        each = zip(which, scales.tolist(), stored, strict=True)
+        action.copy("records", rows.COLUMNS, (rows.row(new.records[at], scale, one) for at, scale, one in each))
+        small = [(UUID(new.records[at].id), new.thumbnails[at]) for at in which if new.thumbnails[at] is not None]
+        if small:
+            action.copy("thumbnails", {"id": "uuid", "content": "bytea"}, iter(small))
+        numbers = people.numbers(action, {name for at in which if (name := new.records[at].identity) is not None})
+        named = ((new.records[at].id, new.records[at].identity) for at in which)
+        people.label(action, ((id, numbers[name]) for id, name in named if name is not None))
+
+    def near(self, queries: NDArray[np.float32], k: int, where: Filter, approximate: bool) -> list[Candidates]:
+        return self._searcher.near(queries, k, where, approximate)
+
+    def index(self) -> int:
+        return self._searcher.index()
+
+    def get(self, ids: Sequence[str]) -> list[Record | None]:
+        statement = f"{rows.RECORDS} WHERE r.id = ANY(%s::uuid[])"
+        found = {one.id: one for one in map(rows.record, self._connections.rows(statement, (rows.known_ids(ids),)))}
+        return [found.get(id) for id in ids]
+
+    def vectors(self, ids: Sequence[str]) -> NDArray[np.float32]:
+        statement = "SELECT id, scale, vector FROM records WHERE id = ANY(%s::uuid[])"
+        found = {id.hex: kept for id, *kept in self._connections.rows(statement, (rows.known_ids(ids),))}
+        for id in ids:
+            if id not in found:
+                raise not_there(id)
+        return rows.vectors_of(((found[id][0], found[id][1]) for id in ids), self._dim)
+
+    def thumbnails(self, ids: Sequence[str]) -> list[bytes | None]:
+        statement = "SELECT id, content FROM thumbnails WHERE id = ANY(%s::uuid[])"
+        found = {id.hex: bytes(small) for id, small in self._connections.rows(statement, (rows.known_ids(ids),))}
+        return [found.get(id) for id in ids]
+
+    def page(self, where: Filter, limit: int, after_id: str) -> list[Record]:
+        passing, values = rows.condition(where)
+        later, values["after_id"] = rows.above(after_id)
+        statement = f"{rows.RECORDS} WHERE {later}::uuid AND {passing} ORDER BY r.id LIMIT %(limit)s"
+        return [rows.record(row) for row in self._connections.rows(statement, values | {"limit": limit})]
+
+    def count(self, where: Filter) -> int:
+        passing, values = rows.condition(where)
+        ((found,),) = self._connections.rows(f"SELECT count(*) FROM records r WHERE {passing}", values)
+        return int(found)
+
+    def timeline(self, identity: str) -> list[Record]:
+        statement = f"{rows.RECORDS} WHERE i.name = %s ORDER BY r.time NULLS LAST, r.id"
+        return [rows.record(row) for row in self._connections.rows(statement, (identity,))]
+
+    def people(self) -> list[Person]:
+        found = self._connections.rows(people.EVERYONE)
+        return sorted(
+            (Person(name, count, tuple(sorted(cameras)), *times) for name, count, cameras, *times in found),
+            key=lambda person: person.name,
+        )
+
+    def enrol(self, name: str, ids: Sequence[str], actor: str, new: bool = False) -> None:
+        def work(action: Action) -> None:
+            action.lock()
+            if new:
+                people.refuse_taken(action, name)
+            number, given = people.enrol(action, name, ids)
+            action.note(actor, "enrol", {"identity": number, "records": given})
+
+        self._connections.write(work)
+
+    def merge(self, into: str, others: Sequence[str], actor: str) -> int:
+        def work(action: Action) -> int:
+            action.lock()
+            number, gone, moved = people.merge(action, into, others)
+            action.note(actor, "merge", {"identity": number, "others": gone, "records": moved})
+            return moved
+
+        return self._connections.write(work)
+
+    def split(self, name: str, ids: Sequence[str], new_name: str | None, actor: str) -> None:
+        def work(action: Action) -> None:
+            action.lock()
+            number, new = people.split(action, name, ids, new_name)
+            action.note(actor, "split", {"identity": number, "new": new, "records": len(ids)})
+
+        self._connections.write(work)
+
+    def rename(self, name: str, new_name: str, actor: str) -> None:
+        def work(action: Action) -> None:
+            action.lock()
+            action.note(actor, "rename", {"identity": people.rename(action, name, new_name)})
+
+        self._connections.write(work)
+
+    def erase(
+        self,
+        actor: str,
+        *,
+        ids: Sequence[str] | None = None,
+        identity: str | None = None,
+        before: float | None = None,
+        expired: float | None = None,
+    ) -> int:
+        def work(action: Action) -> int:
+            action.lock()
+            details: dict[str, Any] = {}
+            value: Any
+            if identity is not None:
+                details["identity"] = value = people.number(action, identity)
+                chosen = "r.id IN (SELECT id FROM labels WHERE identity = %s)"
+            elif ids is not None:
+                chosen, value = "r.id = ANY(%s::uuid[])", rows.known_ids(ids)
+            elif before is not None:
+                chosen, value = "r.time < %s", before
+                details["before"] = before
+            else:
+                chosen, value = "r.expires <= %s", expired
+                details["expired"] = expired
+            owners = action.rows(
+                f"SELECT DISTINCT l.identity FROM labels l JOIN records r ON r.id = l.id WHERE {chosen}", (value,)
+            )
+            gone = action.run(f"DELETE FROM records r WHERE {chosen}", (value,))
+            if gone:
+                names = people.forget(action, [owner for (owner,) in owners])
+                action.note(
+                    actor, "erase" if expired is None else "expire", details | {"records": gone, "names": names}
+                )
+            return gone
+
+        return self._connections.write(work)
+
+    def note(self, actor: str, action: str, details: Mapping[str, Any]) -> None:
+        self._connections.write(lambda doing: doing.note(actor, action, details))
+
+    def number(self, identity: str) -> int:
+        found = self._connections.rows(people.FIND, ([identity],))
+        if not found:
+            raise no_such_identity(identity)
+        return int(found[0][1])
+
+    def log(self, after: int, limit: int) -> list[Event]:
+        statement = f"{EVENTS} WHERE number > %s ORDER BY number LIMIT %s"
+        return [Event(*row) for row in self._connections.rows(statement, (after, limit))]
+
+    def stats(self, now: float) -> Stats:
+        return counting.stats(self._connections, self.about.card, now)
+
+    def check(self) -> list[str]:
+        return list(counting.problems(self._connections))
+
+    def backup(self, path: str) -> Path:
+        raise DataError(
+            f"{self.uri} is no file: back up the database with pg_dump, or write {path} with resight gallery copy."
+        )
+
+    def close(self) -> None:
+        self._connections.close()
