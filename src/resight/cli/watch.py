@@ -19,6 +19,7 @@ from resight.errors import DataError, ModelError, RecipeError
 if TYPE_CHECKING:
     from resight.gallery.gallery import Gallery
     from resight.watch.events.delivery import Delivery
+    from resight.watch.scoring.watched import Measured
     from resight.watch.watch import View, Watched
 
 
@@ -101,6 +102,15 @@ def watch(
     outbox: Annotated[
         Path | None, typer.Option(metavar="FILE", help="Messages that wait (default: beside the gallery's file).")
     ] = None,
+    measure: Annotated[
+        list[Path] | None,
+        typer.Option(
+            metavar="FILE", help="True boxes of each video, in order (MOTChallenge gt.txt): print the scores."
+        ),
+    ] = None,
+    save_tracks: Annotated[
+        Path | None, typer.Option(metavar="FOLDER", help="Write the boxes of each camera in MOTChallenge format.")
+    ] = None,
     name: Annotated[
         bool,
         typer.Option("--name", help="Only name the tracks in the gallery that have no name, after a watch was killed."),
@@ -115,6 +125,7 @@ def watch(
     from resight.gallery.times import moment
     from resight.watch.detectors import NEEDED, open_detector
     from resight.watch.link import Rules
+    from resight.watch.scoring.watched import Tracks, read_truth
     from resight.watch.watch import watch as process
 
     if json and "-" in (events or ()):
@@ -129,6 +140,8 @@ def watch(
         raise ModelError(NEEDED)
     finds = open_detector(detector, what.value)
     until = moment(expires, "--expires") if expires else None
+    truth = read_truth(measure, views) if measure else None
+    tracks = Tracks()
     with (
         _opened(gallery, model, what) as to,
         bar("watching", json) as progress,
@@ -145,6 +158,7 @@ def watch(
             every=every,
             basis=basis,
             expires=until,
+            on_track=tracks.add if truth or save_tracks else None,
             on_message=_say,
             events=delivery,
             stop=stop,
@@ -153,10 +167,17 @@ def watch(
         applied = to.applied()
         if applied and applied.banner:
             err.print(f"warning: {applied.banner}", markup=False)
+        saved = tracks.save(save_tracks, [view.camera for view in views], to) if save_tracks else []
+        scores = tracks.measure(truth, to, every) if truth else None
         if json:
-            print_json(found.numbers() | {"gallery": to.uri})
+            print_json(found.numbers() | {"gallery": to.uri} | ({"scores": scores.numbers()} if scores else {}))
         else:
-            _print_result(found, to, views, err if "-" in (events or ()) else out)
+            console = err if "-" in (events or ()) else out
+            _print_result(found, to, views, console)
+            if scores:
+                _print_scores(scores, console)
+            for file in saved:
+                err.print(f"written: {file}", markup=False)
     if not (found.complete or found.stopped):
         raise typer.Exit(1)
 
@@ -298,6 +319,20 @@ def _print_result(found: Watched, gallery: Gallery, views: Sequence[View], conso
     if any(view.clock != WORLD for view in views):
         err.print("Records of videos without --start have no time.")
     err.print(f"written: {gallery.uri}", markup=False)
+
+
+def _print_scores(scores: Measured, console: Console) -> None:
+    """One row for each camera: its tracks, and its identities; and one for all cameras."""
+    table = Table(box=None, pad_edge=False, title="against the true boxes", title_justify="left")
+    for column in ("", "HOTA", "DetA", "AssA", "LocA", "IDF1", "MOTA", "switches", "found", "true"):
+        table.add_column(column, justify="right" if column else "left")
+    rows = [(f"{camera}, {what}", one) for what, part in scores.parts().items() for camera, one in part.items()]
+    for name, one in rows + ([("all cameras, identities", scores.together)] if len(scores.tracks) > 1 else []):
+        shares = (one.HOTA, one.DetA, one.AssA, one.LocA, one.IDF1, one.MOTA)
+        table.add_row(
+            name, *(f"{share:.1%}" for share in shares), f"{one.switches:,}", f"{one.found:,}", f"{one.true:,}"
+        )
+    console.print(table, markup=False)
 
 
 def _advice(found: Watched) -> str:
