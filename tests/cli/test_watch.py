@@ -8,9 +8,11 @@ import signal
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 import resight
+from resight.datasets.tracklets.mot_table import read_mot, write_mot
 from resight.gallery.gallery import Gallery
 from resight.images.film import Film
 from resight.watch import lanes as watching
@@ -71,6 +73,24 @@ def test_once_more_adds_nothing(shell: Shell, tmp_path: Path, model: Path, monke
     assert code == 0 and "(0 new records)" in out, err
 
 
+def test_scores_and_tracks(shell: Shell, tmp_path: Path, model: Path) -> None:
+    write(tmp_path, "door", DOOR)
+    true = [
+        (frame + 1, 1, np.array([left, top, left + wide, top + tall], float))
+        for frame in range(31)
+        for left, top, wide, tall in [DOOR[0].box(frame)]
+    ]
+    write_mot(tmp_path / "gt.txt", true)
+    common = ("watch", "door.avi", "--detector", "door.csv", "-m", model, "--threshold", "2")
+    code, out, err = shell(*common, "--measure", "gt.txt", "--save-tracks", "saved", "--json")
+    assert code == 0, err
+    scores = json.loads(out)["scores"]
+    assert scores["tracks"]["door"]["HOTA"] == pytest.approx(1) and scores["together"]["true"] == 1
+    assert read_mot(tmp_path / "saved" / "door.txt").frames.tolist() == list(range(1, 32))
+    code, out, err = shell(*common, "--measure", "gt.txt", "-g", "other")
+    assert code == 0 and "door   tracks     100.0 100.0 100.0 100.0 100.0 100.0        0     1    1" in out
+
+
 @pytest.mark.parametrize(
     ("options", "message"),
     [
@@ -80,6 +100,7 @@ def test_once_more_adds_nothing(shell: Shell, tmp_path: Path, model: Path, monke
         (["--overlap", "door,cellar"], "no pair of door"),
         (["--detector", "none.onnx"], "none.onnx does not exist"),
         ([], "no calibrated threshold"),
+        (["--measure", "a", "--measure", "b"], "There are 2 files to measure against for 1 videos"),
         (["--name"], "leave out the videos, or leave out --name"),
     ],
 )

@@ -323,15 +323,16 @@ def _print_result(found: Watched, gallery: Gallery, views: Sequence[View], conso
 
 def _print_scores(scores: Measured, console: Console) -> None:
     """One row for each camera: its tracks, and its identities; and one for all cameras."""
-    table = Table(box=None, pad_edge=False, title="against the true boxes", title_justify="left")
-    for column in ("", "HOTA", "DetA", "AssA", "LocA", "IDF1", "MOTA", "switches", "found", "true"):
-        table.add_column(column, justify="right" if column else "left")
-    rows = [(f"{camera}, {what}", one) for what, part in scores.parts().items() for camera, one in part.items()]
-    for name, one in rows + ([("all cameras, identities", scores.together)] if len(scores.tracks) > 1 else []):
+    table = Table(
+        box=None, pad_edge=False, padding=(0, 1, 0, 0), title="against the true boxes, %", title_justify="left"
+    )
+    for column in ("camera", "of", "HOTA", "DetA", "AssA", "LocA", "IDF1", "MOTA", "switches", "found", "true"):
+        table.add_column(column, justify="left" if column in ("camera", "of") else "right")
+    rows = [(camera, what, one) for what, part in scores.parts().items() for camera, one in part.items()]
+    for name, what, one in rows + ([("all", "identities", scores.together)] if len(scores.tracks) > 1 else []):
         shares = (one.HOTA, one.DetA, one.AssA, one.LocA, one.IDF1, one.MOTA)
-        table.add_row(
-            name, *(f"{share:.1%}" for share in shares), f"{one.switches:,}", f"{one.found:,}", f"{one.true:,}"
-        )
+        counts = (one.switches, one.found, one.true)
+        table.add_row(name, what, *(f"{100 * share:.1f}" for share in shares), *(f"{count:,}" for count in counts))
     console.print(table, markup=False)
 
 
