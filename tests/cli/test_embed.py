@@ -66,6 +66,28 @@ def test_a_folder_with_a_bad_image(shell: Shell, model: str) -> None:
     np.testing.assert_allclose(read("b.npz").vectors, vectors(left, flip=True), rtol=1e-4, atol=1e-5)
 
 
+def test_names_by_a_pattern(shell: Shell, model: str) -> None:
+    for seed, name in enumerate(["door/anna_7.jpg", "yard/ben_8.jpg", "yard/anna_9.jpg"]):
+        write_noise(Path("images") / name, 40, 20, seed)
+    pattern = r"(?P<camera>\w+)/(?P<identity>[a-z]+)_(?P<frame>\d+)\.jpg$"
+    code, _, err = shell("embed", model, "images", "-o", "a.npz", "--pattern", pattern, "--engine", "torch")
+    assert code == 0, err
+    found = read("a.npz")
+    assert found.columns["identity_names"].tolist() == ["anna", "anna", "ben"]
+    assert found.columns["camera_names"].tolist() == ["door", "yard", "yard"]
+    assert found.columns["frames"].tolist() == [7, 9, 8]
+    assert found.identities is not None and found.cameras is not None
+    assert found.identities[0] == found.identities[1] != found.identities[2] and found.cameras[1] == found.cameras[2]
+    code, _, err = shell("embed", model, "images", "-o", "b.npz", "--pattern", r"(?P<camera>\w+)/", "--engine", "torch")
+    assert code == 0 and read("b.npz").identities is None
+    code, _, err = shell("embed", model, "images", "-o", "c.npz", "--pattern", r"(?P<identity>x)")
+    assert code == 2 and "does not fit 3 of 3 images" in err
+    code, _, err = shell("embed", model, "images", "-o", "c.npz", "--pattern", r"(?P<identity>x)?(?P<camera>\w)")
+    assert code == 2 and "finds no identity in images/door/anna_7.jpg" in err
+    code, _, err = shell("embed", model, "images", "-o", "c.npz", "--pattern", r"(?P<identity>x)", "--as", "folder")
+    assert code == 2 and "leave out --boxes, --as and --split" in err
+
+
 def test_a_data_set_and_a_model_by_name(shell: Shell, tiny_market: Callable[..., Path]) -> None:
     pytest.importorskip("pyarrow")
     size = "--height", "32", "--width", "16", "--engine", "torch"

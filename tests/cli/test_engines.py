@@ -27,7 +27,8 @@ def test_engines_are_told_and_measured(shell: Shell, weights: Path) -> None:
     assert code == 0 and set(json.loads(out)["installed"]) == set(installed())
     model = ("resnet18", "--weights", weights, "--height", 32, "--width", 16, "--batch-size", 2)
     assert "Not measured yet" in shell("engines", *model)[1]
-    code, out, _ = shell("engines", *model, "--measure", "--json")
+    code, out, err = shell("engines", *model, "--measure", "--json")
+    assert "Timing the engines" in err
     rates = json.loads(out)["images_per_second"]
     assert code == 0 and set(rates) == set(installed()) and all(rate > 0 for rate in rates.values())
     kept = json.loads(shell("engines", *model, "--json")[1])

@@ -60,6 +60,25 @@ def test_adding_twice_is_adding_once(seen: Shell) -> None:
     assert f"{total} (0 without identity)" in seen("gallery", "stats", "seen")[1]
 
 
+def test_copies_in_the_source_are_told_from_what_was_there(seen: Shell) -> None:
+    for seed, name in enumerate(["20261121_133005.jpg", "20261121_133105.jpg", "c.jpg"]):
+        write_noise(Path("more") / "yard" / name, 40, 20, seed)
+    shutil.copy("more/yard/c.jpg", "more/yard/d.jpg")
+    arguments = "gallery", "add", "seen", "more", "--camera-from-folder", "--time", "name"
+    code, out, err = seen(*arguments)
+    assert code == 0 and out == "3 added to seen, 1 is in the source more than once.\n"
+    assert "2 of 4 images have no time in their name: their times are unknown." in err
+    found = told(seen("gallery", "records", "seen", "--camera", "yard", "--json"))
+    assert sorted(record["time"] or 0 for record in found) == [0, 1795267805, 1795267865]
+    code, out, _ = seen(*arguments)
+    assert "0 added to seen, 3 were there already, 1 is in the source more than once." in out
+    assert told(seen(*arguments, "--json"))["twice"] == 1
+    code, _, err = seen(*arguments, "--camera", "door")
+    assert code == 2 and "--camera and --camera-from-folder both give cameras" in err
+    code, _, err = seen(*arguments, "--frame-rate", "25")
+    assert code == 2 and "--time name gives each image its own" in err
+
+
 def test_a_bad_picture_stops_or_is_left_out(seen: Shell) -> None:
     Path("more").mkdir()
     Path("more/bad.jpg").write_bytes(b"no picture")

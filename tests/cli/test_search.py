@@ -148,3 +148,19 @@ def test_the_five_commands_of_the_readme(tmp_path: Path, shell: Shell) -> None:
     finally:
         server.terminate()
         server.communicate(timeout=60)
+
+
+def test_several_pictures_of_one_individual_are_one_query(seen: Shell) -> None:
+    query = pictures("query")[:3]
+    several = [path for path in pictures("bounding_box_test") if not Path(path).name.startswith("-1")]
+    (one,) = told(seen("search", "seen", *query, "--together", "-k", 5, "--json"))
+    model = resight.load("model.safetensors")
+    embedder = resight.Embedder(model)
+    asked = embedder(query).vectors.astype(np.float64)
+    if model.card.metric == "cosine":
+        asked /= np.linalg.norm(asked, axis=1, keepdims=True)
+    apart = pairwise(asked.mean(axis=0).astype(np.float32)[None], embedder(several).vectors, model.card.metric)[0]
+    np.testing.assert_allclose([hit["distance"] for hit in one["hits"]], np.sort(apart)[:5], rtol=1e-3, atol=1e-5)
+    code, out, err = seen("search", "seen", *query, "--together", "--html", "sheet.html")
+    assert code == 0 and "and 2 more of the same individual: 10 found" in out, err
+    assert "and 2 more of the same individual" in Path("sheet.html").read_text()

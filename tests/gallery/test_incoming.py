@@ -1,5 +1,6 @@
 """What there is to add: data sets, plain folders, lists and files of embeddings."""
 
+import shutil
 from pathlib import Path
 
 import numpy as np
@@ -76,6 +77,35 @@ def test_a_pattern_reads_what_it_names(tmp_path: Path) -> None:
         found.timed(0, 25)
     with pytest.raises(RecipeError, match="leave it out"):
         incoming(tmp_path / "seen", name="folder", pattern="(?P<camera>x)")
+    with pytest.raises(RecipeError, match="The pattern reads times, and so does name"):
+        incoming(tmp_path / "seen", pattern=r"(?P<time>2026\d+T\d+)", time="name")
+
+
+def test_cameras_are_the_names_of_folders(tmp_path: Path) -> None:
+    for name in ("door/a.jpg", "yard/deep/b.jpg", "c.jpg", "yard/0042_c6s2_000009_01.jpg"):
+        write_noise(tmp_path / "seen" / name)
+    found = incoming(tmp_path / "seen", by_folder=True)
+    assert dict(zip(names(found), found.cameras, strict=True)) == {
+        "a.jpg": "door",
+        "b.jpg": "deep",
+        "c.jpg": "",
+        "0042_c6s2_000009_01.jpg": "yard",
+    }
+    assert found.notes == ("1 images lie in no folder of a camera: their cameras are unknown.",)
+    shutil.make_archive(str(tmp_path / "seen"), "zip", tmp_path / "seen")
+    assert sorted(incoming(tmp_path / "seen.zip", by_folder=True).cameras) == ["", "deep", "door", "yard"]
+    only = incoming(tmp_path / "seen" / "yard" / "0042_c6s2_000009_01.jpg", by_folder=True)
+    assert (only.cameras, only.identities) == ([""], ["42"])
+    with pytest.raises(RecipeError, match="A camera by folder is about the names of plain files"):
+        incoming(tmp_path / "list.csv", by_folder=True)
+
+
+def test_times_that_are_no_seconds_since_1970_are_unknown(tmp_path: Path) -> None:
+    for times in ([0.0, 2.5, 4.0], [3, 4, 5]):
+        vectors = resight.Embeddings(np.eye(3, dtype=np.float32), columns={"times": np.array(times)})
+        files.save(tmp_path / "v.npz", vectors)
+        found = incoming(tmp_path / "v.npz")
+        assert found.times == [None] * 3 and "not seconds since 1970" in found.notes[0]
 
 
 def test_a_list_has_columns(tmp_path: Path) -> None:
@@ -145,13 +175,14 @@ def test_embeddings_keep_what_is_known_of_them(tmp_path: Path) -> None:
     columns = {
         "camera_names": np.array(["a", "b", "a", "b"]),
         "identity_names": np.array(["x", "y", "", ""]),
-        "times": np.array([1.5, np.nan, 3, 4]),
+        "times": np.array([1.7e9 + 1.5, np.nan, 1.7e9, 4]),
     }
     who = resight.Embeddings(vectors, np.array([1, 2, 0, -1]), np.array([1, 2, 1, 2]), columns=columns)
     files.save(tmp_path / "e.npz", who)
     found = incoming(tmp_path / "e.npz")
     assert isinstance(found.images, resight.Embeddings) and np.array_equal(found.images.vectors, vectors[:3])
-    assert (found.cameras, found.identities, found.times) == (["a", "b", "a"], ["x", "y", None], [1.5, None, 3.0])
+    assert (found.cameras, found.identities) == (["a", "b", "a"], ["x", "y", None])
+    assert found.times == [1.7e9 + 1.5, None, 1.7e9]
     files.save(tmp_path / "plain.npz", resight.Embeddings(vectors))
     assert incoming(tmp_path / "plain.npz").cameras == [""] * 4
 

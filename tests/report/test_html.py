@@ -10,6 +10,7 @@ from PIL import Image
 from reference import ranking as plain
 from resight import DataError, Embeddings, ResightError
 from resight.report import html
+from resight.report.inside import Inside
 from resight.retrieval.evaluation.domains import Domains
 from resight.retrieval.evaluation.evaluate import evaluate
 from resight.retrieval.ranking.distance import pairwise
@@ -131,8 +132,8 @@ def test_every_picture_has_words(write):
     assert len(page.images) == 4 * 4
     for image in page.images:
         assert re.fullmatch(
-            r"Query: identity \d+, camera \d"
-            r"|Rank \d: identity \d+, camera \d, distance [\d.]+, (same|another) identity",
+            r"Query: identity \d+, camera c\d"
+            r"|Rank \d: identity \d+, camera c\d, distance [\d.]+, (same|another) identity",
             image["alt"],
         )
     assert all(attributes.get("aria-label") for tag, attributes in page.tags if tag == "svg")
@@ -275,3 +276,21 @@ def test_other_data_sets_have_a_table(write, street):
     assert "On other data sets" in text and "there" in text and "65.0" in text  # the gap
     for values in ([report.mAP, 0.25], [report.cmc[1], 0.5]):
         assert f"{np.mean(values):.1%}" in text
+
+
+def test_people_and_cameras_are_called_as_their_folders_and_lists_come_early(write, street):
+    query, gallery, _ = street
+    named = [
+        dataclasses.replace(
+            one,
+            columns={
+                "identity_names": np.array([f"person {who}" for who in one.identities]),
+                "camera_names": np.array([f"gate {camera}" for camera in one.cameras]),
+            },
+        )
+        for one in (query, gallery)
+    ]
+    page = write(query=named[0], gallery=named[1], inside=Inside(alpha=0.5), pictures=False)
+    assert re.search(r"identity <b>person \d+</b>", page.source) and "· gate 1" in page.source
+    assert '<th scope="row">gate 1</th>' in page.source
+    assert page.source.index('id="lists"') < page.source.index('id="inside"')

@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import io
 import json
+import logging
 import os
 import sys
 from collections.abc import Callable, Iterator
@@ -37,6 +38,13 @@ def complain(message: str) -> None:
     err.print(message, markup=False)
 
 
+class _Print(logging.Handler):
+    """Prints what a part of resight says of its work, on standard error."""
+
+    def emit(self, record: logging.LogRecord) -> None:
+        err.print(record.getMessage(), markup=False)
+
+
 def run_app(app: typer.Typer) -> None:
     """Run a command line and exit; an error that resight raises is printed as one sentence, with exit code 2.
 
@@ -46,6 +54,11 @@ def run_app(app: typer.Typer) -> None:
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):
             stream.reconfigure(errors="backslashreplace")  # file names that are not UTF-8 are printed as well
+    said = logging.getLogger("resight.embedding")
+    if not said.handlers:
+        said.addHandler(_Print())
+        said.setLevel(logging.INFO)
+        said.propagate = False
     try:
         try:
             app()

@@ -20,6 +20,7 @@ from resight.cli.options import (
     Height,
     Model,
     OnError,
+    Pattern,
     SkipOrFail,
     Split,
     Weights,
@@ -41,6 +42,7 @@ def embed(
     weights: Weights = None,
     name: DataName = "",
     split: Split = "",
+    pattern: Pattern = "",
     boxes: Annotated[
         Path | None,
         typer.Option(metavar="CSV", help="Boxes of the video, as columns frame, x, y, width, height, (track, camera)."),
@@ -65,13 +67,17 @@ def embed(
     """
     from resight.embedding.bulk.run import embed_to_file
     from resight.embedding.embedder import Embedder
+    from resight.embedding.named import named_source
     from resight.embedding.source import find
+    from resight.errors import RecipeError
     from resight.files import left_out
     from resight.images.video import Video
     from resight.models.load import load
     from resight.secrets import without_secrets
 
-    images = Video(source, boxes) if boxes else find(source, name, split)
+    if pattern and (boxes or name or split):
+        raise RecipeError("--pattern reads the names of plain files: leave out --boxes, --as and --split.")
+    images = named_source(source, pattern) if pattern else Video(source, boxes) if boxes else find(source, name, split)
     loaded = load(model, weights, height=height, width=width)
     embedder = Embedder(loaded, engine.value, batch_size, flip=flip, half=half)
     about = {"model": model, "source": str(source), "command": shlex.join(["resight", *sys.argv[1:]])}

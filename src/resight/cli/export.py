@@ -62,6 +62,8 @@ def export(
         print_json(done.numbers())
         return
     out.print(str(done.parity), markup=False)
+    if images is None:
+        err.print("These were synthetic people, few and easy to tell apart: add --images with images like yours.")
     if done.kept_float:
         out.print(f"kept in float: {', '.join(done.kept_float)}", markup=False)
     err.print(f"written: {done.path}", markup=False)

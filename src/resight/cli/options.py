@@ -59,6 +59,14 @@ Half = Annotated[
 ]
 Engine = Annotated[EngineName, typer.Option(help="Inference engine.")]
 
+Pattern = Annotated[
+    str,
+    typer.Option(
+        metavar="REGEX",
+        help="Regular expression for file names, with groups named camera, identity, time or frame: "
+        "`(?P<camera>[^/]+)/[^/]+$` takes the folder's name (default: Market-1501's names).",
+    ),
+]
 Data = Annotated[Path, typer.Argument(metavar="DATA", help="A data set: folder or zip archive.")]
 DataSets = Annotated[
     list[Path], typer.Argument(metavar="DATA...", help="Data sets: folders, zip archives, or folders inside these.")

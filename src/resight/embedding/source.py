@@ -25,8 +25,6 @@ from resight.images.stream import Item
 from resight.images.video import Video
 from resight.records import Embeddings, Split
 
-Pictures = Split | Video | Picture | Iterable[Picture]
-
 
 @dataclass(frozen=True, eq=False)
 class Source:
@@ -77,12 +75,17 @@ class Source:
         return digest.hexdigest()
 
 
+Pictures = Split | Video | Source | Picture | Iterable[Picture]
+
+
 def source_of(images: Pictures) -> Source | Iterator[Item]:
     """``images`` as a :class:`Source`; an iterator, whose length is unknown, as its items.
 
     Raises:
         DataError: nothing to embed.
     """
+    if isinstance(images, Source):
+        return images
     if isinstance(images, Split):
         if not len(images):
             raise DataError(f"{images.name} has no images: nothing to embed.")

@@ -115,7 +115,7 @@ class Added:
 
     Attributes:
         ids: of all records that are in the gallery now, in the order in which they were given.
-        new, known: how many of them were new, and how many were there before.
+        new, known: how many of them were new, and how many were there before or were given before.
         failed: pictures that could not be used.
     """
 
@@ -123,6 +123,11 @@ class Added:
     new: int
     known: int
     failed: tuple[BadImage, ...] = ()
+
+    @property
+    def twice(self) -> int:
+        """How many were the same as one that was given before them."""
+        return len(self.ids) - len(set(self.ids))
 
 
 @dataclass(frozen=True)

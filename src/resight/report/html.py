@@ -22,7 +22,7 @@ from resight.images.decode import decode
 from resight.records import Embeddings, Report
 from resight.report import decisions, facts, plots
 from resight.report.inside import Inside
-from resight.report.lists import entries
+from resight.report.lists import camera_names, entries
 from resight.report.pictures import Decode, Pictures
 from resight.retrieval.evaluation.compare import intervals
 from resight.retrieval.evaluation.domains import Domains
@@ -120,6 +120,7 @@ def write(
             distances=_distances(query, gallery, rules, metric, card),
             precision=_precision(report),
             pairs=pairs,
+            cameras=camera_names(query, gallery),
             tint=_tint(pairs),
             decided=decisions.look(decision, query, gallery, rules, metric) if decision else None,
             attributes=attributes,

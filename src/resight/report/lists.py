@@ -37,18 +37,30 @@ def entries(
         found.append(
             _shot(query, q, shown)
             | {
-                "identity": int(query.identities[q]),
                 "precision": float(report.average_precision[q]),
                 "first": int(report.first_match[q]),
-                "answers": [_shot(gallery, answer.index, shown) | vars(answer) for answer in answers],
+                "answers": [vars(answer) | _shot(gallery, answer.index, shown) for answer in answers],
             }
         )
     return found
 
 
 def _shot(of: Embeddings, index: int, shown: Pictures | None) -> dict[str, Any]:
+    assert of.identities is not None
+    camera = None if of.cameras is None else int(of.cameras[index])
     return {
         "picture": shown.of(str(of.paths[index])) if shown and of.paths is not None else None,
-        "camera": None if of.cameras is None else int(of.cameras[index]),
+        "identity": str(of.columns.get("identity_names", of.identities)[index]),
+        "camera": None if camera is None else camera_names(of).get(camera, f"c{camera}"),
         "name": "" if of.paths is None else Path(str(of.paths[index])).name,
     }
+
+
+def camera_names(*embeddings: Embeddings) -> dict[int, str]:
+    """The names that cameras have besides their numbers; empty where the data set gives numbers alone."""
+    found: dict[int, str] = {}
+    for one in embeddings:
+        if one.cameras is not None and "camera_names" in one.columns:
+            numbers, first = np.unique(one.cameras, return_index=True)
+            found |= dict(zip(numbers.tolist(), one.columns["camera_names"][first].tolist(), strict=True))
+    return found

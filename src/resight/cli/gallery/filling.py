@@ -11,7 +11,7 @@ import typer
 
 from resight.cli.console import Json, bar, err, out, print_json
 from resight.cli.gallery.options import ModelOption, Where, open_gallery
-from resight.cli.options import MODEL, DataName, OnError, SkipOrFail, Split
+from resight.cli.options import MODEL, DataName, OnError, Pattern, SkipOrFail, Split
 from resight.errors import DataError, RecipeError
 
 
@@ -70,17 +70,18 @@ def add_to(
     ],
     name: DataName = "",
     split: Split = "",
-    pattern: Annotated[
+    pattern: Pattern = "",
+    camera: Annotated[str, typer.Option(metavar="NAME", help="Camera of all images.")] = "",
+    camera_from_folder: Annotated[
+        bool, typer.Option("--camera-from-folder", help="The camera of each image is the name of its folder.")
+    ] = False,
+    time: Annotated[
         str,
         typer.Option(
-            metavar="REGEX",
-            help="Regular expression for file names, with groups named camera, identity, time or frame: "
-            "`(?P<camera>[^/]+)/[^/]+$` takes the folder's name (default: Market-1501's names).",
+            metavar="TIME",
+            help="Time of all images: 2026-11-21T13:30:05 (UTC, or with +01:00); or where each is read: exif, name "
+            "(of the file) or file (when it was changed).",
         ),
-    ] = "",
-    camera: Annotated[str, typer.Option(metavar="NAME", help="Camera of all images.")] = "",
-    time: Annotated[
-        str, typer.Option(metavar="TIME", help="Time of all images: 2026-11-21T13:30:05 (UTC, or with +01:00).")
     ] = "",
     frame_rate: Annotated[
         float | None,
@@ -103,11 +104,17 @@ def add_to(
 
     Images that are already in the gallery are not added again, so an interrupted command can be repeated.
     """
+    from resight.gallery.adding.dating import WAYS
     from resight.gallery.adding.incoming import incoming
     from resight.gallery.times import moment
 
-    found = incoming(source, name, split, pattern)
-    start = moment(time, "--time") if time else None
+    read = time if time in WAYS else ""
+    if camera and camera_from_folder:
+        raise RecipeError("--camera and --camera-from-folder both give cameras: choose one.")
+    if read and frame_rate is not None:
+        raise RecipeError(f"--frame-rate counts from a time, but --time {read} gives each image its own: choose one.")
+    found = incoming(source, name, split, pattern, time=read, by_folder=camera_from_folder)
+    start = moment(time, "--time") if time and not read else None
     until = moment(expires, "--expires") if expires else None
     times = found.times if start is None else start
     notes = [*found.notes]
@@ -133,12 +140,16 @@ def add_to(
     if applied and applied.banner:
         notes.append(applied.banner)
     if json:
-        print_json(asdict(added) | {"notes": notes})
+        print_json(asdict(added) | {"twice": added.twice, "notes": notes})
         return
     for note in notes:
         err.print(note, markup=False)
-    known = f", {added.known:,} were there already" if added.known else ""
-    out.print(f"{added.new:,} added to {where}{known}.", markup=False)
+    before = added.known - added.twice
+    known = f", {before:,} were there already" if before else ""
+    twice = (
+        f", {added.twice:,} {'is' if added.twice == 1 else 'are'} in the source more than once" if added.twice else ""
+    )
+    out.print(f"{added.new:,} added to {where}{known}{twice}.", markup=False)
     for bad in added.failed[:5]:
         err.print(f"left out: {bad.reason}", markup=False)
     if len(added.failed) > 5:

@@ -45,6 +45,9 @@ def search(
     record: Annotated[
         list[str] | None, typer.Option(metavar="ID", help="Search by the embedding of this record; repeatable.")
     ] = None,
+    together: Annotated[
+        bool, typer.Option("--together", help="The images show one individual: search once, with their mean embedding.")
+    ] = False,
     k: Annotated[int, typer.Option("-k", metavar="N", min=1, help="Results per query.")] = 10,
     cameras: Cameras = None,
     not_cameras: NotCameras = None,
@@ -68,6 +71,7 @@ def search(
     pictures are unlike those of the calibration, a warning says so and nothing is called a match.
     """
     from resight.embedding.source import source_of
+    from resight.gallery.searching import mean
     from resight.retrieval.reranking.rerank import KReciprocal
 
     if bool(images) == bool(record):
@@ -83,16 +87,23 @@ def search(
             for image in images or ():
                 names += source_of(image).paths.tolist()  # type: ignore[union-attr] # a path has a known length
             query = names
+        captions = names if record else [Path(name).name for name in names]
+        if together and len(names) > 1:
+            query = mean(query if record else found_in.embedder(names).vectors, found_in.card.metric)[None]
+            captions = [f"{captions[0]} and {len(names) - 1} more of the same individual"]
+            names = names[:1]
         found = found_in.search_many(query, k, where, rerank=again, approximate=approximate)
         applied = found_in.applied()
         if html:
-            _sheet(html, found_in, names, found, where, by_record=bool(record))
+            _sheet(html, found_in, names, captions, found, where, by_record=bool(record))
     if applied and applied.banner:
         err.print(f"warning: {applied.banner}", markup=False)
     if json:
         answers = zip(names, found, strict=True)
         print_json([{"query": name, "hits": [asdict(hit) for hit in hits]} for name, hits in answers])
         return
+    if together:
+        names = captions
     for name, hits in zip(names, found, strict=True):
         out.print(f"{name}: {len(hits)} found" if hits else f"{name}: nothing found", markup=False)
         if hits:
@@ -102,7 +113,14 @@ def search(
 
 
 def _sheet(
-    path: Path, gallery: Gallery, names: list[str], found: list[list[Hit]], where: Filter, *, by_record: bool
+    path: Path,
+    gallery: Gallery,
+    names: list[str],
+    captions: list[str],
+    found: list[list[Hit]],
+    where: Filter,
+    *,
+    by_record: bool,
 ) -> None:
     from resight.gallery.short_ids import SHOWN
     from resight.gallery.times import iso
@@ -111,7 +129,7 @@ def _sheet(
     searches = [
         Search(
             gallery.thumbnail(name) if by_record else name,
-            name if by_record else Path(name).name,
+            caption,
             tuple(
                 Found(
                     gallery.thumbnail(hit.record.id),
@@ -124,7 +142,7 @@ def _sheet(
                 for hit in hits
             ),
         )
-        for name, hits in zip(names, found, strict=True)
+        for name, caption, hits in zip(names, captions, found, strict=True)
     ]
     rule, applied = "", gallery.applied()
     if applied is not None:

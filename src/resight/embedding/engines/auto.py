@@ -1,13 +1,14 @@
 """Which engine is the fastest for a model on this machine, and a module that finds out by itself.
 
 What was measured is kept in ``engines/measured.json`` of the cache folder, for each model, batch size, number of
-threads and set of versions.
+threads and set of versions. When engines are timed, the logger ``resight.embedding`` says so (level INFO).
 """
 
 from __future__ import annotations
 
 import copy
 import json
+import logging
 import time
 from contextlib import suppress
 from pathlib import Path
@@ -30,6 +31,8 @@ from resight.models.runtimes import making_ready, openvino_works
 PATIENCE = 512  # images that torch computes before others are tried; converting and measuring cost about as many
 ROUNDS = 4
 CPU = torch.device("cpu")
+
+LOG = logging.getLogger("resight.embedding")
 
 Rates = dict[Runtime, float]  # images per second
 
@@ -97,6 +100,7 @@ def measure(model: Model, batch_size: int, half: bool = False, *, rounds: int = 
     """
     images = example(model, min(batch_size, 2 * PIECE * torch.get_num_threads()))
     networks: dict[Runtime, nn.Module] = {}
+    LOG.info("Timing the engines with this model, once on this machine; this takes some seconds.")
     for engine in engines_of(model, half):
         try:
             networks[engine] = build(model, engine, CPU, half=half)

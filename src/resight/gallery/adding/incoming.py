@@ -9,7 +9,7 @@ from __future__ import annotations
 import math
 import re
 from dataclasses import dataclass, replace
-from pathlib import Path
+from pathlib import Path, PurePath
 from typing import Any
 
 import numpy as np
@@ -17,15 +17,18 @@ from numpy.typing import NDArray
 
 from resight.datasets.tables import Table, read_table
 from resight.embedding import files
+from resight.embedding.named import read_names
 from resight.embedding.source import find
 from resight.errors import DataError, RecipeError
 from resight.files import left_out, list_images
+from resight.gallery.adding.dating import times_of
 from resight.gallery.record import DAY
 from resight.gallery.times import moment
 from resight.images.decode import is_image_file
 from resight.records import DISTRACTOR, JUNK, Embeddings, Split
 
 MARKET = r"(?P<identity>-1|\d{1,9})_c(?P<camera>\d{1,4})s\d{1,4}_(?P<frame>\d{1,12})_\d{1,9}(\.\w+)+$"
+MARKET_NOTE = "Cameras were read from the names, which are like Market-1501's."
 LIST = ("path", "camera", "time", "identity")
 
 
@@ -68,7 +71,15 @@ class Incoming:
         return [start + frame / rate for frame in self.frames.tolist()]
 
 
-def incoming(where: str | Path, name: str = "", part: str = "", pattern: str = "") -> Incoming:
+def incoming(
+    where: str | Path,
+    name: str = "",
+    part: str = "",
+    pattern: str = "",
+    *,
+    time: str = "",
+    by_folder: bool = False,
+) -> Incoming:
     """What there is to add at a place.
 
     Args:
@@ -79,14 +90,19 @@ def incoming(where: str | Path, name: str = "", part: str = "", pattern: str = "
         part: of a data set only this split.
         pattern: a regular expression that is searched in each path of a plain folder, with any of the groups
             ``camera``, ``identity``, ``time`` and ``frame``.
+        time: where the times of plain files are read: ``exif``, ``name`` or ``file``
+            (:func:`resight.gallery.adding.dating.times_of`).
+        by_folder: the camera of each plain file is the name of the folder in which it lies.
 
     Raises:
         DataError: nothing is there, or it cannot be read.
-        RecipeError: a pattern without these groups, or where there are no plain files to search in.
+        RecipeError: a pattern without these groups, a pattern, times or folders where there are no plain files, or
+            two ways to read the same.
     """
     path, suffix = Path(where), Path(where).suffix.lower()
-    if pattern and (name or suffix in (".csv", *files.SUFFIXES)):
-        raise RecipeError(f"A pattern reads the names of plain files, but {path} is read otherwise: leave it out.")
+    asked = "A pattern" if pattern else f"Time from {time}" if time else "A camera by folder" if by_folder else ""
+    if asked and (name or suffix in (".csv", *files.SUFFIXES)):
+        raise RecipeError(f"{asked} is about the names of plain files, but {path} is read otherwise: leave it out.")
     if suffix in files.SUFFIXES:
         return _without_junk(files.read(path))
     if suffix == ".csv":
@@ -95,17 +111,37 @@ def incoming(where: str | Path, name: str = "", part: str = "", pattern: str = "
         raise DataError(
             f"{path} is no image, zip archive, CSV list or file of embeddings: for a video use resight watch."
         )
-    found = str(where) if pattern else find(where, name, part)
+    found = str(where) if asked else find(where, name, part)
     if isinstance(found, Split):
         return _without_junk(found)
     if is_image_file(found) and not path.is_dir():
-        return _named([found], pattern)
+        return _more(_named([found], pattern), str(path.parent), time, by_folder=by_folder)
     paths, others = list_images(found)
     sentence = left_out(others)
     if not paths:
         raise DataError(f"{where} holds no images: nothing to add. {sentence}".rstrip())
-    named = _named(paths, pattern)
+    named = _more(_named(paths, pattern), found, time, by_folder=by_folder)
     return replace(named, notes=(*named.notes, sentence)) if sentence else named
+
+
+def _more(named: Incoming, root: str, time: str, *, by_folder: bool) -> Incoming:
+    """With times and cameras that are read otherwise than by a pattern."""
+    paths = named.images
+    assert isinstance(paths, list)
+    if time:
+        if any(known is not None for known in named.times):
+            raise RecipeError(f"The pattern reads times, and so does {time}: leave one of the two out.")
+        times, notes = times_of(paths, time)
+        named = replace(named, times=times, notes=(*named.notes, *notes))
+    if by_folder:
+        top = PurePath(root)
+        above = [PurePath(path).parent for path in paths]
+        cameras = ["" if folder == top else folder.name for folder in above]
+        notes = tuple(note for note in named.notes if note != MARKET_NOTE)
+        if "" in cameras:
+            notes += (f"{cameras.count(''):,} images lie in no folder of a camera: their cameras are unknown.",)
+        named = replace(named, cameras=cameras, notes=notes)
+    return named
 
 
 def _without_junk(of: Split | Embeddings) -> Incoming:
@@ -140,31 +176,18 @@ def _known(of: Split | Embeddings, notes: tuple[str, ...] = ()) -> Incoming:
 
 
 def _are_seconds(times: NDArray[Any]) -> bool:
-    """Whether a column holds seconds since 1970, and not words like "morning" or the numbers of frames."""
-    return times.dtype.kind == "f" or (times.dtype.kind in "iu" and times.max(initial=0) > 366 * DAY)
+    """Whether a column holds seconds since 1970, and not words like "morning", frames, or seconds of a film."""
+    return times.dtype.kind in "fiu" and bool((times[np.isfinite(times)] > 366 * DAY).any())
 
 
 def _named(paths: list[str], pattern: str) -> Incoming:
     """Plain files, with what ``pattern`` reads in their paths, or Market-1501's names where all are like these."""
-    try:
-        search = re.compile(pattern or MARKET)
-    except re.error as error:
-        raise RecipeError(f"The pattern {pattern!r} is no regular expression ({error}): correct it.") from None
-    groups = search.groupindex.keys() & {"camera", "identity", "time", "frame"}
-    if not groups:
-        raise RecipeError(f"The pattern {pattern!r} names no group: write one, as in '(?P<camera>[^/]+)/[^/]+$'.")
-    matches = [search.search(path) for path in paths]
-    missed = [path for path, match in zip(paths, matches, strict=True) if match is None]
-    if missed and pattern:
-        raise DataError(
-            f"The pattern {pattern!r} does not fit {len(missed)} of {len(paths)} images, first {missed[0]}: widen it."
-        )
-    if missed:
+    if not pattern and not all(re.search(MARKET, path) for path in paths):
         return Incoming(paths, [""] * len(paths), [None] * len(paths), [None] * len(paths))
-    rows = [{name: match[name] or "" for name in groups} for match in matches if match]
+    rows = read_names(paths, pattern or MARKET)
     notes: list[str] = []
     if not pattern:
-        notes.append("Cameras were read from the names, which are like Market-1501's.")
+        notes.append(MARKET_NOTE)
         junk = [row["identity"] == "-1" for row in rows]
         if any(junk):
             notes.append(_left_out(sum(junk)))
@@ -172,14 +195,12 @@ def _named(paths: list[str], pattern: str) -> Incoming:
             rows = [row for row, bad in zip(rows, junk, strict=True) if not bad]
         for row in rows:
             row["identity"] = row["identity"].lstrip("0")  # 0000 is a distractor
-    if not all(row.get("frame", "0").isdecimal() for row in rows):
-        raise DataError(f"The pattern {pattern!r} finds a frame that is no number: let it be (?P<frame>[0-9]+).")
     return Incoming(
         paths,
         [row.get("camera", "") for row in rows],
         [row.get("identity") or None for row in rows],
         [moment(row["time"]) if row.get("time") else None for row in rows],
-        np.array([int(row["frame"]) for row in rows], np.int64) if "frame" in groups else None,
+        np.array([int(row["frame"]) for row in rows], np.int64) if "frame" in rows[0] else None,
         tuple(notes),
     )
 
