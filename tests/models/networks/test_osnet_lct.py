@@ -6,7 +6,7 @@ from torch.nn import functional as F
 
 from resight.errors import ModelError
 from resight.models import registry
-from resight.models.networks.osnet_lct import ContextGate
+from resight.models.networks.osnet_lct import ContextGate, WeightedSum
 
 
 def test_the_gate_is_the_papers_formula() -> None:
@@ -21,16 +21,23 @@ def test_the_gate_is_the_papers_formula() -> None:
 
 @pytest.mark.parametrize("norm", ["batch", "fixed"])
 def test_fixed_statistics_stay_in_training(norm: str) -> None:
-    network = registry.create("osnet_lct_x0_5", height=32, width=16, norm=norm, num_identities=3).train()
+    network = registry.create("osnet_lct_x0_5", norm=norm, num_identities=3).train()
     before = network.conv5.bn.running_mean.clone()
     network(torch.randn(4, 3, 32, 16))
     assert torch.equal(network.conv5.bn.running_mean, before) == (norm == "fixed")
 
 
-def test_it_is_built_for_its_images() -> None:
-    network = registry.create("osnet_lct_x0_5", height=64, width=32).eval()
-    assert network(torch.zeros(2, 3, 64, 32)).embedding.shape == (2, 256)
-    with pytest.raises(ModelError, match="multiples of 16, not 60x32"):
-        registry.create("osnet_lct_x0_5", height=60, width=32)
+def test_the_sum_over_the_map_is_a_depthwise_convolution_and_takes_other_sizes() -> None:
+    pool = WeightedSum(6)
+    torch.nn.init.normal_(pool.weight)
+    torch.nn.init.normal_(pool.bias)
+    x = torch.randn(2, 6, 16, 8)
+    expected = F.conv2d(x, pool.weight, pool.bias, groups=6)[..., 0, 0]
+    torch.testing.assert_close(pool(x), expected, rtol=1e-4, atol=1e-4)
+    pool.weight.data[:] = torch.randn(6, 1, 1, 1)  # the same everywhere: the sum over a constant map does not change
+    torch.testing.assert_close(pool(torch.ones(1, 6, 8, 4)), pool(torch.ones(1, 6, 16, 8)), rtol=1e-4, atol=1e-4)
+
+
+def test_what_it_refuses() -> None:
     with pytest.raises(ModelError, match="choose 'batch' or 'fixed'"):
         registry.create("osnet_lct_x0_5", norm="layer")

@@ -68,9 +68,9 @@ def read(file: str | Path) -> Recognised:
     return Recognised(
         "Open Model Zoo person-reidentification-retail",
         f"osnet_lct_x{width}",
-        {"norm": "fixed"} | _size(tensors),
+        {"norm": "fixed"},
         _named(tensors),
-        preprocessing=_size(tensors) | _colours(steps[:normalise]),
+        preprocessing=_colours(steps[:normalise]),
         unsaid=(Unsaid("interpolation", "linear-area", "the file takes images that are resized already"),),
         licence="Apache-2.0 (Intel, Open Model Zoo); the training data was not published",
     )
@@ -171,11 +171,6 @@ def _named(tensors: dict[str, Tensor]) -> dict[str, Tensor]:
             full[f"{name}.running_mean"] = torch.zeros_like(value)
             full[f"{name}.running_var"] = torch.full_like(value, 1 - EPS)
     return full
-
-
-def _size(tensors: dict[str, Tensor]) -> dict[str, int]:
-    rows, columns = tensors["pool.weight"].shape[-2:]
-    return {"height": 16 * rows, "width": 16 * columns}
 
 
 def _colours(steps: list[tuple[str, np.ndarray]]) -> dict[str, object]:

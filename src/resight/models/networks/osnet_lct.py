@@ -2,8 +2,8 @@
 
 OSNet (arXiv 1905.00953) with three changes (Intel's deep-object-reid): instance normalisation of the input and of the
 first convolution; in the second block of each stage a gate that normalises the means of groups of channels and then
-scales and shifts each channel (LCT, Ruan et al., AAAI 2020, arXiv 1909.03834, Eq. 3 to 5); and a depthwise convolution
-over the whole last map in place of the average, so that the network is built for one image size.
+scales and shifts each channel (LCT, Ruan et al., AAAI 2020, arXiv 1909.03834, Eq. 3 to 5); and a weight for each channel
+and place of the last map instead of the plain average over it.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from resight.models.networks.osnet import WIDTHS, ConvNorm, OSBlock, initialise
 from resight.models.output import Output
 from resight.models.registry import register
 
-STRIDE = 16  # between the image and the last map
+MAP = (16, 8)  # height and width of the last map for images of 256x128
 DIM = 256
 GROUPS = 16
 Norm = Literal["batch", "fixed"]
@@ -43,19 +43,38 @@ class ContextGate(nn.Module):
         return x * torch.sigmoid(self.w * z.flatten(1)[:, :, None, None] + self.b)
 
 
+class WeightedSum(nn.Module):
+    """The last map (B, C, H, W) to (B, C): each channel a sum over places with weights of its own, and a bias.
+
+    The published name is depthwise convolution over the whole map. The weights are those of a map of 16x8; for another
+    size they are interpolated, and scaled so that their sum over a constant map stays nearly the same.
+    """
+
+    def __init__(self, channels: int) -> None:
+        super().__init__()
+        self.weight = nn.Parameter(torch.full((channels, 1, *MAP), 1 / (MAP[0] * MAP[1])))
+        self.bias = nn.Parameter(torch.zeros(channels))
+
+    def forward(self, x: Tensor) -> Tensor:
+        weight, size = self.weight, x.shape[-2:]
+        if tuple(size) != MAP:
+            weight = F.interpolate(weight, (int(size[0]), int(size[1])), mode="bilinear", antialias=True)
+            weight = weight * (MAP[0] * MAP[1] / (int(size[0]) * int(size[1])))
+        return (x * weight.squeeze(1)).sum((2, 3)) + self.bias
+
+
 class OSNetLCT(nn.Module):
-    """The whole network; images of ``height`` x ``width`` pixels give 256-d embeddings.
+    """The whole network: 256-d embeddings, made for images of 256x128 pixels.
 
     Args:
         widths: channels of the first convolution and of the three stages.
         num_identities: size of the classifier used in training; 0 for none.
         head: as :func:`resight.models.layers.heads.build`.
-        height, width: of the images, in pixels; multiples of 16.
         norm: ``fixed`` keeps the loaded means and variances of batch normalisation in training as well, for weights
             whose batch normalisation was folded into the convolutions.
 
     Raises:
-        ModelError: a side that is no multiple of 16, or no such ``norm``.
+        ModelError: no such ``norm``.
     """
 
     def __init__(
@@ -64,13 +83,9 @@ class OSNetLCT(nn.Module):
         num_identities: int = 0,
         head: heads.Head = "plain",
         *,
-        height: int = 256,
-        width: int = 128,
         norm: Norm = "batch",
     ) -> None:
         super().__init__()
-        if height % STRIDE or width % STRIDE or min(height, width) < STRIDE:
-            raise ModelError(f"This network takes images whose sides are multiples of {STRIDE}, not {height}x{width}.")
         if norm not in ("batch", "fixed"):
             raise ModelError(f"norm {norm!r} does not exist: choose 'batch' or 'fixed'.")
         self.norm = norm
@@ -85,7 +100,7 @@ class OSNetLCT(nn.Module):
             for stage, (inputs, outputs) in enumerate(pairwise(widths), start=2)
         )
         self.conv5 = ConvNorm(widths[3], widths[3])
-        self.pool = nn.Conv2d(widths[3], widths[3], (height // STRIDE, width // STRIDE), groups=widths[3])
+        self.pool = WeightedSum(widths[3])
         self.fc = nn.Sequential(nn.Linear(widths[3], DIM), nn.BatchNorm1d(DIM), nn.PReLU())
         initialise(self)
         self.bottleneck, self.classifier = heads.build(head, DIM, num_identities)
@@ -101,7 +116,7 @@ class OSNetLCT(nn.Module):
     def forward(self, x: Tensor) -> Output:
         x = F.max_pool2d(self.conv1(self.input_IN(x)), 3, 2, 1)
         x = self.conv5(self.conv4(self.conv3(self.conv2(x))))
-        return heads.output(self.fc(self.pool(x).flatten(1)), self.bottleneck, self.classifier)
+        return heads.output(self.fc(self.pool(x)), self.bottleneck, self.classifier)
 
 
 def _with_context(block: OSBlock) -> OSBlock:
@@ -109,13 +124,13 @@ def _with_context(block: OSBlock) -> OSBlock:
     return block
 
 
-@register(sized=True)
+@register
 def osnet_lct_x1_0(**arguments: Any) -> OSNetLCT:
     """OSNet-LCT, full width, as person-reidentification-retail-0265: 2.1 M parameters."""
     return OSNetLCT(WIDTHS["1_0"], **arguments)
 
 
-@register(sized=True)
+@register
 def osnet_lct_x0_5(**arguments: Any) -> OSNetLCT:
     """OSNet-LCT, half width, as person-reidentification-retail-0287: 0.60 M parameters."""
     return OSNetLCT(WIDTHS["0_5"], **arguments)
