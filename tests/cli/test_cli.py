@@ -48,7 +48,7 @@ def test_models_show_adds_up(shell: Shell) -> None:
 def test_models_that_come_along(shell: Shell) -> None:
     code, out, _ = shell("models", "list", "p*n", "--json")
     (person,) = json.loads(out)
-    assert code == 0 and (person["name"], person["height"], person["width"], person["dim"]) == ("person", 192, 96, 1280)
+    assert code == 0 and (person["name"], person["height"], person["width"], person["dim"]) == ("person", 256, 128, 256)
     code, out, _ = shell("models", "show", "person", "--json")
     assert code == 0 and json.loads(out)["parameters"] == person["parameters"]
     for arguments, clue in (

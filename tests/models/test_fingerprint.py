@@ -67,17 +67,26 @@ def test_weights_of_16_bits_have_a_fingerprint() -> None:
 
 
 def test_a_card_of_version_0_1_0_belongs_to_its_weights_and_so_does_its_decision(tmp_path: Path) -> None:
-    model, file = resight.load(), tmp_path / "old.safetensors"
-    model.save(file)
-    old, card = old_fingerprint(model), file.with_suffix(".card.json")
-    assert old == "ae18cd3c7a8a1057"  # as version 0.1.0 printed it
-    plain = json.loads(card.read_text())
+    model, file = resight.load("vehicle"), tmp_path / "old.safetensors"
+    random = np.random.default_rng(0)
+    known = resight.Embeddings(
+        random.normal(size=(160, 8)).astype(np.float32),
+        identities=np.repeat(np.arange(1, 81), 2),
+        cameras=np.tile([1, 2], 80),
+        fingerprint=model.card.fingerprint,
+    )
+    decision = resight.calibrate(known, metric="cosine")
+    card = model.card.model_copy(update={"decision": decision.plain(), "threshold": decision.threshold})
+    Model(model.network, card).save(file)
+    old, beside = old_fingerprint(model), file.with_suffix(".card.json")
+    assert old == "7ddd9b3f55d781a6"  # as version 0.1.0 printed it
+    plain = json.loads(beside.read_text())
     plain["fingerprint"] = plain["decision"]["fingerprint"] = old
-    card.write_text(json.dumps(plain))
+    beside.write_text(json.dumps(plain))
     loaded = resight.load(file)
-    assert loaded.card == model.card and Decision.from_card(loaded.card).fingerprint == model.card.fingerprint
-    plain["fingerprint"] = "ae18cd3c7a8a1058"
-    card.write_text(json.dumps(plain))
+    assert loaded.card == card and Decision.from_card(loaded.card).fingerprint == model.card.fingerprint
+    plain["fingerprint"] = "7ddd9b3f55d781a7"
+    beside.write_text(json.dumps(plain))
     with pytest.raises(resight.ModelError, match="does not match its card"):
         resight.load(file)
 

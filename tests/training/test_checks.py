@@ -94,8 +94,8 @@ def test_file_names_that_are_not_utf8(tiny_recipe: TinyRecipe, tmp_path: Path) -
 
 
 def test_a_bundled_model_is_named_as_weights(tiny_recipe: TinyRecipe, tmp_path: Path) -> None:
-    bundled = resight.load("person")
-    spec = {"name": bundled.card.architecture, "weights": "person", "arguments": bundled.card.arguments}
+    bundled = resight.load("vehicle")
+    spec = {"name": bundled.card.architecture, "weights": "vehicle", "arguments": bundled.card.arguments}
     images = {"height": 64, "width": 32, "cache": False}
     made = tiny_recipe(model=spec, images=images, phases=[{"epochs": 1, "optimizer": "sgd", "lr": 1e-9}])
     run(made, tmp_path / "run")

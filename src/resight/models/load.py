@@ -144,12 +144,13 @@ def from_published(file: str | Path, given: Mapping[str, Any]) -> Model:
     (``unsaid``), each value with its source.
 
     Args:
-        file: the checkpoint.
+        file: the checkpoint, or ``zoo:NAME``.
         given: values that override what is inferred or taken (:mod:`resight.models.foreign.families`).
 
     Raises:
         ModelError: unreadable, of no known family, or values that do not fit.
     """
+    file = file_of(str(file)) if is_named(str(file)) else file
     found = openmodelzoo.read(file) if is_exported(file) else families.recognise(weights.read(file), str(file), given)
     network = registry.create(found.architecture, **found.arguments).eval()
     report = weights.fit(network, found.tensors, source=str(file))
@@ -200,7 +201,8 @@ def _put(network: nn.Module, source: str | Path, *, part: str = "", partial: boo
     """Fit a file, or ``imagenet``; where the network is a ``part``, the file may hold it alone or with the rest."""
     if source == IMAGENET:
         return imagenet.fill(network)
-    tensors = weights.read(file_of(str(source)) if is_named(source) else source)
+    file = file_of(str(source)) if is_named(source) else source
+    tensors = openmodelzoo.read(file).tensors if is_exported(file) else weights.read(file)
     if fastreid.is_fastreid(tensors):
         if not fastreid.is_its_network(network):
             raise ModelError(f"{source} is a checkpoint of fast-reid: load it as fastreid_resnet.")
