@@ -2,8 +2,8 @@
 
 OSNet (arXiv 1905.00953) with three changes (Intel's deep-object-reid): instance normalisation of the input and of the
 first convolution; in the second block of each stage a gate that normalises the means of groups of channels and then
-scales and shifts each channel (LCT, Ruan et al., AAAI 2020, arXiv 1909.03834, Eq. 3 to 5); and a weight for each channel
-and place of the last map instead of the plain average over it.
+scales and shifts each channel (LCT, Ruan et al., AAAI 2020, arXiv 1909.03834, Eq. 3 to 5); and, instead of the average
+over the last map, a weight for each of its channels and places.
 """
 
 from __future__ import annotations
@@ -46,8 +46,8 @@ class ContextGate(nn.Module):
 class WeightedSum(nn.Module):
     """The last map (B, C, H, W) to (B, C): each channel a sum over places with weights of its own, and a bias.
 
-    The published name is depthwise convolution over the whole map. The weights are those of a map of 16x8; for another
-    size they are interpolated, and scaled so that their sum over a constant map stays nearly the same.
+    For a map of 16x8 it is the published depthwise convolution over the whole map. For another size the weights are
+    interpolated, and scaled so that the sum over a constant map stays nearly the same.
     """
 
     def __init__(self, channels: int) -> None:
