@@ -56,7 +56,8 @@ class WeightedSum(nn.Module):
         self.bias = nn.Parameter(torch.zeros(channels))
 
     def forward(self, x: Tensor) -> Tensor:
-        weight, size = self.weight, x.shape[-2:]
+        weight: Tensor = self.weight
+        size = x.shape[-2:]
         if tuple(size) != MAP:
             weight = F.interpolate(weight, (int(size[0]), int(size[1])), mode="bilinear", antialias=True)
             weight = weight * (MAP[0] * MAP[1] / (int(size[0]) * int(size[1])))
