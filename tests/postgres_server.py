@@ -31,6 +31,10 @@ SMALL = {
 }
 
 
+# Runs a server until it ends, or standard input does.
+_WATCH = 'exec 3<&0; "$@" 3<&- & server=$!; { read _ <&3; kill -QUIT $server; } & wait $server; kill $!'
+
+
 class PostgresServer:
     """A server whose data lie in a folder of their own under the system's temporary folder.
 
@@ -84,7 +88,7 @@ class PostgresServer:
         settings = [f"-c{key}={value}" for key, value in self._settings.items()]
         command = [str(self._programs / "postgres"), "-D", str(self.data), *settings]
         self._shell = subprocess.Popen(
-            ["sh", "-c", '"$@" & server=$!; read _; kill -QUIT $server 2>/dev/null; wait $server', "sh", *command],
+            ["sh", "-c", _WATCH, "sh", *command],
             stdin=subprocess.PIPE,
             stdout=subprocess.DEVNULL,
             stderr=(self.folder / "log").open("a"),
@@ -112,10 +116,13 @@ class PostgresServer:
         """End it as a crash would: the postmaster and all its children at once, without a word to any client."""
         import psutil
 
-        first = psutil.Process(self._number())
-        for process in (first, *first.children()):
-            with suppress(psutil.NoSuchProcess):
-                process.kill()
+        with suppress(psutil.NoSuchProcess, FileNotFoundError):
+            first = psutil.Process(self._number())
+            for process in (family := [first, *first.children()]):
+                with suppress(psutil.NoSuchProcess):
+                    process.kill()
+            while any(map(_lives, family)):
+                time.sleep(0.005)
         self._ended()
 
     def stop(self) -> None:
@@ -126,7 +133,7 @@ class PostgresServer:
     def close(self) -> None:
         """Stop it and remove its data."""
         if self._shell is not None:
-            self._ended()
+            self.kill()
         shutil.rmtree(self.folder, ignore_errors=True)
 
     def log(self) -> str:
@@ -147,9 +154,8 @@ class PostgresServer:
     def _ended(self) -> None:
         assert self._shell is not None
         assert self._shell.stdin is not None
-        with suppress(OSError):
-            self._shell.stdin.close()
         self._shell.wait()
+        self._shell.stdin.close()
         self._shell = None
 
     def _reachable(self, programs: Path) -> Path:
@@ -160,6 +166,15 @@ class PostgresServer:
         except OSError:
             shutil.copytree(programs.parent, self.folder / "programs")
             return self.folder / "programs" / programs.name
+
+
+def _lives(process: Any) -> bool:
+    import psutil
+
+    try:
+        return bool(process.status() != psutil.STATUS_ZOMBIE)
+    except psutil.NoSuchProcess:
+        return False
 
 
 def _programs() -> Path:

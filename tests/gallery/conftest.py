@@ -18,7 +18,7 @@ def postgres() -> Iterator[PostgresServer]:
     """A PostgreSQL server of this process; each test has galleries of its own in it."""
     pytest.importorskip("psycopg", reason="psycopg is not installed: pip install 'resight[postgres]'")
     try:
-        server = PostgresServer()
+        server = PostgresServer(wal_recycle="off")  # so that old bytes can be looked for
     except (OSError, RuntimeError) as error:
         pytest.skip(f"PostgreSQL does not start here: {error}")
     yield server

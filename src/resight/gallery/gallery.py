@@ -6,9 +6,8 @@ Shape letters: ``N`` records, ``Q`` queries, ``D`` embedding, ``K`` neighbours.
 from __future__ import annotations
 
 import time as clock
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
-from types import TracebackType
 
 import numpy as np
 from numpy.typing import NDArray
@@ -277,8 +276,9 @@ class Gallery:
     ) -> int:
         """Erase an identity with all its records, records by their ids, or all that were seen before a time.
 
-        Vector, thumbnail, source and name are gone from every file of the gallery when this returns. Ids that are not
-        there do not count. Records without a time are never "before".
+        No search finds them when this returns. Vector, thumbnail, source and name are then gone from every file of a
+        gallery in a file; for one in PostgreSQL see :meth:`purge`. Ids that are not there do not count. Records without
+        a time are never "before".
 
         Returns:
             How many records were erased.
@@ -300,6 +300,13 @@ class Gallery:
         """Erase expired records, and return how many there were."""
         return self.store.erase(self.actor, expired=clock.time() if now is None else moment(now, "now"))
 
+    def purge(self) -> list[str]:
+        """Have the bytes of erased records gone from a server's files as well, and return what may remain, in words.
+
+        All tables are rewritten, and others wait meanwhile. For a gallery in a file there is nothing to do.
+        """
+        return self.store.purge(self.actor)
+
     def export(self, identity: str, folder: str | Path) -> Path:
         """One person's data: records.json, vectors.npz and thumbnails/ID.jpg in a new folder, which is logged.
 
@@ -313,12 +320,16 @@ class Gallery:
         """The first events with numbers above ``after``."""
         return self.store.log(after, limit)
 
-    def verify_log(self) -> None:
-        """Go through the whole log.
+    def follow(self, after: int) -> Iterator[Event]:
+        """The events with numbers above ``after``, and those to come as soon as they are there; it never ends."""
+        while True:
+            for event in self.store.log(after, 1000):
+                yield event
+                after = event.number
+            self.store.wait(after, 60.0)
 
-        Raises:
-            DataError: an event is missing or was changed.
-        """
+    def verify_log(self) -> None:
+        """Go through the whole log; DataError where an event is missing or was changed."""
         chain.verify_all(self.store.log)
 
     def stats(self) -> Stats:
@@ -342,10 +353,8 @@ class Gallery:
     ) -> Reembedded:
         """Move to another model: a new gallery at ``uri`` with the same records; repeated, it goes on.
 
-        Sources are embedded again; where one no longer holds the picture that was added, the thumbnail is.
-
-        Raises:
-            DataError: ``uri`` holds a gallery of another model, or this one.
+        Sources are embedded again; where one no longer holds the picture that was added, the thumbnail is. DataError
+        where ``uri`` holds a gallery of another model, or this one.
         """
         binding.refuse_same(model, self.card, self.uri)
         with self.open(uri, model, policy=self.policy, actor=self.actor) as target:
@@ -360,7 +369,6 @@ class Gallery:
 
         Raises:
             DataError: there is something at ``path``, or the engine is no file.
-            ResightError: it cannot be written.
         """
         return self.store.backup(str(path))
 
@@ -374,9 +382,7 @@ class Gallery:
     def __enter__(self) -> Gallery:
         return self
 
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         self.close()
 
     @property
@@ -386,11 +392,7 @@ class Gallery:
 
     @property
     def embedder(self) -> Embedder:
-        """What embeds pictures here: the model that was given, or loaded from where it was.
-
-        Raises:
-            ModelError: it is not there any more, or is another one now.
-        """
+        """What embeds pictures here: the model given, or loaded from where it was; ModelError if it is another now."""
         with self._lock:
             if self._embedder is None:
                 self._embedder = binding.embedder_of(self.store.about, self.uri)

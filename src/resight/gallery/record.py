@@ -6,7 +6,7 @@ import math
 import unicodedata
 from dataclasses import dataclass
 from functools import lru_cache
-from typing import Any
+from typing import Any, Literal
 
 from resight.errors import DataError, ResightError
 from resight.images.stream import BadImage
@@ -26,6 +26,8 @@ class Conflict(DataError):
 
 
 Box = tuple[int, int, int, int]
+Right = Literal["none", "read", "write", "erase"]
+"""What a role of a database may do with a gallery, each more than the one before."""
 LONGEST_NAME = 200
 DAY = 86400.0
 EARLIEST, LATEST = -62_135_596_800, 253_402_300_799  # the years 1 and 9999, which is what calendars have
@@ -148,8 +150,8 @@ class Event:
     Attributes:
         number: from 1, without gaps.
         time: when it was done; ``actor``: by whom.
-        action: "create", "add", "enrol", "merge", "split", "rename", "erase", "expire", "export", "copy",
-            or "times" and "logins", which were unknown or secret and are kept no longer.
+        action: "create", "add", "enrol", "merge", "split", "rename", "erase", "expire", "purge", "export", "copy",
+            "grant", or "times" and "logins", which were unknown or secret and are kept no longer.
         details: counts, and identities by their number.
         digest: of this event and the digest of the one before, see :mod:`resight.gallery.log`.
     """

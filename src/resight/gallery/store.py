@@ -17,7 +17,7 @@ from typing import Any, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from resight.gallery.record import Conflict, Event, Filter, Missing, Person, Policy, Record, Stats
+from resight.gallery.record import Conflict, Event, Filter, Missing, Person, Policy, Record, Right, Stats
 from resight.models.card import Card
 
 
@@ -123,9 +123,9 @@ class Store(Protocol):
     ) -> int:
         """Erase records by exactly one of these, and return how many.
 
-        The bytes of vector and thumbnail are gone from every file when this returns. Ids that are not there do not
-        count. ``before``: with time < before. ``expired``: with expires <= expired, logged as "expire". DataError of
-        :func:`no_such_identity`.
+        No read finds them when this returns. An embedded engine has their bytes gone from every file by then, a server
+        after :meth:`purge`. Ids that are not there do not count. ``before``: with time < before. ``expired``:
+        with expires <= expired, logged as "expire". DataError of :func:`no_such_identity`.
         """
 
     def note(self, actor: str, action: str, details: Mapping[str, Any]) -> None:
@@ -137,6 +137,9 @@ class Store(Protocol):
     def log(self, after: int, limit: int) -> list[Event]:
         """The first events with numbers above ``after``."""
 
+    def wait(self, after: int, seconds: float) -> bool:
+        """Whether there are events above a number now, or within so many seconds."""
+
     def stats(self, now: float) -> Stats:
         """The gallery in numbers."""
 
@@ -145,6 +148,12 @@ class Store(Protocol):
 
     def check(self) -> list[str]:
         """What is wrong with the files, one sentence each."""
+
+    def purge(self, actor: str) -> list[str]:
+        """Have the bytes of what was erased gone from all files, and return what remains elsewhere, a sentence each."""
+
+    def grant(self, role: str, right: Right, actor: str) -> None:
+        """Give a role of the database exactly this right; DataError where the engine knows no roles."""
 
     def backup(self, path: str) -> Path:
         """Write all of it as of one moment to a file that is not there yet; DataError where the engine cannot."""

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from dataclasses import asdict
-from typing import Annotated
+from json import dumps
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 from rich.table import Table
@@ -21,6 +22,9 @@ from resight.cli.gallery.options import (
     open_gallery,
     table_of,
 )
+
+if TYPE_CHECKING:
+    from resight.gallery.record import Event
 
 
 def add(app: typer.Typer) -> None:
@@ -85,26 +89,33 @@ def log(
     where: Where,
     after: Annotated[int, typer.Option(metavar="NUMBER", min=0, help="Only events after this number.")] = 0,
     limit: Annotated[int, typer.Option(metavar="N", min=1, help="Number of events to show.")] = 1000,
+    follow: Annotated[bool, typer.Option("--follow", help="Wait for new events and show them, a line each.")] = False,
     verify: Annotated[bool, typer.Option("--verify", help="Also verify that no event was changed or removed.")] = False,
     json: Annotated[bool, Json] = False,
 ) -> None:
     """Show the append-only audit log: who did what, and when."""
-    from resight.gallery.times import iso
-
     with open_gallery(where, read_only=True) as of:
         if verify:
             of.verify_log()
+        for event in of.follow(after) if follow else ():  # until the program is ended
+            out.print(dumps(asdict(event)) if json else "  ".join(_cells(event)), markup=False)
         events = of.log(after, limit)
     if json:
         print_json([asdict(event) for event in events])
         return
     table = Table("number", "time", "who", "action", "details", box=None, pad_edge=False)
     for event in events:
-        details = ", ".join(f"{key} {value}" for key, value in event.details.items())
-        table.add_row(str(event.number), iso(event.time), event.actor or "-", event.action, details)
+        table.add_row(*_cells(event))
     out.print(table, markup=False)
     if verify:
         out.print("The chain of all events is intact.")
+
+
+def _cells(event: Event) -> tuple[str, ...]:
+    from resight.gallery.times import iso
+
+    details = ", ".join(f"{key} {value}" for key, value in event.details.items())
+    return str(event.number), iso(event.time), event.actor or "-", event.action, details
 
 
 def check(where: Where, json: Annotated[bool, Json] = False) -> None:

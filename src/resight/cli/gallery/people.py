@@ -138,7 +138,9 @@ def erase(
     yes: Yes = False,
     json: Annotated[bool, Json] = False,
 ) -> None:
-    """Erase records for good: embeddings, thumbnails and metadata, from every file.
+    """Erase records for good: embeddings, thumbnails and metadata.
+
+    In a gallery file their bytes are gone when this ends; in PostgreSQL after `resight gallery purge`.
 
     Shows the records and asks for confirmation; without a terminal, --yes is required. The log keeps only the number
     of erased records.

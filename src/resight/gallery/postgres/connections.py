@@ -30,6 +30,7 @@ from resight.secrets import without_secrets
 PATIENCE = 30.0  # seconds for a server that restarts, and for another writer
 MOST = 16  # connections of one process
 _PAUSE = 0.05
+_LOOK_AGAIN = 0.5
 _LIMITS = {
     "statement_timeout": 300_000,
     "lock_timeout": int(PATIENCE * 1000),
@@ -175,6 +176,26 @@ class Connections:
 
         return self._persistently(once)
 
+    def wait(self, statement: str, values: Values, seconds: float) -> bool:
+        """Whether a statement gives rows now, or after an event that another action writes within so many seconds."""
+        give_up = time.monotonic() + seconds
+        with self.alone() as db:
+            try:
+                db.execute(f"LISTEN {self.place.gallery}".encode())
+            except (errors.ReadOnlySqlTransaction, errors.ObjectNotInPrerequisiteState):  # a replica cannot listen
+                listening = False
+            else:
+                listening = True
+            while not Session(db).rows(statement, values):
+                left = give_up - time.monotonic()
+                if left <= 0:
+                    return False
+                if listening:
+                    list(db.notifies(timeout=left, stop_after=1))
+                else:
+                    time.sleep(min(left, _LOOK_AGAIN))
+        return True
+
     @contextmanager
     def alone(self) -> Iterator[psycopg.Connection[Any]]:
         """A connection of one's own, in no transaction, for what takes long; nothing is repeated."""
@@ -217,10 +238,8 @@ class Connections:
                 db.close()  # another server may be the one that writes now
                 raise
             finally:
-                own.idle.append(db)
-                if self._closed or db.closed:
-                    own.idle.remove(db)
-                    db.close()
+                usable = not (self._closed or db.closed)
+                own.idle.append(db) if usable else db.close()
 
     def _connect(self) -> psycopg.Connection[Any]:
         db = psycopg.connect(**self._options(), autocommit=True, prepare_threshold=None)

@@ -18,12 +18,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from resight.errors import DataError
-from resight.gallery.postgres import counting, people, rows
+from resight.gallery.postgres import counting, operating, people, rows
 from resight.gallery.postgres.connections import EVENTS, Action, Connections
 from resight.gallery.postgres.making import about_of, create, keep, update
 from resight.gallery.postgres.place import Place
 from resight.gallery.postgres.searching import Searcher
-from resight.gallery.record import Event, Filter, Person, Record, Stats
+from resight.gallery.record import Event, Filter, Person, Record, Right, Stats
 from resight.gallery.store import About, Candidates, Rows, no_such_identity, not_there
 
 
@@ -226,6 +226,19 @@ class PostgresStore:
     def log(self, after: int, limit: int) -> list[Event]:
         statement = f"{EVENTS} WHERE number > %s ORDER BY number LIMIT %s"
         return [Event(*row) for row in self._connections.rows(statement, (after, limit))]
+
+    def wait(self, after: int, seconds: float) -> bool:
+        return self._connections.wait(f"{EVENTS} WHERE number > %s LIMIT 1", (after,), seconds)
+
+    def purge(self, actor: str) -> list[str]:
+        left = operating.purge(self._connections)
+        self.note(actor, "purge", {"left": len(left)})
+        return left
+
+    def grant(self, role: str, right: Right, actor: str) -> None:
+        self._connections.write(
+            lambda action: operating.grant(action, self._connections.place.gallery, role, right, actor)
+        )
 
     def stats(self, now: float) -> Stats:
         return counting.stats(self._connections, self.about.card, now)

@@ -21,7 +21,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from resight.errors import DataError, ResightError
-from resight.gallery.record import Damaged, Event, Filter, Person, Record, Stats
+from resight.gallery.record import Damaged, Event, Filter, Person, Record, Right, Stats
 from resight.gallery.sqlite import backup, counting, first_version, leftovers, reading
 from resight.gallery.sqlite.changes import touch, want_wipe, wipe_wanted
 from resight.gallery.sqlite.connections import Connections
@@ -34,6 +34,7 @@ from resight.gallery.sqlite.searching import Searcher
 from resight.gallery.store import About, Candidates, Rows, not_there
 
 _THUMBNAIL_GRAIN = 512
+_LOOK_AGAIN = 0.2  # seconds between looks for new events
 PATIENCE = 30.0  # seconds for those that read while bytes are to go
 
 
@@ -308,6 +309,20 @@ class SqliteStore:
                 event_of(row)
                 for row in db.execute(f"{EVENTS} WHERE number > ? ORDER BY number LIMIT ?", (after, limit))
             ]
+
+    def wait(self, after: int, seconds: float) -> bool:
+        give_up = clock.monotonic() + seconds
+        while not self.log(after, 1):
+            if clock.monotonic() > give_up:
+                return False
+            clock.sleep(_LOOK_AGAIN)
+        return True
+
+    def purge(self, actor: str) -> list[str]:
+        return []  # nothing remains when erase returns
+
+    def grant(self, role: str, right: Right, actor: str) -> None:
+        raise DataError(f"{self.path} is a file, and no database with roles: change who may read and write the file.")
 
     def stats(self, now: float) -> Stats:
         with self._connections.reading() as db:

@@ -1,0 +1,348 @@
+"""The shared engine: actions cut off, killed programs and servers, rights, and the bytes in the server's files."""
+
+from __future__ import annotations
+
+import json
+import os
+import pickle
+import shutil
+import socket
+import threading
+import time
+from collections.abc import Callable
+from contextlib import suppress
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+
+from benchmarks import cluster_kills, cluster_load
+from postgres_server import PostgresServer
+from reference.gallery import distance
+from resight import DataError, Embeddings, Gallery
+from resight.cli.main import main
+from resight.errors import ResightError
+from resight.gallery.record import Filter
+from seen import card, embeddings, vectors
+
+pytest.importorskip("psycopg", reason="psycopg is not installed: pip install 'resight[postgres]'")
+
+
+@pytest.fixture
+def uri(postgres: PostgresServer) -> str:
+    return postgres.uri()
+
+
+class Cutter:
+    """A socket between client and server that cuts one connection at a COMMIT, see :attr:`cut`."""
+
+    def __init__(self, server: PostgresServer) -> None:
+        self.folder = server.folder / "cutter"
+        self.cut = ""  # "before" it is passed on, "after" it is done, or "late": it is passed on a moment later
+        self._there, self._listening = str(server.folder / ".s.PGSQL.5432"), socket.socket(socket.AF_UNIX)
+        self.folder.mkdir()
+        self._listening.bind(str(self.folder / ".s.PGSQL.5432"))
+        self._listening.listen()
+        threading.Thread(target=self._accept, daemon=True).start()
+
+    def close(self) -> None:
+        self._listening.close()
+        shutil.rmtree(self.folder)
+
+    def _accept(self) -> None:
+        with suppress(OSError):
+            while True:
+                client, server = self._listening.accept()[0], socket.socket(socket.AF_UNIX)
+                server.connect(self._there)
+                muted = threading.Event()
+                threading.Thread(target=self._ask, args=(client, server, muted), daemon=True).start()
+                threading.Thread(target=self._answer, args=(client, server, muted), daemon=True).start()
+
+    def _ask(self, client: socket.socket, server: socket.socket, muted: threading.Event) -> None:
+        with suppress(OSError):
+            while data := client.recv(2**16):
+                if b"COMMIT" in data and self.cut:
+                    how, self.cut = self.cut, ""
+                    muted.set()
+                    if how != "after":
+                        client.shutdown(socket.SHUT_RDWR)
+                    if how == "late":
+                        time.sleep(0.3)
+                    if how == "before":
+                        break
+                server.sendall(data)
+        with suppress(OSError):
+            server.shutdown(socket.SHUT_RDWR)
+
+    def _answer(self, client: socket.socket, server: socket.socket, muted: threading.Event) -> None:
+        with suppress(OSError):
+            while (data := server.recv(2**16)) and not muted.is_set():
+                client.sendall(data)
+        with suppress(OSError):
+            client.shutdown(socket.SHUT_RDWR)
+
+
+@pytest.mark.parametrize("how", ["before", "after", "late"])
+def test_an_action_whose_end_is_unknown_is_done_once(postgres: PostgresServer, uri: str, how: str) -> None:
+    cutter = Cutter(postgres)
+    try:
+        with Gallery.open(uri.replace(str(postgres.folder), str(cutter.folder)), card()) as gallery:
+            ids = gallery.add(embeddings(4), identities="Ann").ids
+            actions: list[tuple[Callable[[], object], object]] = [
+                (lambda: gallery.add(embeddings(3, seed=1)).new, 3),
+                (lambda: gallery.enrol("Bob", gallery.add(embeddings(2, seed=2)).ids), None),
+                (lambda: gallery.merge("Ann", ["Bob"]), 2),
+                (lambda: gallery.erase(ids=ids[:2]), 2),
+            ]
+            for act, result in actions:
+                cutter.cut = how
+                assert act() == result
+                assert cutter.cut == "", "nothing was cut"
+        with Gallery.open(uri) as gallery:
+            done = ["create", "add", "add", "add", "enrol", "merge", "erase"]
+            assert [event.action for event in gallery.log()] == done
+            assert (len(gallery), [person.records for person in gallery.identities()]) == (7, [4])
+            gallery.verify_log()
+    finally:
+        cutter.close()
+
+
+def test_killed_writers_and_servers_lose_nothing(postgres: PostgresServer) -> None:
+    done = cluster_kills.run(postgres, kills=6, deadline=60.0, seed=1)
+    assert done["writer"] and done["server"] and done["actions"]
+
+
+def test_two_writers_and_four_readers(postgres: PostgresServer) -> None:
+    done = cluster_load.run(postgres, seconds=4.0, restart=1.5)
+    assert done["reads"] and done["add"] and done["restarts"]
+
+
+def test_one_object_in_many_processes(uri: str) -> None:
+    with Gallery.open(uri, card()) as gallery:
+        ids = gallery.add(embeddings(5)).ids
+        expected = [hit.record.id for hit in gallery.search(vectors(5)[0])]
+        store = pickle.loads(pickle.dumps(gallery.store))
+        assert [record.id for record in store.get(ids)] == list(ids)
+        store.close()
+        reader, pipe = os.pipe()
+        child = os.fork()
+        if child == 0:
+            with suppress(BaseException):
+                gallery.add(embeddings(1, seed=7))
+                os.write(pipe, json.dumps([hit.record.id for hit in gallery.search(vectors(5)[0], 5)]).encode())
+            os._exit(0)
+        os.close(pipe)
+        with os.fdopen(reader, "rb") as told:
+            assert set(json.loads(told.read())) <= {*expected, *(record.id for record in gallery.records())}
+        os.waitpid(child, 0)
+        assert len(gallery) == 6  # and the parent's connections are whole
+        gallery.close()
+        with pytest.raises(DataError, match="is closed"):
+            len(gallery)
+
+
+def test_events_are_told_as_they_come(uri: str) -> None:
+    with Gallery.open(uri, card()) as gallery, Gallery.open(uri, read_only=True) as reader:
+        told = reader.follow(after=0)
+        assert next(told).action == "create"
+        timer = threading.Timer(0.2, lambda: gallery.add(embeddings(1)))
+        timer.start()
+        assert next(told).action == "add"
+        timer.join()
+        assert not reader.store.wait(2, 0.0)
+
+
+def test_roles_have_the_rights_that_they_were_given(postgres: PostgresServer, uri: str) -> None:
+    with postgres.connect() as db:
+        db.execute("DROP ROLE IF EXISTS porter")
+        db.execute("CREATE ROLE porter LOGIN")
+    theirs = uri.replace("postgres@", "porter@")
+    with Gallery.open(uri, card(), actor="owner") as gallery:
+        ids = gallery.add(embeddings(4), identities=["Ann", "Ann", "Bob", None]).ids
+        gallery.store.grant("porter", "none", "owner")
+        with pytest.raises(ResightError, match=r"permission denied.*grant"):
+            Gallery.open(theirs)
+        actions: dict[str, list[Callable[[Gallery], object]]] = {
+            "read": [lambda one: one.search(vectors(1)[0]), lambda one: one.identities(), lambda one: one.verify_log()],
+            "write": [
+                lambda one: one.add(embeddings(1, seed=1), identities="Cy"),
+                lambda one: one.enrol("Ann", ids[3:]),
+                lambda one: one.merge("Ann", ["Bob"]),
+            ],
+            "erase": [lambda one: one.erase(ids=ids[:1]), lambda one: one.erase(identity="Ann")],
+            "owner": [lambda one: one.index(), lambda one: one.store.grant("porter", "erase", "porter")],
+        }
+        rights = list(actions)
+        for right in rights[:3]:
+            gallery.store.grant("porter", right, "owner")  # type: ignore[arg-type]
+            with Gallery.open(theirs) as one:
+                for act in actions[right]:
+                    act(one)
+                for act in actions[rights[rights.index(right) + 1]]:
+                    with pytest.raises(
+                        ResightError, match=r"permission denied|must be owner|belongs to the role postgres"
+                    ):
+                        act(one)
+        assert [e.details["right"] for e in gallery.log() if e.action == "grant"] == ["none", "read", "write", "erase"]
+        assert gallery.check().problems == ()
+        with pytest.raises(ResightError, match="nobody_here"):
+            gallery.store.grant("nobody_here", "read", "me")
+        for change in ("UPDATE events SET actor = 'x'", "DELETE FROM events", "TRUNCATE events"):
+            with postgres.connect() as db, pytest.raises(Exception, match="the log only grows"):
+                db.execute(change.replace("events", f"{uri.partition('gallery=')[2]}.events"))
+
+
+def test_erased_bytes_are_gone_after_a_purge(postgres: PostgresServer, uri: str) -> None:
+    several = embeddings(40)
+    name, source = "Zebedee Ximenes", "/films/very-private.mp4"
+    noise = np.random.default_rng(0).integers(0, 255, (40, 64, 32, 3)).astype(np.uint8)
+    with Gallery.open(uri, card()) as gallery:
+        pictures = [cv2.imencode(".png", one)[1].tobytes() for one in noise]
+        ids = gallery.add(several, identities=[name] * 20 + ["Kept Kilroy"] * 20, sources=[source] * 20 + ["kept"] * 20,
+                          thumbnails=pictures).ids  # fmt: skip
+        gallery.index()
+        small = [gallery.thumbnail(id) or b"" for id in ids]
+        gone = [vector.tobytes() for vector in several.vectors[:20]] + [one[-80:-20] for one in small[:20]]
+        gone += [name.encode(), source.encode()]
+        kept = [vector.tobytes() for vector in several.vectors[20:]] + [b"Kept Kilroy"]
+        assert gallery.erase(identity=name) == 20
+        assert found(postgres, gone), "they are searched for in the wrong place"
+        left = gallery.purge()
+        assert (found(postgres, gone), len(found(postgres, kept))) == ([], len(kept))
+        assert any("Backups" in sentence for sentence in left)
+        assert not any(sentence.startswith(("Tables", "Write-ahead log")) for sentence in left)
+        assert gallery.log()[-1].action == "purge"
+        assert sorted(record.id for record in gallery.records()) == sorted(ids[20:])
+        with postgres.connect() as other:
+            other.execute("BEGIN ISOLATION LEVEL REPEATABLE READ; SELECT 1")
+            assert any(sentence.startswith("Tables: 1 other") for sentence in gallery.purge())
+
+
+def found(server: PostgresServer, several: list[bytes]) -> list[bytes]:
+    """Those that are in any file of the server's folder."""
+    with server.connect() as db:
+        db.execute("CHECKPOINT")  # what is in memory still
+    everything = b"\n".join(path.read_bytes() for path in server.data.rglob("*") if path.is_file())
+    return [one for one in several if one in everything]
+
+
+def test_vectors_of_any_length_and_number(new_postgres: Callable[[], str]) -> None:
+    """So short that their squares are 0 in float32, and so many numbers that they lie in TOAST."""
+    draw = np.random.default_rng(0)
+    for dim, metric in ((8, "cosine"), (8, "euclidean"), (3000, "cosine")):
+        several = draw.normal(size=(30, dim)).astype(np.float32)
+        several[::3] *= np.float32(1e-30)
+        several[1::3] *= np.float32(1e15)
+        with Gallery.open(new_postgres(), card(dim, metric)) as gallery:
+            ids = gallery.add(Embeddings(several)).ids
+            np.testing.assert_array_equal(gallery.vectors(ids), several)
+            apart = {id: distance(several[4], one, metric) for id, one in zip(ids, several, strict=True)}
+            hits = gallery.search(several[4], 12)
+            assert [hit.record.id for hit in hits] == sorted(ids, key=lambda id: (np.float32(apart[id]), id))[:12]
+    with Gallery.open(new_postgres(), card(4001)) as gallery, pytest.raises(DataError, match=r"at most 4,000.*4,001"):
+        gallery.index()
+
+
+@pytest.fixture
+def new_postgres(postgres: PostgresServer) -> Callable[[], str]:
+    return postgres.uri
+
+
+def test_filters_do_not_starve_an_approximate_search(uri: str) -> None:
+    with Gallery.open(uri, card(16)) as gallery:
+        gallery.add(embeddings(3000, dim=16), cameras=["rare" if at % 100 == 0 else "often" for at in range(3000)])
+        gallery.store.index()
+        assert len(gallery.search(vectors(1, dim=16)[0], 20, Filter(cameras=("rare",)), approximate=True)) == 20
+
+
+def test_a_dump_restored_is_the_gallery(postgres: PostgresServer, uri: str) -> None:
+    name = uri.partition("gallery=")[2]
+    with Gallery.open(uri, card()) as gallery:
+        ids = gallery.add(embeddings(6), identities=["Ann"] * 3 + [None] * 3).ids
+        gallery.index()
+        expected, events = gallery.search(vectors(1)[0]), gallery.log()
+        dump = postgres.folder / "dump"
+        postgres.run("pg_dump", "-d", postgres.address, "-n", name, "-Fc", "-f", str(dump))
+        gallery.erase(ids=ids)
+    with postgres.connect() as db:
+        db.execute(f"DROP SCHEMA {name} CASCADE")
+    postgres.run("pg_restore", "-d", postgres.address, str(dump))
+    with Gallery.open(uri) as gallery:
+        assert gallery.search(vectors(1)[0]) == expected
+        assert gallery.log() == events
+        assert gallery.add(embeddings(2, seed=1), identities="Bob").new == 2
+        gallery.verify_log()
+        assert gallery.check().problems == ()
+
+
+def test_tables_of_an_older_format_are_brought_up_to_date(uri: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    from resight.gallery.postgres import making
+
+    with Gallery.open(uri, card()) as gallery:
+        ids = gallery.add(embeddings(2)).ids
+    monkeypatch.setattr(making, "MIGRATIONS", (*making.MIGRATIONS, "CREATE TABLE more (vector vector({dim}));"))
+    monkeypatch.setattr(making, "FORMAT", 2)
+    for _ in range(2):  # once only
+        with Gallery.open(uri) as gallery:
+            assert len(gallery.get(ids)) == 2
+    monkeypatch.undo()
+    with pytest.raises(DataError, match="format 2, but 1 is known"):
+        Gallery.open(uri)
+
+
+def test_what_is_refused(postgres: PostgresServer, uri: str) -> None:
+    start = postgres.address
+    for wrong in (start, f"{start}&gallery=", f"{start}&gallery=Seen", f"{start}&gallery=a;b", f"{uri}&gallery=b"):
+        with pytest.raises(DataError, match="names no gallery"):
+            Gallery.open(wrong)
+    for read_only in (False, True):
+        with pytest.raises(DataError, match="no gallery at"):
+            Gallery.open(uri, None if not read_only else card(), read_only=read_only)
+    with postgres.connect() as db:
+        db.execute("CREATE SCHEMA occupied")
+    with pytest.raises(DataError, match="schema occupied, which is no gallery"):
+        Gallery.open(f"{start}&gallery=occupied", card())
+    with Gallery.open(uri, card()) as gallery:
+        (id,) = gallery.add(embeddings(1), sources=["caf\udce9.jpg"], basis="b\udce9").ids
+        assert gallery.get([id])[0].source == "caf\udce9.jpg"
+        with pytest.raises(DataError, match="pass 32 hex digits"):
+            gallery.records(after_id="' or true")
+        with pytest.raises(DataError, match="pg_dump"):
+            gallery.backup("x.db")
+
+
+def test_a_password_is_in_no_message_and_no_table(postgres: PostgresServer, uri: str) -> None:
+    secret = uri.replace("postgres@", "postgres:s3cret@")
+    with Gallery.open(secret, card()) as gallery:
+        gallery.add(embeddings(1))
+        assert "s3cret" not in gallery.uri + repr(gallery.store._connections.place)  # type: ignore[attr-defined]
+        with Gallery.open(gallery.uri) as again:
+            assert len(again) == 1
+    name = uri.partition("gallery=")[2]
+    assert "s3cret" not in postgres.run("pg_dump", "-d", postgres.address, "-n", name)
+    for wrong in ("postgresql://a:s3cret@127.0.0.1:9/d?gallery=b", "postgresql://a:s3cret@h/d?gallery=b&port=x",
+                  "postgresql://a@127.0.0.1:9/d?gallery=b&password=s3cret"):  # fmt: skip
+        with pytest.raises(ResightError) as told:
+            Gallery.open(wrong)
+        assert "s3cret" not in str(told.value)
+
+
+def test_the_commands(postgres: PostgresServer, uri: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    with postgres.connect() as db:
+        db.execute("DROP ROLE IF EXISTS clerk")
+        db.execute("CREATE ROLE clerk LOGIN")
+    Gallery.open(uri, card()).close()
+    Gallery.open(tmp_path / "seen", card()).close()
+    for command, code, said in (
+        (["grant", uri, "clerk", "read"], 0, "clerk may now read"),
+        (["purge", uri, "--yes"], 0, "Backups"),
+        (["log", uri], 0, "purge"),
+        (["purge", str(tmp_path / "seen"), "--yes"], 0, "are gone"),
+        (["grant", str(tmp_path / "seen"), "clerk", "read"], 2, "no database with roles"),
+    ):
+        with pytest.raises(SystemExit) as stop, pytest.MonkeyPatch.context() as patch:
+            patch.setattr("sys.argv", ["resight", "gallery", *command])
+            main()
+        told = capsys.readouterr()
+        assert (stop.value.code, said in told.out + told.err) == (code, True), told
