@@ -160,10 +160,14 @@ def _domains(decision: Decision) -> Table:
     """What the decision does in each domain, and what the others' threshold would have done there."""
     from resight.decisions.report import rate_text
 
-    table = Table("domain", title="false matches in each domain", caption="[95% intervals]")
-    for column in ("of one camera", "of two cameras", "at the others' threshold", "missed matches"):
+    noticed = "[95% intervals] unlike: its images are unlike the others', whose decision would give no match there"
+    table = Table("domain", title="false matches in each domain", caption=noticed)
+    for column in ("of one camera", "of two cameras", "at the others' threshold", "unlike", "missed matches"):
         table.add_column(column, justify="right")
     for one in decision.domains:
-        rates = (one.same_camera, one.cross_camera, one.left_out, one.fnmr)
-        table.add_row(one.name, *("-" if rate is None else rate_text(rate) for rate in rates))
+        first, second, third, last = (
+            "-" if rate is None else rate_text(rate)
+            for rate in (one.same_camera, one.cross_camera, one.left_out, one.fnmr)
+        )
+        table.add_row(one.name, first, second, third, "yes" if one.unlike else "no", last)
     return table

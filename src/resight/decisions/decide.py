@@ -62,6 +62,8 @@ class Domain:
             None where the domain has no such pairs.
         fnmr: the share of genuine pairs of two cameras that are beyond the threshold.
         left_out: the larger false-match rate at the threshold that the other domains alone give.
+        unlike: whether :meth:`Decision.drift` finds its images unlike those of all other domains, so that a decision of
+            those gives no match on them.
         reference: its images in numbers, for :meth:`Decision.drift`.
     """
 
@@ -71,6 +73,7 @@ class Domain:
     cross_camera: Interval | None
     fnmr: Interval
     left_out: Interval
+    unlike: bool
     reference: Reference
 
 

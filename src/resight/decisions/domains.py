@@ -4,7 +4,8 @@ A threshold learnt under some cameras may let through many times the promised ra
 domain gets a threshold of its own, once from the impostor pairs of two cameras and once from those of one camera, where
 strangers share light and background; the smallest of all is taken. Then each domain is left out once, the threshold is
 chosen on the others, and measured on the one left out. Where it lets through more than promised, beyond chance, a new
-place may do so too: the threshold shrinks by the worst such ratio, and pairs between the two are "unsure".
+place may do so too. If :mod:`~resight.decisions.drift` finds the place unlike the others, no match is given there and
+the promise holds; if not, the threshold shrinks by the worst such ratio, and pairs between the two are "unsure".
 
 Shape letters: ``C`` groups of identities, ``T`` thresholds.
 """
@@ -21,6 +22,7 @@ from numpy.typing import NDArray
 from resight.decisions.calibrate import both_sides, calibrate, check_promises, set_size, together
 from resight.decisions.curves import threshold_at
 from resight.decisions.decide import Decision, Domain
+from resight.decisions.drift import Reference, drift
 from resight.decisions.operating import needed
 from resight.decisions.pairs import collect, end_of, near_impostors, step_of
 from resight.decisions.probability import Knots, log_likelihood_ratio
@@ -88,10 +90,14 @@ def calibrate_domains(
     worst = int(own.argmin())
     others = [float(np.delete(own, at).min()) for at in range(len(own))]  # chosen without each domain
     left_out = [one.rates([other])[0] for one, other in zip(each.values(), others, strict=True)]
+    unlike = [
+        _unlike(one, [other.reference for other in learnt if other is not mine])
+        for one, mine in zip(each.values(), learnt, strict=True)
+    ]
     broken = [
         threshold / other
-        for threshold, other, found in zip(own.tolist(), others, left_out, strict=True)
-        if found.worst.low > false_match_rate
+        for threshold, other, found, noticed in zip(own.tolist(), others, left_out, unlike, strict=True)
+        if found.worst.low > false_match_rate and not noticed
     ]
     threshold = _end_below(float(own.min()) * min(broken, default=1.0))
     attained = [one.rates([threshold])[0] for one in each.values()]
@@ -107,9 +113,16 @@ def calibrate_domains(
         facts=replace(base.facts, fmr=attained[worst].worst, fnmr=attained[worst].fnmr),
         domains=tuple(
             Domain(
-                name, one.facts.identities, now.same_camera, now.cross_camera, now.fnmr, without.worst, one.reference
+                name,
+                one.facts.identities,
+                now.same_camera,
+                now.cross_camera,
+                now.fnmr,
+                without.worst,
+                noticed,
+                one.reference,
             )
-            for name, one, now, without in zip(each, learnt, attained, left_out, strict=True)
+            for name, one, now, without, noticed in zip(each, learnt, attained, left_out, unlike, strict=True)
         ),
     )
 
@@ -184,6 +197,11 @@ class _Domain:
         """(T, C, C) impostor pairs within each threshold, and (C, C) all of them."""
         near = near_impostors(images, images, protocol, self.metric, float(ends[-1]), self.memory)
         return count_near(near, ends, groups), impostor_totals(images, images, groups)
+
+
+def _unlike(domain: _Domain, others: Sequence[Reference]) -> bool:
+    """Whether a domain's images are unlike those of every other one, so that a decision of the others gives no match."""
+    return all(drift(one, domain.images, domain.metric).unlike for one in others)
 
 
 def _end_below(distance: float) -> float:
