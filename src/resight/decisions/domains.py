@@ -200,7 +200,7 @@ class _Domain:
 
 
 def _unlike(domain: _Domain, others: Sequence[Reference]) -> bool:
-    """Whether a domain's images are unlike those of every other one, so that a decision of the others gives no match."""
+    """Whether a domain's images are unlike those of every other one: a decision of the others gives no match there."""
     return all(drift(one, domain.images, domain.metric).unlike for one in others)
 
 
