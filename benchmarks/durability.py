@@ -16,6 +16,8 @@ import tempfile
 import time
 from pathlib import Path
 
+from deadline import Hung, add_deadline, run
+
 SCRIPT = Path(__file__).parents[1] / "tests" / "gallery" / "sqlite" / "kill_and_reopen.py"
 
 
@@ -23,11 +25,16 @@ def main() -> None:
     options = argparse.ArgumentParser(description=__doc__)
     options.add_argument("--kills", type=int, default=200)
     options.add_argument("--seed", type=int, default=0)
+    add_deadline(options, 7200)
     given = options.parse_args()
     start = time.perf_counter()
     with tempfile.TemporaryDirectory() as folder:
         command = [sys.executable, SCRIPT, folder, str(given.kills), str(given.seed)]
-        done = subprocess.run(command, stdout=subprocess.PIPE, text=True, env={"OMP_NUM_THREADS": "1", **os.environ})
+        settings = {"OMP_NUM_THREADS": "1", **os.environ}
+        try:
+            done = run(command, given.deadline, stdout=subprocess.PIPE, text=True, env=settings)
+        except Hung as hung:
+            raise SystemExit(f"The program and its kills: {hung}") from None
     if done.returncode:
         raise SystemExit("A promise was broken; what and when stands above.")
     told = json.loads(done.stdout) | {"seconds": round(time.perf_counter() - start)}

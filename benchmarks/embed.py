@@ -22,6 +22,7 @@ import tempfile
 import time
 from dataclasses import asdict, dataclass
 from multiprocessing.connection import Connection
+from multiprocessing.process import BaseProcess
 from pathlib import Path
 from statistics import median
 from typing import Any
@@ -29,6 +30,7 @@ from typing import Any
 import numpy as np
 import torch
 import torchreid_style as peer
+from deadline import Hung, add_deadline, answer
 from torch.utils.flop_counter import FlopCounterMode
 from train_step import matrix_peak
 
@@ -108,42 +110,60 @@ def contend(name: str, job: Job, pipe: Connection) -> None:
     pipe.send(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**10)
 
 
-def measure(names: list[str], job: Job, rounds: int) -> dict[str, Any]:
-    """Every contender ``rounds`` times, taking turns."""
+def measure(names: list[str], job: Job, rounds: int, seconds: float) -> dict[str, Any]:
+    """Every contender ``rounds`` times, taking turns; one that needs more than ``seconds`` for a turn is left out."""
     context = multiprocessing.get_context("spawn")
-    pipes, processes, memory = {}, [], {}
+    pipes: dict[str, Connection] = {}
+    processes: dict[str, BaseProcess] = {}
+    memory, hung = {}, {}
     whole: dict[str, list[float]] = {name: [] for name in names}
     alone: dict[str, list[float]] = {name: [] for name in names}
     flops, peak = flops_per_image(job), matrix_peak()
+
+    def told(name: str) -> Any:
+        """The contender's next answer; None if it hangs."""
+        try:
+            return answer(pipes[name], processes[name], seconds)
+        except Hung as error:
+            if name == PEER:
+                sys.exit(f"{job.model}: {PEER}: {error}, and without it there is no ratio.")
+            hung[name] = str(error)
+            print(f"{job.model}  {name}: {error}", file=sys.stderr)
+
     try:
         for name in names:
             pipes[name], theirs = context.Pipe()
-            processes.append(context.Process(target=contend, args=(name, job, theirs)))
-            processes[-1].start()
+            processes[name] = context.Process(target=contend, args=(name, job, theirs))
+            processes[name].start()
             theirs.close()
-            pipes[name].recv()
+            told(name)
         for index in range(rounds):
-            for name in names if index % 2 == 0 else reversed(names):
+            order = [name for name in names if name not in hung]
+            for name in order if index % 2 == 0 else reversed(order):
                 pipes[name].send("go")
-                seconds, singles = pipes[name].recv()
-                whole[name].append(seconds)
-                alone[name] += singles
-                rate = len(job.files) / seconds
+                if (turn := told(name)) is None:
+                    continue
+                whole[name].append(turn[0])
+                alone[name] += turn[1]
+                rate = len(job.files) / turn[0]
                 print(f"{job.model} round {index + 1} of {rounds}  {name}: {rate:.1f} images/s", file=sys.stderr)
         for name in names:
-            pipes[name].send("stop")
-            memory[name] = pipes[name].recv()
+            if name not in hung:
+                pipes[name].send("stop")
+                memory[name] = told(name)
     except (EOFError, OSError):
         sys.exit(f"{job.model}: a contender stopped in the middle: see its own error above.")
     finally:
         for pipe in pipes.values():
             pipe.close()
-        for process in processes:
+        for process in processes.values():
             process.join(10)
-            process.terminate()
+            process.kill()
     peak = max(peak, matrix_peak())
     found = {}
     for name in names:
+        if name in hung:
+            continue
         ratios = [theirs / ours for theirs, ours in zip(whole[PEER], whole[name], strict=True)]
         rate = median(len(job.files) / seconds for seconds in whole[name])
         p50, p99 = (1e3 * float(np.percentile(alone[name], q)) for q in (50, 99))
@@ -156,7 +176,7 @@ def measure(names: list[str], job: Job, rounds: int) -> dict[str, Any]:
             "peak_memory_mib": memory[name],
         }
     about = asdict(job) | {"files": len(job.files), "peak_gflops": peak / 1e9, "gflops_per_image": flops / 1e9}
-    return about | {"contenders": found}
+    return about | {"contenders": found, "hung": hung}
 
 
 def flops_per_image(job: Job) -> float:
@@ -178,6 +198,8 @@ def show(results: list[dict[str, Any]]) -> None:
                 f"| {result['model']} | {name} | {found['images_per_second']:.1f} | {ratio} | {single} | "
                 f"{found['latency_ratio']:.2f} | {found['share_of_peak']:.1%} | {found['peak_memory_mib']:.0f} MiB |"
             )
+        for name, why in result["hung"].items():
+            print(f"| {result['model']} | {name} | {why} | | | | | |")
     print()
     for result in results:
         size = f"{result['height']}x{result['width']}"
@@ -202,6 +224,7 @@ def main() -> None:
     parser.add_argument("--batch", type=int, default=64)
     parser.add_argument("--size", default="256x128", metavar="HxW")
     parser.add_argument("--json", action="store_true", help="print the numbers as JSON")
+    add_deadline(parser, 600)
     args = parser.parse_args()
     height, width = map(int, args.size.split("x"))
     results = []
@@ -213,7 +236,7 @@ def main() -> None:
             files = tuple(peer.unpack(chosen, Path(folder) / "images").paths.tolist())
             for model in args.models:
                 job = Job(model, args.batch, height, width, files, args.singles)
-                results.append(measure([PEER, *args.engines], job, args.rounds))
+                results.append(measure([PEER, *args.engines], job, args.rounds, args.deadline))
     except ResightError as error:
         sys.exit(str(error))
     if args.json:

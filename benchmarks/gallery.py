@@ -41,6 +41,7 @@ from typing import Any
 
 import faiss
 import numpy as np
+from deadline import add_deadline, limit, no_limit, run
 from numpy.typing import NDArray
 
 import resight
@@ -64,6 +65,7 @@ def main() -> None:
     parser.add_argument("--approximate-up-to", type=int, default=200_000, help="no approximate index for larger sizes")
     parser.add_argument("--folder", type=Path, default=Path(tempfile.gettempdir()), help="where the galleries are made")
     parser.add_argument("--json", action="store_true", help="print the numbers as JSON")
+    add_deadline(parser, 3600)
     parser.add_argument("--work", type=Path, help=argparse.SUPPRESS)
     options = parser.parse_args()
     if options.work:
@@ -76,7 +78,7 @@ def main() -> None:
             needed, free = 12 * size * options.dimensions, shutil.disk_usage(folder).free
             if needed > free:
                 sys.exit(f"{folder} has {free:,} bytes left, but {size:,} records take some {needed:,}: pass --folder.")
-            results.append(run(size, options, folder))
+            results.append(measure(size, options, folder))
             if not options.json:
                 show(results[-1])
         finally:
@@ -85,16 +87,18 @@ def main() -> None:
         print(json.dumps(results, indent=2))
 
 
-def run(size: int, options: argparse.Namespace, folder: Path) -> dict[str, Any]:
+def measure(size: int, options: argparse.Namespace, folder: Path) -> dict[str, Any]:
     """Everything about one size."""
     dim = options.dimensions
     vectors, queries = draw(size, options.queries, dim, options.vectors)
     uri = str(folder / "bench.db")
+    limit(options.deadline)
     inserted = insert(uri, vectors)
+    no_limit()
     tell(f"{size:,} records added")
-    opening = json.loads(
-        subprocess.run([sys.executable, __file__, "--work", uri], check=True, stdout=subprocess.PIPE).stdout
-    )
+    command = [sys.executable, __file__, "--work", uri]
+    opening = json.loads(run(command, options.deadline, check=True, stdout=subprocess.PIPE).stdout)
+    limit(options.deadline)
     flat = faiss.IndexFlatIP(dim)
     flat.add(vectors)
     filters = {

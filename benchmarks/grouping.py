@@ -18,6 +18,7 @@ import time
 from pathlib import Path
 
 import numpy as np
+from deadline import add_deadline, limit
 
 import resight
 from resight.clustering.group import Grouping, group, measure_groups
@@ -35,7 +36,9 @@ def main() -> None:
     parser.add_argument("model", type=Path)
     parser.add_argument("--root", type=Path, default=SHARED / "data" / "Market-1501-v15.09.15.zip")
     parser.add_argument("--json", action="store_true", help="print the numbers as JSON")
+    add_deadline(parser, 7200)
     options = parser.parse_args()
+    limit(options.deadline)
     try:
         print_result(run(options.model, options.root), options.json)
     except ResightError as error:

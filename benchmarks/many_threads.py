@@ -14,6 +14,8 @@ import sys
 import tempfile
 from pathlib import Path
 
+from deadline import Hung, add_deadline, run
+
 SCRIPT = Path(__file__).parents[1] / "tests" / "gallery" / "many_threads.py"
 
 
@@ -21,10 +23,14 @@ def main() -> None:
     options = argparse.ArgumentParser(description=__doc__)
     options.add_argument("--seconds", type=float, default=3600)
     options.add_argument("--seed", type=int, default=0)
+    add_deadline(options, 600)
     given = options.parse_args()
     with tempfile.TemporaryDirectory() as folder:
         command = [sys.executable, SCRIPT, folder, str(given.seconds), str(given.seed)]
-        done = subprocess.run(command, stdout=subprocess.PIPE, text=True)
+        try:
+            done = run(command, given.seconds + given.deadline, stdout=subprocess.PIPE, text=True)
+        except Hung as hung:
+            raise SystemExit(f"The threads: {hung}") from None
     if done.returncode:
         raise SystemExit("An answer differed: see above.")
     found = json.loads(done.stdout)

@@ -17,6 +17,7 @@ import time
 from pathlib import Path
 
 import numpy as np
+from deadline import add_deadline, limit
 
 import resight
 from resight.embedding.measure import measure
@@ -34,7 +35,9 @@ def main() -> int:
     parser.add_argument("--root", type=Path, default=SHARED / "data" / "Market-1501-v15.09.15.zip")
     parser.add_argument("--weights", type=Path, default=SHARED / "weights" / "osnet_x0_25_msmt17.pth")
     parser.add_argument("--json", action="store_true", help="print the rows as JSON")
+    add_deadline(parser, 7200)
     options = parser.parse_args()
+    limit(options.deadline)
     for path in (options.root, options.weights):
         if not path.exists():
             print(f"{path} does not exist: pass --root and --weights.", file=sys.stderr)

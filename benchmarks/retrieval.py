@@ -34,6 +34,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from deadline import Hung, add_deadline, run
 from numpy.typing import NDArray
 
 import resight
@@ -64,6 +65,7 @@ def main() -> int:
     parser.add_argument("--only", nargs="+", choices=CONTENDERS, help="run only these")
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--json", action="store_true", help="print the rows as JSON")
+    add_deadline(parser, 3600)
     parser.add_argument("--work", choices=CONTENDERS, help=argparse.SUPPRESS)
     parser.add_argument("--folder", type=Path, help=argparse.SUPPRESS)
     options = parser.parse_args()
@@ -84,12 +86,18 @@ def main() -> int:
         del query, gallery
         rows: dict[str, list[Numbers]] = {contender: [] for contender in names}
         for turn in range(options.rounds):
-            for contender in names if turn % 2 == 0 else reversed(names):
+            for contender in list(rows) if turn % 2 == 0 else list(reversed(rows)):
                 print(f"round {turn + 1}: {contender} ...", file=sys.stderr, flush=True)
                 command = [sys.executable, __file__, "--work", contender, "--folder", name]
-                rows[contender].append(json.loads(subprocess.run(command, check=True, stdout=subprocess.PIPE).stdout))
-        apart = compare(folder) if "torchreid re-ranking" in names else None
-    table = [summary(contender, rows[contender], rows.get("product")) for contender in names]
+                try:
+                    done = run(command, options.deadline, check=True, stdout=subprocess.PIPE)
+                except Hung as hung:
+                    print(f"{contender}: {hung} and left out", file=sys.stderr, flush=True)
+                    del rows[contender]
+                    continue
+                rows[contender].append(json.loads(done.stdout))
+        apart = compare(folder) if "torchreid re-ranking" in rows else None
+    table = [summary(contender, rows[contender], rows.get("product")) for contender in rows]
     if options.json:
         print(json.dumps({"size": size, "rows": table, "apart": apart}, indent=2))
         return 0
@@ -163,7 +171,8 @@ def build(folder: Path) -> bool:
         "modules[0].include_dirs.append(numpy.get_include())\n"
         "setup(script_args=['build_ext', '--inplace', '-q'], ext_modules=modules)"
     )
-    done = subprocess.run([sys.executable, "-c", code], cwd=folder, capture_output=True, check=False)
+    pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE}
+    done = run([sys.executable, "-c", code], 600, cwd=folder, **pipes)
     return done.returncode == 0
 
 

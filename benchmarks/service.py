@@ -29,6 +29,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
+from deadline import add_deadline, killed_after, run, stop
 from PIL import Image
 
 import resight
@@ -43,6 +44,7 @@ CHECKS = (
     "allow_header_conformance",
 )
 WARM = 1.0  # seconds before the clock starts
+START = 300.0  # seconds in which the service starts or stops, or is killed
 
 
 class Load(NamedTuple):
@@ -67,6 +69,7 @@ def main() -> None:
     parser.add_argument("--seconds", type=float, default=10.0, help="of each load")
     parser.add_argument("--fuzz", type=int, default=0, metavar="EXAMPLES", help="of each operation")
     parser.add_argument("--json", action="store_true", help="print the numbers as JSON")
+    add_deadline(parser, 300)
     options = parser.parse_args()
     with tempfile.TemporaryDirectory() as folder:
         model = options.model or str(Path(folder) / "model.safetensors")
@@ -76,7 +79,7 @@ def main() -> None:
         print(f"adding {options.vectors:,} vectors", file=sys.stderr)
         fill(Path(folder) / "seen", model, options.vectors)
         if options.fuzz:
-            sys.exit(fuzz(folder, model, options.fuzz))
+            sys.exit(fuzz(folder, model, options.fuzz, options.deadline))
         random = np.random.default_rng(1)
         embedding = by_embedding(random.normal(size=card.dim).astype(np.float32))
         picture = by_picture(random.integers(0, 256, (160, 64, 3), dtype=np.uint8))
@@ -84,11 +87,11 @@ def main() -> None:
         with served(folder, model, "--rate", "0", "--queue", "128") as address:
             for asked, request in (("embedding", embedding), ("picture", picture)):
                 for clients in CLIENTS:
-                    loads.append(measure(address, asked, request, clients, options.seconds))
+                    loads.append(measure(address, asked, request, clients, options.seconds, options.deadline))
                     print(line(loads[-1]), file=sys.stderr)
         with served(folder, model, "--rate", "100", "--queue", "8") as address:
             for asked, request in (("embedding", embedding), ("picture", picture)):
-                loads.append(measure(address, f"{asked}, too many", request, 64, options.seconds))
+                loads.append(measure(address, f"{asked}, too many", request, 64, options.seconds, options.deadline))
     odd = {status for load in loads for status in load.statuses} - {200, 429, 503}
     if options.json:
         print(json.dumps([load._asdict() for load in loads], indent=2))
@@ -131,14 +134,14 @@ def served(folder: str, model: str, *options: str) -> Iterator[str]:
     with (Path(folder) / "log").open("w") as log:
         process = subprocess.Popen([*words, *options], cwd=folder, stdout=subprocess.PIPE, stderr=log, text=True)
         assert process.stdout is not None
-        said = process.stdout.readline()
+        with killed_after(process, START):
+            said = process.stdout.readline()
         if not said.startswith("listening on "):
             sys.exit((Path(folder) / "log").read_text())
         try:
             yield said.split()[-1]
         finally:
-            process.terminate()
-            process.wait()
+            stop(process, START)
 
 
 def by_embedding(vector: np.ndarray) -> bytes:
@@ -157,8 +160,8 @@ def _request(path: str, kind: str, body: bytes) -> bytes:
     return head.encode() + body
 
 
-def measure(address: str, asked: str, request: bytes, clients: int, seconds: float) -> Load:
-    """Let clients ask for some seconds."""
+def measure(address: str, asked: str, request: bytes, clients: int, seconds: float, deadline: float) -> Load:
+    """Let clients ask for some seconds; ``deadline`` more, and the service counts as hung."""
     host, port = address.removeprefix("http://").split(":")
     statuses: Counter[int] = Counter()
     took: list[float] = []
@@ -177,7 +180,7 @@ def measure(address: str, asked: str, request: bytes, clients: int, seconds: flo
                 await asyncio.sleep(0.01)
         writer.close()
 
-    async def run() -> float:
+    async def ask() -> float:
         nonlocal before, after
         await asyncio.gather(*(client(time.perf_counter() + WARM, False) for _ in range(clients)))
         before = await asyncio.to_thread(told, address)
@@ -187,7 +190,10 @@ def measure(address: str, asked: str, request: bytes, clients: int, seconds: flo
         after = await asyncio.to_thread(told, address)
         return whole
 
-    whole = asyncio.run(run())
+    try:
+        whole = asyncio.run(asyncio.wait_for(ask(), seconds + deadline))
+    except asyncio.TimeoutError:
+        sys.exit(f"{asked}, {clients} clients: the service did not answer within {deadline:g} s.")
     spent = {name: after[name] - before[name] for name in after}
     work = "search" if asked.startswith("embedding") else "model"
     batches = spent[f"resight_work_seconds_count {work}"]
@@ -218,7 +224,7 @@ async def answer(reader: asyncio.StreamReader) -> tuple[int, bool]:
 
 def told(address: str) -> dict[str, float]:
     """What the service counted in model and search so far."""
-    with urllib.request.urlopen(f"{address}/metrics") as page:
+    with urllib.request.urlopen(f"{address}/metrics", timeout=60) as page:
         text = page.read().decode()
     pattern = r'^(resight_work_(?:seconds_sum|seconds_count|items_total)){work="(\w+)"} (\S+)'
     found = {f"{name} {work}": float(value) for name, work, value in re.findall(pattern, text, re.MULTILINE)}
@@ -226,7 +232,7 @@ def told(address: str) -> dict[str, float]:
     return {f"{name} {work}": 0.0 for name in names for work in ("model", "search")} | found
 
 
-def fuzz(folder: str, model: str, examples: int) -> int:
+def fuzz(folder: str, model: str, examples: int, deadline: float) -> int:
     """Schemathesis against the running service; its exit status."""
     with served(folder, model, "--rate", "0", "--queue", "128") as address:
         words = [str(Path(sys.executable).with_name("schemathesis")), "run", f"{address}/openapi.json", "--seed", "1"]
@@ -238,7 +244,7 @@ def fuzz(folder: str, model: str, examples: int) -> int:
             "--checks",
             ",".join(CHECKS),
         ]
-        done = subprocess.run(words, cwd=folder).returncode
+        done = run(words, examples * deadline, cwd=folder).returncode
     log = [json.loads(one) for one in (Path(folder) / "log").read_text().splitlines()]
     statuses = Counter(one["status"] for one in log if one["event"] == "request")
     print(f"{sum(statuses.values()):,} requests: {dict(sorted(statuses.items()))}")

@@ -3,8 +3,8 @@
     python benchmarks/starts.py --starts 200
 
 ``engines`` is what the first start of ``resight serve`` does: engines that were never measured, and the first requests
-in two threads. The others are the first use of one library each. A start that is not over within ``--seconds`` is
-ended and counts as hung. It prints a table.
+in two threads. The others are the first use of one library each. A start that is not over within ``--deadline``
+seconds is ended and counts as hung. It prints a table.
 """
 
 from __future__ import annotations
@@ -14,6 +14,8 @@ import os
 import subprocess
 import sys
 import tempfile
+
+from deadline import Hung, add_deadline, run
 
 TOGETHER = """
 import faulthandler, sys, threading
@@ -98,10 +100,9 @@ def start(script: str, seconds: float) -> str:
         settings = {"RESIGHT_CACHE": cache, "NUMBA_CACHE_DIR": cache, "OMP_NUM_THREADS": "2"}
         command = [sys.executable, "-c", TOGETHER + script]
         try:
-            done = subprocess.run(
-                command, env=os.environ | settings, capture_output=True, text=True, timeout=seconds, cwd=cache
-            )
-        except subprocess.TimeoutExpired:
+            pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE}
+            done = run(command, seconds, env=os.environ | settings, text=True, cwd=cache, **pipes)
+        except Hung:
             return "hung"
     return "ready" if not done.returncode else (done.stderr.strip().splitlines() or [f"exit {done.returncode}"])[-1]
 
@@ -109,13 +110,13 @@ def start(script: str, seconds: float) -> str:
 def main() -> None:
     options = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     options.add_argument("--starts", type=int, default=200)
-    options.add_argument("--seconds", type=float, default=90, help="after which a start counts as hung")
+    add_deadline(options, 90)
     options.add_argument("--only", nargs="+", choices=STARTS, default=list(STARTS))
     given = options.parse_args()
     print("| first use | starts | hung | failed |\n|---|---:|---:|---:|")
     bad = 0
     for name in given.only:
-        ended = [start(STARTS[name], given.seconds) for _ in range(given.starts)]
+        ended = [start(STARTS[name], given.deadline) for _ in range(given.starts)]
         failed = [how for how in ended if how not in ("ready", "hung")]
         print(f"| {name} | {given.starts} | {ended.count('hung')} | {len(failed)} |", flush=True)
         for how in sorted(set(failed)):

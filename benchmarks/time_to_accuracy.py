@@ -22,6 +22,7 @@ from typing import Any
 import numpy as np
 import torch
 import torchreid_style as peer
+from deadline import add_deadline, limit
 from torch import nn
 
 import resight
@@ -147,6 +148,7 @@ def main() -> None:
     parser.add_argument("--peer-schedule", default="cosine", choices=("cosine", "constant"), help="over the minutes")
     parser.add_argument("--peer-result", type=Path, help="JSON file to keep the peer's result in, and to reuse")
     parser.add_argument("--json", action="store_true", help="print the numbers as JSON")
+    add_deadline(parser, 4 * 3600)
     args = parser.parse_args()
     try:
         recipe = recipes.read(args.recipe, ["evaluation.every=1", *args.set])
@@ -163,7 +165,9 @@ def main() -> None:
             "torch": torch.__version__,
         }
         with tempfile.TemporaryDirectory() as folder:
+            limit(args.deadline)
             theirs = peer_points(settings, data, Path(folder), args.peer_result)
+            limit(args.deadline)
             ours = train_resight(recipe, data, Path(folder))
     except ResightError as error:
         sys.exit(str(error))

@@ -27,6 +27,7 @@ from unittest.mock import patch
 import numpy as np
 import torch
 import torchreid_style as peer
+from deadline import add_deadline
 from torch.utils.flop_counter import FlopCounterMode
 from turns import Turns, take_turns
 
@@ -146,12 +147,14 @@ def flops_per_image(model: str, identities: int, height: int, width: int) -> flo
     return 3 * float(counter.get_total_flops()) / 2
 
 
-def measure(names: list[str], job: Job, data: Dataset, rounds: int, steps: int) -> dict[str, Any]:
+def measure(names: list[str], job: Job, data: Dataset, rounds: int, steps: int, seconds: float) -> dict[str, Any]:
     job.files(data)
     began = time.perf_counter()
     Images(data.train, job.height, job.width, folder=cache_folder())
     decoding, peak = time.perf_counter() - began, matrix_peak()
-    took = take_turns({name: (name, job) for name in names}, work, rounds, steps)
+    took = take_turns({name: (name, job) for name in names}, work, rounds, steps, seconds)
+    if PEER not in took:
+        sys.exit(f"{PEER} hung, and without it there is no ratio: see above.")
     rates = {name: [job.batch * steps / seconds for seconds in values] for name, values in took.items()}
     peak = max(peak, matrix_peak())
     flops = flops_per_image(job.model, len(np.unique(data.train.identities)), job.height, job.width)
@@ -197,6 +200,7 @@ def main() -> None:
     parser.add_argument("--steps", type=int, default=20, help="timed steps of a turn")
     parser.add_argument("--parts", action="store_true", help="measure what each ingredient gives")
     parser.add_argument("--json", action="store_true", help="print the numbers as JSON")
+    add_deadline(parser, 900)
     args = parser.parse_args()
     names = [PEER, *PARTS] if args.parts else [PEER, WHOLE]
     results = []
@@ -209,7 +213,7 @@ def main() -> None:
             for size in args.sizes:
                 height, width = map(int, size.split("x"))
                 job = Job(args.model, args.batch, height, width, args.root, args.subset, Path(folder))
-                results.append(measure(names, job, data, args.rounds, args.steps))
+                results.append(measure(names, job, data, args.rounds, args.steps, args.deadline))
     except ResightError as error:
         sys.exit(str(error))
     threads = torch.get_num_threads()

@@ -11,6 +11,8 @@ from multiprocessing.connection import Connection
 from multiprocessing.process import BaseProcess
 from typing import Any
 
+from deadline import Hung, answer
+
 LEAD = 6  # untimed steps that begin a turn: more than a loop prepares ahead of time (torchreid 4 batches, resight 3)
 SETTLE = 1.0  # seconds between turns, in which the one that stops fills its queue
 
@@ -40,41 +42,46 @@ def _contend(work: Callable[..., None], arguments: tuple[Any, ...], pipe: Connec
 
 
 def take_turns(
-    contenders: dict[str, tuple[Any, ...]], work: Callable[..., None], rounds: int, steps: int
+    contenders: dict[str, tuple[Any, ...]], work: Callable[..., None], rounds: int, steps: int, seconds: float
 ) -> dict[str, list[float]]:
     """Seconds that ``steps`` steps took each contender in each round, after a round to warm up.
 
     Args:
         contenders: by name, what ``work(turns, *arguments)`` is called with in the contender's process.
         work: does steps for ever, with ``turns.done()`` after each; a function of a module, for it is spawned.
+        rounds, steps: how many turns, and steps in each.
+        seconds: for one turn; a contender that takes longer is ended, and left out of the result.
     """
     context = multiprocessing.get_context("spawn")
     pipes: dict[str, Connection] = {}
-    processes: list[BaseProcess] = []
+    processes: dict[str, BaseProcess] = {}
     took: dict[str, list[float]] = {name: [] for name in contenders}
     try:
         for name, arguments in contenders.items():
             pipes[name], theirs = context.Pipe()
-            process = context.Process(target=_contend, args=(work, arguments, theirs))
-            process.start()
-            processes.append(process)
+            processes[name] = context.Process(target=_contend, args=(work, arguments, theirs))
+            processes[name].start()
             theirs.close()
         for index in range(rounds + 1):
             order: Sequence[str] = list(pipes) if index % 2 else list(reversed(pipes))
             for name in order:
                 try:
                     pipes[name].send(steps)
-                    seconds = pipes[name].recv()
+                    spent = answer(pipes[name], processes[name], seconds)
+                except Hung as hung:
+                    print(f"{name}: {hung} and left out", file=sys.stderr, flush=True)
+                    del pipes[name], took[name]
+                    continue
                 except (EOFError, OSError):
                     sys.exit(f"{name!r} stopped in the middle of its turn: see its own error above.")
                 if index:
-                    took[name].append(seconds)
-                print(f"round {index} of {rounds}  {name}: {seconds / steps:.3f} s a step", file=sys.stderr, flush=True)
+                    took[name].append(spent)
+                print(f"round {index} of {rounds}  {name}: {spent / steps:.3f} s a step", file=sys.stderr, flush=True)
                 time.sleep(SETTLE)
     finally:
         for pipe in pipes.values():
             pipe.close()
-        for started in processes:
+        for started in processes.values():
             started.join(10)
-            started.terminate()
+            started.kill()
     return took

@@ -32,6 +32,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from deadline import add_deadline, limit
 
 from resight import Embedder, datasets, demo
 from resight.datasets.synthetic.scene import Scene, write_scene
@@ -95,7 +96,9 @@ def main() -> None:
     parser.add_argument("--scenes", type=int, default=3, help="how many; 0 leaves them out")
     parser.add_argument("--every", type=int, default=2, help="of the clips, look at every so many-th frame")
     parser.add_argument("--json", action="store_true", help="print the numbers as JSON")
+    add_deadline(parser, 7200)
     options = parser.parse_args()
+    limit(options.deadline)
     try:
         with tempfile.TemporaryDirectory() as folder:
             rows = scenes(Path(folder), options.drawn, options.scenes) if options.scenes else []

@@ -19,6 +19,8 @@ from pathlib import Path
 from statistics import mean, stdev
 from typing import Any
 
+from deadline import add_deadline, limit
+
 import resight
 from resight.errors import ResightError
 from resight.training import recipe as recipes
@@ -51,6 +53,7 @@ def main() -> None:
     parser.add_argument("--size", nargs=2, type=int, default=(64, 32), metavar=("HEIGHT", "WIDTH"))
     parser.add_argument("--output", "-o", type=Path, default=Path("runs/what_helps"))
     parser.add_argument("--json", action="store_true", help="print the numbers as JSON")
+    add_deadline(parser, 21600)
     options = parser.parse_args()
     try:
         rows = [measured(name, options) for name in ROWS if name in (FIRST, *options.only)]
@@ -61,6 +64,7 @@ def main() -> None:
 
 def measured(name: str, options: argparse.Namespace) -> dict[str, Any]:
     """A row: the mean over its seeds, with their standard deviation where there are several."""
+    limit(options.deadline)
     small = [
         f"data.root={json.dumps(str(options.root))}",
         "data.options.fold=validation",
