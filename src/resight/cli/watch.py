@@ -84,6 +84,13 @@ def watch(
     travel: Annotated[
         float, typer.Option(min=0, metavar="SECONDS", help="Shortest time to travel between two cameras.")
     ] = 0.0,
+    travel_times: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="FILE",
+            help="Table of travel times between cameras, read if it exists and written with what was learnt.",
+        ),
+    ] = None,
     every: Annotated[int, typer.Option(metavar="N", min=1, help="Process every Nth frame.")] = 1,
     basis: Annotated[
         str, typer.Option(metavar="TEXT", help="Legal basis for keeping the records: consent, contract, ...")
@@ -126,6 +133,7 @@ def watch(
     from resight.watch.detectors import NEEDED, open_detector
     from resight.watch.link import Rules
     from resight.watch.scoring.watched import Tracks, read_truth
+    from resight.watch.travel import TravelTimes
     from resight.watch.watch import watch as process
 
     if json and "-" in (events or ()):
@@ -136,6 +144,7 @@ def watch(
         raise RecipeError("Nothing to watch: pass at least one video or camera, or --name.")
     views = _views(videos, camera or [], start or [])
     rules = Rules(frozenset(_pair(pair, [view.camera for view in views]) for pair in overlap or ()), travel)
+    times = TravelTimes.read(travel_times) if travel_times and travel_times.exists() else TravelTimes()
     if detector is None:
         raise ModelError(NEEDED)
     finds = open_detector(detector, what.value)
@@ -161,9 +170,14 @@ def watch(
             on_track=tracks.add if truth or save_tracks else None,
             on_message=_say,
             events=delivery,
+            times=times,
             stop=stop,
             progress=progress,
         )
+        if travel_times:
+            found.times.write(travel_times)
+        for sentence in found.clocks:
+            _say(sentence)
         applied = to.applied()
         if applied and applied.banner:
             err.print(f"warning: {applied.banner}", markup=False)

@@ -6,7 +6,7 @@ Times are seconds since 1970, UTC. Records, hits, people and events are those of
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, StringConstraints
 
@@ -178,6 +178,54 @@ class Rename(Strict):
     model_config = ConfigDict(json_schema_extra={"examples": [{"name": "Ada", "new_name": "Ada L."}]})
     name: Name
     new_name: Name
+
+
+class Seen(BaseModel):
+    """A track: its record, and when it began and ended, in seconds on the clock of the record's time."""
+
+    record: Shown
+    begin: float
+    end: float
+
+
+class Tracks(BaseModel):
+    """Tracks by time, those whose records have no time first."""
+
+    tracks: list[Seen]
+
+
+class Question(BaseModel):
+    """Are these tracks of one individual? ``wrong`` is the probability that what is now (``linked``) is wrong."""
+
+    first: Shown
+    second: Shown
+    linked: bool
+    wrong: float
+    pairs: int = Field(description="How many pairs of tracks the answer is about.")
+
+
+class Questions(BaseModel):
+    """The questions whose answers would correct the most, and how many have an answer already."""
+
+    questions: list[Question]
+    answered: int
+
+
+class Answering(Strict):
+    """An answer about the tracks of two records; a later one replaces it."""
+
+    model_config = ConfigDict(
+        json_schema_extra={"examples": [{"first": AN_ID, "second": ANOTHER_ID, "answer": "same"}]}
+    )
+    first: Id
+    second: Id
+    answer: Literal["same", "different", "unsure"]
+
+
+class Answered(BaseModel):
+    """How many pairs have an answer."""
+
+    answered: int
 
 
 class Erase(Strict):

@@ -15,6 +15,7 @@ from resight.images.decode import Pixels
 from resight.records import Embeddings
 from resight.watch.events.delivery import Delivery
 from resight.watch.following.track import Track
+from resight.watch.learning import Learning
 from resight.watch.link import LEAST, WORLD, Rules, Sighted, at_home
 from resight.watch.naming import Kept, name_tracks
 from resight.watch.origin import Origin
@@ -34,7 +35,7 @@ class Keeper:
     Attributes:
         gallery: where they go; ``threshold``, ``rules``, ``kind``: as for :func:`~resight.watch.naming.name_tracks`.
         basis, expires: as for :meth:`resight.Gallery.add`; ``on_track``: called with each track and its record's id.
-        events: where messages about new tracks go.
+        events: where messages about new tracks go; ``learning``: travel times and clocks.
         tracks: how many of each camera; ``new``, ``known``: how many of their records were new, or there already.
         people: the names given, and whether the gallery knew each before.
         impossible, alike: pairs of tracks as in :class:`~resight.watch.naming.Pairs`, one for each kind.
@@ -48,6 +49,7 @@ class Keeper:
     expires: float | None = None
     on_track: OnTrack | None = None
     events: Delivery | None = None
+    learning: Learning = field(default_factory=Learning)
     tracks: dict[str, int] = field(default_factory=dict)
     people: dict[str, bool] = field(default_factory=dict)
     new: int = 0
@@ -100,7 +102,7 @@ class Keeper:
         """Give names to all tracks that have none yet."""
         self._waiting.sort(key=lambda one: (one.seen.begin, one.seen.camera, one.id))
         home = at_home(self._changes)
-        named = name_tracks(self.gallery, self._waiting, self.threshold, self.rules, self.kind, home)
+        named = name_tracks(self.gallery, self._waiting, self.threshold, self.rules, self.kind, home, self.learning)
         self._waiting.clear()
         if self.events:
             self.events.wake()

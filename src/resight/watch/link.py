@@ -61,6 +61,17 @@ class Rules:
     travel: float = 0.0
 
 
+@dataclass(frozen=True)
+class Answers:
+    """What people said about pairs of tracks, by their places among those that are linked."""
+
+    same: tuple[tuple[int, int], ...] = ()
+    different: tuple[tuple[int, int], ...] = ()
+
+
+NOTHING = Answers()
+
+
 def forbidden(seen: Sequence[Sighted], rules: Rules) -> list[set[int]]:
     """For each of T sightings those that cannot be of the same individual."""
     names = sorted({one.camera for one in seen})
@@ -97,6 +108,9 @@ def link(
     seen: Sequence[Sighted],
     rules: Rules,
     home: float = np.inf,
+    answers: Answers = NOTHING,
+    groups: Groups | None = None,
+    reach: float | None = None,
 ) -> list[int]:
     """The group of each of T tracks, from 0 on, numbered by their first track.
 
@@ -108,18 +122,39 @@ def link(
         seen: sightings of one name are one group from the beginning.
         rules: what time and place allow.
         home: the largest distance at which two tracks of one camera bring their groups together, see :func:`at_home`.
+        answers: what people know; it counts for more than the rules.
+        groups: the vectors in groups of one each, with a distance of their own; by appearance alone if not given.
+        reach: the largest distance of two tracks that bring their groups together; the threshold if not given.
     """
-    groups = Groups(vectors, metric, threshold)
-    linkage = Constrained(groups, forbidden(seen, rules))
+    if not seen:
+        return []
+    groups = groups or Groups(vectors, metric, threshold)
+    apart = excluded(seen, rules, answers)
+    linkage = Constrained(groups, apart)
     first: dict[str, int] = {}
     for at, one in enumerate(seen):
         if one.name is not None and first.setdefault(one.name, at) != at:
             linkage.join(first[one.name], at)
-    near = matches_within(Embeddings(vectors), Embeddings(vectors), threshold, metric)
+    for a, b in answers.same:
+        if groups.of(a) != groups.of(b) and groups.of(b) not in apart[groups.of(a)]:
+            linkage.join(a, b)
+    near = matches_within(Embeddings(vectors), Embeddings(vectors), reach or threshold, metric)
     left = np.repeat(np.arange(len(vectors)), np.diff(near.offsets))
-    for a, b, apart in zip(left.tolist(), near.indices.tolist(), near.distances.tolist(), strict=True):
-        if apart <= home or seen[a].camera != seen[b].camera:
+    for a, b, far in zip(left.tolist(), near.indices.tolist(), near.distances.tolist(), strict=True):
+        if far <= home or seen[a].camera != seen[b].camera:
             linkage.allow(a, b)
     linkage.link()
     numbers: dict[int, int] = {}
     return [numbers.setdefault(groups.of(at), len(numbers)) for at in range(len(seen))]
+
+
+def excluded(seen: Sequence[Sighted], rules: Rules, answers: Answers) -> list[set[int]]:
+    """As :func:`forbidden`, with what people answered: they count for more than time and place."""
+    apart = forbidden(seen, rules)
+    for a, b in answers.same:
+        apart[a].discard(b)
+        apart[b].discard(a)
+    for a, b in answers.different:
+        apart[a].add(b)
+        apart[b].add(a)
+    return apart

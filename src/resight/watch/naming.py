@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Sequence, Set
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -13,8 +13,10 @@ from resight.gallery.gallery import Gallery
 from resight.gallery.record import Conflict, Filter, Missing, Record
 from resight.records import Embeddings
 from resight.retrieval.ranking.within import matches_within
-from resight.watch.link import Rules, Sighted, forbidden, link
+from resight.watch.learning import Learning
+from resight.watch.link import Rules, Sighted, forbidden
 from resight.watch.origin import origin_of, sighted
+from resight.watch.timed import slope_of
 
 NEAREST = 20  # named records that are compared with each track
 SAMPLE = 32  # records that represent an identity of the gallery
@@ -57,7 +59,13 @@ class Named:
 
 
 def name_tracks(
-    gallery: Gallery, kept: Sequence[Kept], threshold: float, rules: Rules, kind: str, home: float = np.inf
+    gallery: Gallery,
+    kept: Sequence[Kept],
+    threshold: float,
+    rules: Rules,
+    kind: str,
+    home: float = np.inf,
+    learning: Learning | None = None,
 ) -> Named:
     """Decide which tracks are of one individual, and name them in the gallery.
 
@@ -70,18 +78,34 @@ def name_tracks(
         rules: what time and place allow.
         kind: of new names: ``"person"`` makes "person 1", "person 2" and so on.
         home: the largest distance of two tracks of one camera, see :func:`resight.watch.link.at_home`.
+        learning: what is known of travel times and clocks, which learns from these tracks.
     """
     kept, own = _present(gallery, kept)
     if not kept:
         return Named()
     vectors = np.stack([one.vector for one in kept])
     tracks = [replace(one.seen, name=name) for one, name in zip(kept, own, strict=True)]
-    others, known = _known(gallery, kept, vectors, threshold)
+    others, known = known_identities(
+        gallery, {one.id for one in kept}, {one.source for one in kept}, vectors, threshold
+    )
     everyone = [*tracks, *others]
-    groups = link(np.concatenate([vectors, known]), gallery.card.metric, threshold, everyone, rules, home)
+    groups = (
+        (learning or Learning())
+        .link(
+            np.concatenate([vectors, known]),
+            gallery.card.metric,
+            threshold,
+            everyone,
+            [at for at, name in enumerate(own) if name is None],
+            rules,
+            home,
+            slope_of(gallery.decision, threshold),
+        )
+        .groups
+    )
     names = {group: one.name for group, one in zip(groups, everyone, strict=True) if one.name is not None}
     met = set(names.values())
-    fresh = _fresh(gallery, kind)
+    fresh = fresh_names(gallery, kind)
     for group in dict.fromkeys(groups[: len(kept)]):
         unnamed = [kept[at].id for at in range(len(kept)) if groups[at] == group and own[at] is None]
         if group not in names:
@@ -146,15 +170,29 @@ def _is_unnamed(gallery: Gallery, id: str) -> bool:
         return False
 
 
-def _known(
-    gallery: Gallery, kept: Sequence[Kept], vectors: NDArray[np.float32], threshold: float
+def known_identities(
+    gallery: Gallery,
+    new: Set[str],
+    sources: Set[str],
+    vectors: NDArray[np.float32],
+    threshold: float,
+    without: re.Pattern[str] | None = None,
 ) -> tuple[list[Sighted], NDArray[np.float32]]:
-    """The gallery's identities that any track may be, as sightings with their (N, D) vectors."""
+    """The gallery's identities that any track may be, as sightings with their (N, D) vectors.
+
+    Args:
+        gallery: where they are.
+        new: records that are left out; ``sources``: videos whose times are not compared.
+        vectors: (T, D) of the tracks; ``threshold``: how near a record must be to one of them.
+        without: names that do not count.
+    """
+    none = np.zeros((0, vectors.shape[1]), np.float32)
+    if not len(vectors):
+        return [], none
     hits = gallery.search_many(vectors, NEAREST, Filter(unknown=False))
     near = [hit.record.identity for row in hits for hit in row if hit.distance <= threshold]
-    new, sources = {one.id for one in kept}, {one.source for one in kept}
     records: list[Record] = []
-    for name in sorted({name for name in near if name is not None}):
+    for name in sorted({one for one in near if one is not None and not (without and without.fullmatch(one))}):
         own = [record for record in gallery.timeline(name) if record.id not in new]
         few = np.unique(np.linspace(0, len(own) - 1, min(SAMPLE, len(own))).round().astype(int))
         records += [own[at] for at in few]
@@ -163,11 +201,10 @@ def _known(
         one, origin = sighted(record), origin_of(record)
         again = origin is not None and origin.place in sources  # seen in this very video, with other settings
         seen.append(replace(one, clock=None) if again or record.time is None else one)
-    none = np.zeros((0, vectors.shape[1]), np.float32)
     return seen, gallery.vectors([record.id for record in records]) if records else none
 
 
-def _fresh(gallery: Gallery, kind: str) -> Iterator[str]:
+def fresh_names(gallery: Gallery, kind: str) -> Iterator[str]:
     """Names that are not in use: the kind and a number, counting up."""
     taken = [re.fullmatch(rf"{re.escape(kind)} (\d+)", one.name) for one in gallery.identities()]
     number = max((int(one[1]) for one in taken if one), default=0)

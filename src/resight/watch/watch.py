@@ -5,7 +5,7 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable, Sequence
 from contextlib import ExitStack, closing
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field, replace
 from typing import Any
 
 from resight.embedding.compute import Progress
@@ -17,8 +17,10 @@ from resight.watch.following.tracker import Tracking
 from resight.watch.frames import batches
 from resight.watch.keeping import ROUND, Keeper, OnTrack
 from resight.watch.lanes import CameraLane, FilmLane, Run
+from resight.watch.learning import Learning
 from resight.watch.link import Rules
 from resight.watch.naming import name_tracks, unnamed_tracks
+from resight.watch.travel import TravelTimes
 from resight.watch.views import View, sorted_out
 
 __all__ = ["View", "Watched", "name_later", "watch"]
@@ -47,6 +49,8 @@ class Watched:
         impossible: pairs of tracks that cannot be of one individual, because time and place forbid it; ``alike``: how
             many of these are within the threshold all the same; ``alike_across``: how many of those are of two cameras.
             Many are a sign that the threshold is too wide, or that the clocks of two cameras differ.
+        clocks: a sentence for each camera whose clock differs from the others.
+        times: how long people took between cameras, with what was known before.
         problems: a sentence for each video or camera of which something is missing.
         complete: whether every video was read to its end; damaged frames between do not count.
         stopped: whether it was stopped before the end.
@@ -64,12 +68,16 @@ class Watched:
     alike: int
     alike_across: int
     problems: tuple[str, ...]
+    clocks: tuple[str, ...]
+    times: TravelTimes = field(repr=False)
     complete: bool
     stopped: bool
 
     def numbers(self) -> dict[str, Any]:
         """Ready for JSON."""
-        return asdict(self)
+        found = asdict(replace(self, times=TravelTimes()))
+        del found["times"]
+        return found
 
 
 def watch(
@@ -87,6 +95,7 @@ def watch(
     on_track: OnTrack | None = None,
     on_message: Message | None = None,
     events: Delivery | None = None,
+    times: TravelTimes | None = None,
     stop: Callable[[], bool] = lambda: False,
     progress: Progress | None = None,
 ) -> Watched:
@@ -109,6 +118,7 @@ def watch(
         on_track: called with each track and the id of its record.
         on_message: called with a sentence when a camera is lost or back, or a video is damaged.
         events: where messages about new tracks go; the caller closes it.
+        times: how long people take between cameras, as known before.
         stop: asked after some frames; once true, tracks end and get their names, and nothing more is read.
         progress: called with (frames done, frames in all).
 
@@ -119,7 +129,9 @@ def watch(
     films, live = sorted_out(views)
     if every < 1:
         raise RecipeError(f"every is {every}: it must be 1 or more.")
-    keeper = Keeper(gallery, _limit(gallery, threshold, what), rules, what, basis, expires, on_track, events)
+    limit = _limit(gallery, threshold, what)
+    learning = Learning(times or TravelTimes())
+    keeper = Keeper(gallery, limit, rules, what, basis, expires, on_track, events, learning)
     if isinstance(detector, Tables):
         detector.check({view.source: count for view, count in films.items()}, [view.source for view in live])
     wake = threading.Event()
@@ -162,6 +174,8 @@ def watch(
         keeper.alike,
         keeper.alike_across,
         tuple(run.problems),
+        tuple(map(str, learning.shifts)),
+        learning.times,
         run.complete,
         stopped,
     )

@@ -114,7 +114,7 @@ def write_scene(
 
     Args:
         folder: a new folder.
-        people: how many walk about, 1 or more; ``cameras``: how many film them, 1 to 9.
+        people: how many walk about, 1 or more; ``cameras``: how many film them, 1 to 99.
         seconds: how long; ``rate``: frames per second.
         size: (height, width) of a frame, at least 64 each.
         seed: which people and cameras, 0 or more, as for :func:`resight.datasets.synthetic.dataset.generate`.
@@ -128,9 +128,9 @@ def write_scene(
     for name, value, least in (("people", people, 1), ("cameras", cameras, 1), ("rate", rate, 1), ("first", first, 1)):
         if value < least:
             raise DataError(f"A scene cannot have {name}={value}: pass {least} or more.")
-    if cameras > 9 or min(size) < 64 or not seconds > 0:
+    if cameras > 99 or min(size) < 64 or not seconds > 0:
         raise DataError(
-            "A scene has at most 9 cameras, frames of 64 x 64 pixels or more, and takes more than 0 seconds."
+            "A scene has at most 99 cameras, frames of 64 x 64 pixels or more, and takes more than 0 seconds."
         )
     if target.exists():
         raise DataError(f"{target} exists already and is never written over: choose a new folder.")

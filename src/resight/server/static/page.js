@@ -11,8 +11,9 @@ import { unpick } from "./picked.js";
 import * as records from "./records.js";
 import * as search from "./search.js";
 import { may, onChange, refresh, standing } from "./standing.js";
+import { showWatch } from "./watch.js";
 
-const SECTIONS = ["search", "people", "person", "records"];
+const SECTIONS = ["search", "people", "person", "records", "watch"];
 let follow = () => {}; // what to do when the gallery changed
 let visited = false;
 
@@ -32,6 +33,7 @@ function route() {
     );
   else if (place === "people") show("people", "People", showPeople, showPeople);
   else if (place === "records") show("records", "Records", () => records.showRecords(), records.again);
+  else if (place === "watch") show("watch", "Watch", showWatch, showWatch);
   else show("search", "Search", () => search.enter(place === "like" ? of : "", new URLSearchParams(query)), search.again);
 }
 

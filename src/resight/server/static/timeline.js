@@ -66,7 +66,7 @@ function way(points) {
     .join("");
 }
 
-function ticks(first, last, room) {
+export function ticks(first, last, room) {
   const step = STEPS.find((one) => ((last - first) / one) * 96 <= room) ?? (last - first) / 4;
   const zone = new Date(first * 1000).getTimezoneOffset() * 60;
   const found = [];

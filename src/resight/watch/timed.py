@@ -1,0 +1,154 @@
+"""Linking by appearance and time: travel times are learnt from the links that appearance gives, and used for the rest.
+
+The first links come from appearance alone (:func:`resight.watch.link.link`). From them, and from links that are known,
+travel times are learnt (:mod:`resight.watch.travel`); then all is linked again, the distance of two groups being
+
+    average distance - mean over i, j of log ratio(i, j) / slope
+
+where i, j are the neighbours in time that come from different groups when the two are put in one order, and the slope
+is how fast the logarithm of the odds falls with the distance, which the calibration knows: both terms are evidence in
+the same unit. The bound is the calibrated threshold, as without times.
+
+Shape letters: ``T`` tracks.
+"""
+
+from __future__ import annotations
+
+import heapq
+from collections.abc import Sequence
+from dataclasses import dataclass
+from itertools import pairwise
+
+import numpy as np
+from numpy.typing import NDArray
+
+from resight.clustering.linkage import Groups
+from resight.decisions.decide import Decision
+from resight.decisions.probability import log_likelihood_ratio
+from resight.watch.link import NOTHING, Answers, Rules, Sighted, link
+from resight.watch.travel import MOST, TravelTimes, evidence
+
+ROUNDS = 2  # links are looked for again with what was learnt from the ones before
+ENOUGH = 8.0  # links below which times say nothing
+
+
+class TimedGroups(Groups):
+    """Groups whose distance counts what the times of neighbouring tracks say.
+
+    Args:
+        begin: (T,) when each track begins; ``bonus``: (T, T) what to take off the distance for track i directly before
+            track j, NaN where time says nothing.
+
+    Attributes:
+        joins: the members of either group and their distance, for each two groups that were joined.
+    """
+
+    def __init__(
+        self,
+        vectors: NDArray[np.float32],
+        metric: str,
+        threshold: float,
+        begin: NDArray[np.float64],
+        bonus: NDArray[np.float32],
+    ) -> None:
+        super().__init__(vectors, metric, threshold)
+        self.joins: list[tuple[list[int], list[int], float]] = []
+        self._order = np.argsort(begin, kind="stable").argsort().tolist()
+        self._bonus = bonus
+        self._members = [[at] for at in range(len(vectors))]
+        self._most = float(np.nanmax(bonus, initial=0.0))
+
+    def distance(self, x: int, y: int) -> float:
+        """The average distance less what the times say; its square for the Euclidean metric."""
+        apart = super().distance(x, y)
+        plain = apart if self.cosine else float(np.sqrt(max(0.0, apart)))
+        bound = self.limit if self.cosine else float(np.sqrt(self.limit))
+        if plain - self._most > bound:
+            return apart
+        found = max(0.0, plain - self._between(x, y))
+        return found if self.cosine else found**2
+
+    def join(self, x: int, y: int) -> int:
+        """Make one group of two, named by the first."""
+        apart = self.distance(x, y)
+        self.joins.append((self._members[x], self._members[y], apart if self.cosine else apart**0.5))
+        self._members[x] = list(heapq.merge(self._members[x], self._members[y], key=self._order.__getitem__))
+        self._members[y] = []
+        return super().join(x, y)
+
+    def _between(self, x: int, y: int) -> float:
+        own = set(self._members[x])
+        line = list(heapq.merge(self._members[x], self._members[y], key=self._order.__getitem__))
+        new = [self._bonus[a, b] for a, b in pairwise(line) if (a in own) != (b in own)]
+        known = [float(one) for one in new if one == one]
+        return sum(known) / len(known) if known else 0.0
+
+
+@dataclass(frozen=True, eq=False)
+class Linked:
+    """What :func:`link_in_time` found.
+
+    Attributes:
+        groups: of each of T tracks, from 0 on.
+        links: (earlier, later) of tracks that follow one another in their group, with known times.
+        made: the groups with their distances, and how they were made.
+    """
+
+    groups: list[int]
+    links: list[tuple[int, int]]
+    made: TimedGroups
+
+
+def slope_of(decision: Decision | None, threshold: float) -> float:
+    """How fast the logarithm of the odds falls with the distance, around the threshold; ``MOST`` over it if unknown."""
+    if decision is None:
+        return MOST / threshold
+    near, far = log_likelihood_ratio(decision.knots, [0.5 * threshold, 1.5 * threshold])
+    return max(float(near - far), 1.0) / threshold
+
+
+def link_in_time(
+    vectors: NDArray[np.float32],
+    metric: str,
+    threshold: float,
+    seen: Sequence[Sighted],
+    rules: Rules,
+    home: float,
+    times: TravelTimes,
+    slope: float,
+    answers: Answers = NOTHING,
+    context: Sequence[Sighted] = (),
+) -> Linked:
+    """As :func:`resight.watch.link.link`, with travel times.
+
+    Args:
+        vectors, metric, threshold, seen, rules, home, answers: as there.
+        times: links that are known, which stay as they are.
+        slope: see :func:`slope_of`.
+        context: sightings of these cameras with which links are compared; those of ``seen`` if there are more of them.
+    """
+    begin = np.array([one.begin for one in seen])
+    compared = context if len(context) > len(seen) else seen
+    bonus = np.full((len(seen), len(seen)), np.nan, np.float32)
+    for last in (*(False,) * ROUNDS, True):
+        made = TimedGroups(vectors, metric, threshold, begin, bonus)
+        reach = threshold + float(np.nanmax(bonus, initial=0.0))
+        groups = link(vectors, metric, threshold, seen, rules, home, answers, made, reach)
+        links = successions(seen, groups)
+        learnt = times.with_links(seen, links)
+        if last or learnt.total < ENOUGH:
+            break
+        bonus = evidence(learnt, seen, compared, rules) / np.float32(slope)
+    return Linked(groups, links, made)
+
+
+def successions(seen: Sequence[Sighted], groups: Sequence[int]) -> list[tuple[int, int]]:
+    """(earlier, later) of sightings that follow one another in their group, on one clock."""
+    last: dict[tuple[int, str | None], int] = {}
+    found = []
+    for at in sorted(range(len(seen)), key=lambda at: seen[at].begin):
+        key = groups[at], seen[at].clock
+        if key in last and seen[at].clock is not None:
+            found.append((last[key], at))
+        last[key] = at
+    return found
