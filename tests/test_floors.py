@@ -18,6 +18,7 @@ FLOORS = (
     {"training"},
     {"gallery", "course"},
     {"watch", "report"},
+    {"adaptation"},
     {"server"},
     {"demo", "doctor"},
     {"cli"},

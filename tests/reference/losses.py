@@ -158,3 +158,20 @@ def margin_softmax(
             logits.append(scale * s)
         total += math.log(sum(math.exp(value - max(logits)) for value in logits)) + max(logits) - logits[label]
     return total / len(vectors)
+
+
+def cluster_memory(
+    vectors: Array, labels: NDArray[np.int64], memory: Array, temperature: float, momentum: float
+) -> tuple[float, Array]:
+    """The loss on the memory as it is, and the memory after one image after the other has moved it."""
+    unit = [row / math.sqrt(sum(x * x for x in row)) for row in vectors]
+    total = 0.0
+    for row, label in zip(unit, labels, strict=True):
+        scores = [float(row @ one) / temperature for one in memory]
+        most = max(scores)
+        total += math.log(sum(math.exp(score - most) for score in scores)) + most - scores[label]
+    after = memory.copy()
+    for row, label in zip(unit, labels, strict=True):
+        moved = momentum * after[label] + (1 - momentum) * row
+        after[label] = moved / math.sqrt(float(moved @ moved))
+    return total / len(unit), after

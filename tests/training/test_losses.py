@@ -16,6 +16,7 @@ from resight.training.losses import LOSSES, CrossEntropy, Facts, Loss, Target, T
 from resight.training.losses.attributes import Attributes, positive_ratios, weighted_bce
 from resight.training.losses.center import Center, center_loss
 from resight.training.losses.circle import Circle, circle_loss
+from resight.training.losses.cluster_memory import ClusterMemory
 from resight.training.losses.cross_entropy import cross_entropy
 from resight.training.losses.elastic import Elastic, elastic, elastic_weight
 from resight.training.losses.given_triplets import GivenTriplets
@@ -322,3 +323,22 @@ def test_margin_softmax(kind: Literal["arcface", "cosface", "circle"]) -> None:
 def test_every_loss_has_a_name_and_words() -> None:
     for name, loss in LOSSES.items():
         assert loss(name=name).name == name and loss.__doc__
+
+
+@pytest.mark.parametrize("momentum", [0.1, 0.6])
+def test_cluster_memory(momentum: float) -> None:
+    vectors = points()
+    labels = np.array([1, 0, 1, 2, 1, 0, 3, 2])  # in any order, some several times
+    rng = np.random.default_rng(1)
+    memory = rng.normal(size=(5, 5))
+    memory = (memory / np.linalg.norm(memory, axis=1, keepdims=True)).astype(np.float32).astype(np.float64)
+    loss = ClusterMemory(temperature=0.2, momentum=momentum)
+    state = {"clusters": torch.tensor(memory, dtype=torch.float32)}
+    x = torch.tensor(vectors, dtype=torch.float32, requires_grad=True)
+    value = loss(Output(x), Target(torch.tensor(labels), torch.zeros(8, 3, 4, 4)), state)
+    value.backward()
+    expected, after = reference.cluster_memory(vectors, labels, memory, 0.2, momentum)
+    assert float(value.detach()) == pytest.approx(expected, rel=1e-5)
+    np.testing.assert_allclose(state["clusters"], after, atol=1e-5)
+    gradient = slope(lambda z: reference.cluster_memory(z, labels, memory, 0.2, momentum)[0], vectors)
+    np.testing.assert_allclose(x.grad, gradient, rtol=1e-3, atol=1e-5)

@@ -101,3 +101,36 @@ def test_a_batch_that_cannot_be_divided() -> None:
     with pytest.raises(RecipeError, match="24 cannot be divided among 5 processes: use a multiple of 5"):
         share(batches, Sampler(kind="random", batch_size=24), 0, 5)
     assert share(batches, Sampler(batch_size=24), 1, 2) == slice(12, 24)
+
+
+@settings(max_examples=40, deadline=None)
+@given(
+    counts=st.lists(st.integers(1, 13), min_size=5, max_size=20),
+    cameras=st.integers(1, 4),
+    K=st.sampled_from([2, 4]),
+    steps=st.sampled_from([0, 1, 7]),
+    seed=st.integers(0, 2**32 - 1),
+)
+def test_batches_over_cameras(counts: list[int], cameras: int, K: int, steps: int, seed: int) -> None:
+    labels = shuffled(counts)
+    labels[:2] = -1
+    seen = np.random.default_rng(seed).integers(0, cameras, len(labels))
+    sizes = np.bincount(labels[labels >= 0], minlength=len(counts))
+    P = 2
+    how = Sampler(kind="cameras", batch_size=P * K, images_per_identity=K, steps=steps)
+    if (sizes > 1).sum() < P:
+        with pytest.raises(DataError, match="identities of two images or more"):
+            epoch_batches(labels, how, seed, 0, cameras=seen)
+        return
+    batches = epoch_batches(labels, how, seed, 0, cameras=seen)
+    assert batches.shape == (steps or max(1, sizes[sizes > 1].sum() // (P * K)), P * K)
+    for batch in batches:
+        who = labels[batch].reshape(P, K)
+        assert (who == who[:, :1]).all() and len(set(who[:, 0])) == P and who.min() >= 0
+        for images in batch.reshape(P, K):
+            group = np.flatnonzero(labels == labels[images[0]])
+            others = group[seen[group] != seen[images[0]]]
+            pool = others if len(others) else np.setdiff1d(group, images[:1])
+            assert np.isin(images[1:], pool).all(), "the others are of other cameras where there are any"
+            assert len(pool) < K - 1 or len(set(images[1:])) == K - 1, "none twice where there are enough"
+    np.testing.assert_array_equal(batches, epoch_batches(labels, how, seed, 0, cameras=seen))

@@ -6,7 +6,7 @@ The columns ``path`` and ``identity`` are needed; ``camera`` and ``split`` are k
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from importlib import import_module
 from pathlib import Path
 from typing import Any
@@ -69,13 +69,13 @@ def table(
     if not 0 <= train_fraction < 1:
         raise RecipeError(f"train_fraction is {train_fraction}: it must be at least 0 and less than 1.")
     where = os.fspath(root) if isinstance(root, (str, os.PathLike)) else "the table"
-    columns = _read(root, where, (path, identity))
+    columns = read_columns(root, where, (path, identity))
     missing = [name for name in (path, identity) if name not in columns]
     if missing:
         raise DataError(
             f"{where} has no column {missing[0]!r}, only {', '.join(columns)}: name it with {missing[0]}=..."
         )
-    paths = _paths(columns.pop(path), _bases(root, images), where)
+    paths = image_paths(columns.pop(path), root, images, where)
     labels, seen, parts = columns.pop(identity), columns.pop(camera, None), columns.pop(split, None)
     cameras = np.zeros(len(paths), np.int64) if seen is None else seen
     everyone = Split(paths, labels, cameras, columns, "table", junk, distractors)
@@ -93,8 +93,17 @@ def table(
     return Dataset("table", train, query, gallery, "single_camera" if single else "market1501", tuple(notes))
 
 
-def _read(root: Any, where: str, needed: tuple[str, ...]) -> dict[str, NDArray[Any]]:
-    """The columns by name, of one length."""
+def read_columns(root: Any, where: str, needed: tuple[str, ...]) -> dict[str, NDArray[Any]]:
+    """The columns of a table by name, of one length; a column of a CSV is integers where all its cells are.
+
+    Args:
+        root: a CSV or Parquet file, a data frame of any library, or a dictionary of columns.
+        where: what messages call it.
+        needed: columns that a CSV file must have.
+
+    Raises:
+        DataError: no such file, no table, or a column that is missing.
+    """
     if isinstance(root, (str, os.PathLike)):
         if where.lower().endswith(".parquet"):
             return _columns(_read_parquet(where), where)
@@ -149,8 +158,19 @@ def _bases(root: Any, images: str | Path | None) -> list[Path]:
     return list(dict.fromkeys((folder, folder.parent, Path.cwd())))
 
 
-def _paths(values: NDArray[Any], bases: Sequence[Path], where: str) -> NDArray[np.str_]:
-    """The images' paths, each from the first of ``bases`` where it is; it may lie inside a zip archive."""
+def image_paths(values: NDArray[Any], root: Any, images: str | Path | None, where: str) -> NDArray[np.str_]:
+    """The images' paths (N,) in a column of a table; they may lie inside a zip archive.
+
+    Args:
+        values: (N,) the column.
+        root: the table, from whose folder relative paths count, from the one above it, or from the working folder,
+            unless ``images`` names a folder.
+        where: what messages call the table.
+
+    Raises:
+        DataError: a cell that is no path, or an image that is not there.
+    """
+    bases = _bases(root, images)
     found: list[str] = []
     for row, cell in enumerate(values.tolist(), start=1):
         if not isinstance(cell, (str, os.PathLike)):

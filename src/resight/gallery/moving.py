@@ -28,7 +28,7 @@ def reembed(
         there = target.get([record.id for record in records])
         kept, pictures = [], []
         for record, known in zip(records, there, strict=True):
-            pixels, from_thumbnail = _picture(store, record)
+            pixels, from_thumbnail = picture(store, record)
             if from_thumbnail and pixels is not None:
                 small.append(record.id)
             if pixels is None:
@@ -56,7 +56,7 @@ def _pages(store: Store) -> Iterator[list[Record]]:
         after = records[-1].id
 
 
-def _picture(store: Store, record: Record) -> tuple[Pixels | None, bool]:
+def picture(store: Store, record: Record) -> tuple[Pixels | None, bool]:
     """The picture of a record, and whether it is only the thumbnail; None where there is neither."""
     pixels = _source(record)
     if pixels is not None:

@@ -28,6 +28,7 @@ class Checkpoint:
         history: one entry per epoch.
         recipe: the resolved recipe, as YAML; ``data``: the fingerprints of data and teachers.
         seconds: wall time of training so far.
+        labels: (N,) int64, the labels of the next epoch, of a run in which they change; None in others.
     """
 
     epoch: int
@@ -40,6 +41,7 @@ class Checkpoint:
     recipe: str
     data: str
     seconds: float
+    labels: torch.Tensor | None = None
 
     def save(self, path: Path) -> None:
         """Write the checkpoint; the previous one stays until this one is whole."""

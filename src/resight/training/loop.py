@@ -123,7 +123,7 @@ def train(
             command = f"resight train {Path(*run.recipe.parts[-2:])}"  # a card does not show the rest of the path
             rows = ({"data": name, "command": command, **report.numbers()} for name, report in reports.items())
             run.write_metrics(result)
-            _keep(Model(state.kept, card.model_copy(update={"metrics": tuple(rows)})), run)
+            keep(Model(state.kept, card.model_copy(update={"metrics": tuple(rows)})), run)
         shared: list[dict[str, Any]] = [result]
         broadcast_object_list(shared)
     return shared[0]
@@ -197,7 +197,7 @@ def _card(network: nn.Module, recipe: Recipe, trained_on: str) -> Card:
     )
 
 
-def _keep(model: Model, run: Run) -> None:
+def keep(model: Model, run: Run) -> None:
     """Write the card and then the model: where it is, the run is finished. The classifier has done its work."""
     tensors = {
         key: value for key, value in model.network.state_dict().items() if not key.startswith(weights.CLASSIFIER)

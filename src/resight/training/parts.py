@@ -118,33 +118,37 @@ class AugmentationSpec(Part):
 
 class Sampler(Part):
     """``identities``: batches of batch_size / images_per_identity identities; ``random``: shuffled images;
-    ``triplets``: the data's own triplets, batch_size / 3 of them.
+    ``triplets``: the data's own triplets, batch_size / 3 of them; ``cameras``: as ``identities``, the images of an
+    identity from different cameras, for ``steps`` batches an epoch (0: as many as show each image once).
 
     With several sources of data, ``sources`` says how they share batches: ``pooled`` draws from all images alike,
     ``balanced`` fills each batch with equal parts of every source, ``separate`` fills it from one source alone.
     """
 
-    kind: Literal["identities", "random", "triplets"] = "identities"
+    kind: Literal["identities", "random", "triplets", "cameras"] = "identities"
     batch_size: int = Field(64, gt=0)
     images_per_identity: int = Field(4, gt=0)
+    steps: int = Field(0, ge=0)
     sources: Literal["pooled", "balanced", "separate"] = "pooled"
 
     @model_validator(mode="after")
     def _whole(self) -> Sampler:
-        if self.kind == "identities" and self.batch_size % self.images_per_identity:
+        if self.kind in ("identities", "cameras") and self.batch_size % self.images_per_identity:
             raise ValueError(
                 f"batch_size {self.batch_size} is not a multiple of images_per_identity {self.images_per_identity}"
             )
         if self.kind == "triplets" and self.batch_size % 3:
             raise ValueError(f"batch_size {self.batch_size} is not a multiple of 3, as triplets need")
-        if self.kind == "triplets" and self.sources != "pooled":
-            raise ValueError(f"sources {self.sources!r} does not apply to the data's own triplets: use 'pooled'")
+        if self.kind in ("triplets", "cameras") and self.sources != "pooled":
+            raise ValueError(f"sources {self.sources!r} does not apply to sampler.kind {self.kind!r}: use 'pooled'")
+        if self.steps and self.kind != "cameras":
+            raise ValueError(f"steps does not apply to sampler.kind {self.kind!r}: leave it out")
         return self
 
     @property
     def unit(self) -> int:
         """How many images of a batch belong together."""
-        return {"identities": self.images_per_identity, "triplets": 3, "random": 1}[self.kind]
+        return {"triplets": 3, "random": 1}.get(self.kind, self.images_per_identity)
 
 
 class Views(Part):

@@ -31,7 +31,14 @@ class Run:
         self.model = self.folder / "model.safetensors"
 
     def begin(self, recipe: Recipe, data: Any, *, resume: bool) -> None:
-        """Claim the folder for this run; one that failed before its first epoch ended leaves nothing to protect.
+        """Claim the folder for this run; raises as :meth:`refuse_taken`."""
+        self.refuse_taken(resume=resume)
+        write_text(self.recipe, recipe.yaml())
+        write_text(self.environment, json.dumps(environment() | {"data": data}, indent=2) + "\n")
+        self.model.unlink(missing_ok=True)  # a run is continued for more epochs, from its checkpoint
+
+    def refuse_taken(self, *, resume: bool) -> None:
+        """Refuse a folder with a run; one that failed before its first epoch ended leaves nothing to protect.
 
         Raises:
             TrainingError: it holds a run already and ``resume`` is off, or one that cannot be continued.
@@ -42,9 +49,6 @@ class Run:
             )
         if self.model.exists() and not self.checkpoint.exists():
             raise TrainingError(f"{self.folder} holds the model of a run without its checkpoint: use another --output.")
-        write_text(self.recipe, recipe.yaml())
-        write_text(self.environment, json.dumps(environment() | {"data": data}, indent=2) + "\n")
-        self.model.unlink(missing_ok=True)  # a run is continued for more epochs, from its checkpoint
 
     def write_metrics(self, metrics: dict[str, Any]) -> None:
         """Write the history and the results so far."""

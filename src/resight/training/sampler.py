@@ -19,6 +19,7 @@ def epoch_batches(
     epoch: int,
     triplets: NDArray[np.int64] | None = None,
     sources: NDArray[np.int64] | None = None,
+    cameras: NDArray[np.int64] | None = None,
 ) -> Batches:
     """(steps, batch size) indices of one epoch; they depend on nothing but the arguments.
 
@@ -27,7 +28,7 @@ def epoch_batches(
     batch then takes one group each of P identities, drawn without replacement, until fewer than P have groups left.
     The K images of an identity stand next to each other; K images without a label (-1) take the place of an identity.
     ``random``: all images shuffled, the remainder left out. ``triplets``: the rows of ``triplets`` (T, 3) shuffled,
-    the three images of each next to each other.
+    the three images of each next to each other. ``cameras``: see :func:`_over_cameras`.
 
     ``how.sources`` says how the images of several ``sources`` (N,) share batches: ``pooled`` ignores where they are
     from; in ``separate`` every batch is of one source, in random order; in ``balanced`` every batch holds equal parts
@@ -47,6 +48,8 @@ def epoch_batches(
                 "use another sampler.kind, or data with triplets, such as the course's."
             )
         return rng.permutation(triplets)[: len(triplets) // (B // 3) * (B // 3)].reshape(-1, B)
+    if how.kind == "cameras":
+        return _over_cameras(labels, np.zeros_like(labels) if cameras is None else cameras, how, rng)
     several = [] if sources is None else [np.flatnonzero(sources == source) for source in np.unique(sources)]
     if how.sources == "pooled" or len(several) < 2:
         return _batches(labels, how, B, rng)
@@ -96,6 +99,42 @@ def _batches(labels: NDArray[np.int64], how: Sampler, B: int, rng: np.random.Gen
         left[chosen] -= 1
         batches.append(np.concatenate([groups[i][left[i]] for i in chosen]))
     return np.stack(batches)
+
+
+def _over_cameras(
+    labels: NDArray[np.int64], cameras: NDArray[np.int64], how: Sampler, rng: np.random.Generator
+) -> Batches:
+    """(steps, B): P identities x K images, as Cluster Contrast draws them (Dai et al. 2022).
+
+    The identities come in random order, again and again, P different ones in a batch. Of each one image is drawn and K - 1 others from other
+    cameras; from its own camera if there is no other; with replacement if there are fewer. Images without a label (-1)
+    and identities of one image are left out.
+
+    Raises:
+        DataError: fewer than P identities of two images or more.
+    """
+    K = how.images_per_identity
+    P = how.batch_size // K
+    order = np.flatnonzero(labels != UNLABELLED)
+    order = order[np.argsort(labels[order], kind="stable")]
+    groups = [one for one in np.split(order, np.flatnonzero(np.diff(labels[order])) + 1) if len(one) > 1]
+    if len(groups) < P:
+        raise DataError(
+            f"a batch needs {P} identities of two images or more but there are {len(groups)}: lower sampler.batch_size."
+        )
+    steps = how.steps or max(1, sum(map(len, groups)) // how.batch_size)
+    whole = len(groups) // P * P
+    wanted = np.concatenate([rng.permutation(len(groups))[:whole] for _ in range(-(-steps * P // whole))])
+    batches = np.empty((steps * P, K), np.int64)
+    for row, group in enumerate(wanted[: steps * P].tolist()):
+        images = groups[group]
+        first = rng.integers(len(images))
+        others = images[cameras[images] != cameras[images[first]]]
+        if not len(others):
+            others = np.delete(images, first)
+        batches[row, 0] = images[first]
+        batches[row, 1:] = rng.choice(others, K - 1, replace=len(others) < K - 1)
+    return batches.reshape(steps, P * K)
 
 
 def share(batches: Batches, how: Sampler, process: int, processes: int) -> slice:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -46,6 +46,7 @@ class Session:
         teachers: those of the recipe.
         accelerator: device, precision and processes.
         previous: the checkpoint to continue from; None begins the run.
+        start: weights to begin with in place of the recipe's.
 
     Raises:
         ResightError: what would stop any of the recipe's phases.
@@ -58,13 +59,15 @@ class Session:
         teachers: Teachers,
         accelerator: Accelerator,
         previous: Checkpoint | None = None,
+        start: Mapping[str, Tensor] | None = None,
     ) -> None:
         self.recipe, self.examples, self.teachers, self.accelerator = recipe, examples, teachers, accelerator
         self._previous = previous
         for phase in recipe.phases:
             self._batches(examples.labels, phase, 0)
         set_seed(recipe.seed)
-        self.state = State.create(recipe, examples, teachers.lengths, accelerator, filled=previous is None)
+        filled = previous is None
+        self.state = State.create(recipe, examples, teachers.lengths, accelerator, filled=filled, start=start)
         if previous is not None:
             self.state.restore(previous, accelerator)
 
@@ -160,7 +163,8 @@ class Session:
     def _batches(self, labels: NDArray[np.int64], phase: Phase, epoch: int) -> tuple[NDArray[np.int64], slice]:
         """The batches of an epoch, and which part of each is this process' own."""
         sampler, examples = self.recipe.sampler_of(phase), self.examples
-        batches = epoch_batches(labels, sampler, self.recipe.seed, epoch, examples.triplets, examples.sources)
+        known = examples.triplets, examples.sources, examples.images.cameras
+        batches = epoch_batches(labels, sampler, self.recipe.seed, epoch, *known)
         return batches, share(batches, sampler, self.accelerator.process_index, self.accelerator.num_processes)
 
     def _target(self, labels: NDArray[np.int64], batch: NDArray[np.int64], seen: Seen, x: Tensor) -> Target:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -16,6 +17,7 @@ from resight.errors import RecipeError, first_line
 from resight.models import registry
 from resight.models.load import fill
 from resight.models.output import Output
+from resight.models.weights import fit
 from resight.training.averaging import moving_average
 from resight.training.checkpoint import Checkpoint
 from resight.training.examples import Examples
@@ -72,15 +74,20 @@ class State:
         accelerator: Accelerator,
         *,
         filled: bool = True,
+        start: Mapping[str, Tensor] | None = None,
     ) -> State:
         """The state before the first step, for these training images and the lengths of the teachers' embeddings.
 
-        What is wrong with any phase is refused now rather than after the epochs before it. The recipe's weights are
-        not read where ``filled`` is off, since a checkpoint follows.
+        What is wrong with any phase is refused now rather than after the epochs before it. The recipe's weights, or
+        those of ``start`` in their place, are not read where ``filled`` is off, since a checkpoint follows.
         """
         spec = recipe.model
         network = registry.create(spec.name, examples.identities if recipe.classifies else 0, **spec.builds_with)
-        loaded = fill(network, spec.weights, partial=spec.partial) if spec.weights and filled else ""
+        loaded = ""
+        if filled and start is not None:
+            loaded = f"{spec.weights or 'the start'}: {fit(network, start, source=spec.weights or 'the start')}"
+        elif filled and spec.weights:
+            loaded = fill(network, spec.weights, partial=spec.partial)
         trainable = frozenset(name for name, p in network.named_parameters() if p.requires_grad)
         for phase in recipe.phases:
             by_rate(network, phase, trained(network, phase, trainable))
@@ -123,6 +130,11 @@ class State:
         accelerator.free_memory()  # the wrapper and the optimiser of the phase before
         self.wrapped, self.optimizer = accelerator.prepare(_Trained(self.network), fresh)
         self.phase = index
+
+    def remember(self, key: str, tensor: Tensor) -> None:
+        """Replace what the losses of all phases remember under a name; the shape may be another one."""
+        for memory in (one for phase in self.memories for one in phase if key in one):
+            memory[key] = tensor.detach().to(memory[key].device)
 
     def train_mode(self, phase: Phase) -> None:
         """Training mode; modules none of whose parameters this phase trains keep their statistics and drop nothing."""
@@ -171,7 +183,10 @@ class State:
             for own, kept in zip(self.memories, saved.memories, strict=False):  # phases may have been added
                 for memory, old in zip(own, kept, strict=True):
                     for key, tensor in old.items():
-                        memory[key].copy_(tensor)
+                        if memory[key].requires_grad:
+                            memory[key].copy_(tensor)
+                        else:  # its shape may have changed since the run began
+                            memory[key] = tensor.to(accelerator.device)
         self.epoch, self.seconds, self.history = saved.epoch, saved.seconds, list(saved.history)
 
 

@@ -33,7 +33,16 @@ _stack: Any = sparse.vstack
 _BLOCK = 4096  # rows in work at a time
 
 
-def encode(vectors: NDArray[np.float32], near: Neighbours, metric: str, k1: int, k2: int) -> Rows:
+def encode(
+    vectors: NDArray[np.float32],
+    near: Neighbours,
+    metric: str,
+    k1: int,
+    k2: int,
+    *,
+    half: int | None = None,
+    relative: bool = True,
+) -> Rows:
     """The encoding of N images.
 
     Args:
@@ -42,17 +51,20 @@ def encode(vectors: NDArray[np.float32], near: Neighbours, metric: str, k1: int,
         metric: "euclidean" or "cosine".
         k1: how many neighbours may be reciprocal, at least 1.
         k2: over how many images rows are averaged, at least 1; with 1 they stay as they are.
+        half: k1/2 of step 2, if it is not ``k1`` halved and rounded.
+        relative: divide D by the largest of its row; if not, D_ij is the dissimilarity as it is.
 
     Returns:
         (N, N) scipy.sparse.csr_array of float64; every row sums to 1.
     """
     count = len(vectors)
-    reciprocal, half = _reciprocal(near.nearest, k1), _reciprocal(near.nearest, round(k1 / 2))
-    largest = dissimilarity(near.farthest, metric)
+    reciprocal = _reciprocal(near.nearest, k1)
+    fewer = _reciprocal(near.nearest, round(k1 / 2) if half is None else half)
+    largest = dissimilarity(near.farthest, metric) if relative else np.ones(count)
     largest[largest == 0] = 1.0  # all images are the same
     parts = []
     for start in range(0, count, _BLOCK):
-        expanded = _expand(reciprocal[start : start + _BLOCK], half)
+        expanded = _expand(reciprocal[start : start + _BLOCK], fewer)
         entries = np.diff(expanded.indptr)
         rows = np.repeat(np.arange(start, start + len(entries)), entries)
         weights = np.exp(-dissimilarities(vectors, vectors, rows, expanded.indices, metric) / largest[rows])

@@ -1,0 +1,317 @@
+"""A model learns from crops that nobody has labelled: clusters as labels, new ones in every epoch.
+
+Cluster Contrast (Dai et al. 2022) from a trained model, without the data it was trained on: embed all crops by the
+averaged network, cluster them, learn the clusters for an epoch, and again. What only a user of cameras knows goes into
+the clusters (:mod:`resight.adaptation.constraints`), and no label is used to stop or to choose
+(:mod:`resight.adaptation.judge`).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from functools import partial
+from pathlib import Path
+from time import perf_counter
+from typing import Any
+
+import numpy as np
+import torch
+from accelerate.utils import broadcast_object_list
+from numpy.typing import NDArray
+
+from resight.adaptation import judge
+from resight.adaptation.checking import Check
+from resight.adaptation.clusters import Labels, agreement, centres, cluster, facts, graph_of
+from resight.adaptation.constraints import Constraints
+from resight.adaptation.crops import Crops, read
+from resight.adaptation.look import Look, first_of_copies, look, refuse_few, refuse_wide
+from resight.adaptation.pixels import embedded, shapes
+from resight.adaptation.result import card_of, next_step, write_clusters
+from resight.adaptation.settings import EPOCHS, LOWERED, settings
+from resight.adaptation.start import begin, refuse_untrainable
+from resight.adaptation.statistics import reestimate
+from resight.datasets import Dataset
+from resight.errors import RecipeError, TrainingError
+from resight.images.cache import Images, cache_folder
+from resight.models.card import Card
+from resight.models.load import load
+from resight.models.model import Model
+from resight.report.adapted import write_adapted
+from resight.training import checkpoint
+from resight.training.devices import accelerator as prepare_devices
+from resight.training.devices import untouched
+from resight.training.examples import Examples
+from resight.training.loop import keep
+from resight.training.memory import freed_memory_kept
+from resight.training.progress import Live
+from resight.training.run import Run, tensorboard
+from resight.training.session import Session
+from resight.training.state import State
+from resight.training.teachers import Teachers
+from resight.watch.link import Rules
+
+
+@untouched()
+def adapt(
+    source: Any,
+    output: str | Path,
+    model: Model | str | Path = "person",
+    *,
+    cameras: str = "",
+    tracks: str = "",
+    travel: float = 0.0,
+    overlap: Sequence[tuple[str, str]] = (),
+    epochs: int = EPOCHS,
+    distance: float | None = None,
+    check: Dataset | str | Path | None = None,
+    lr: float = 3.5e-4,
+    steps: int = 0,
+    seed: int = 1,
+    precision: str = "no",
+    resume: bool = False,
+    cpu: bool = False,
+    pictures: bool = True,
+    progress: bool = True,
+) -> dict[str, Any]:
+    """Adapt a model to unlabelled crops, and leave it with its card, metrics and a report in ``output``.
+
+    Args:
+        source: what :func:`resight.adaptation.crops.read` takes: a folder, zip archive, data set, table or gallery.
+        output: the run folder.
+        model: what to begin with.
+        cameras, tracks: which part of a name, or which column, tells the camera and the track.
+        travel: the shortest time in seconds from one camera to another; 0 rules nothing out.
+        overlap: pairs of cameras whose views overlap, where one person may be seen by both at once.
+        epochs: at most; 0 estimates the statistics of batch normalisation again, in one pass, and nothing else.
+        distance: up to which two images are neighbours in a cluster; chosen by :func:`~resight.adaptation.look.look`.
+        check: a labelled data set on which the model is measured before and after. It chooses nothing.
+        lr: the learning rate; steps: batches in an epoch, 0 for about one view of each clustered image.
+        seed, precision, resume, cpu, progress: as for :func:`resight.train`.
+        pictures: whether the report may hold pictures.
+
+    Returns:
+        what ``metrics.json`` in the run folder holds: ``look`` (before training), ``history`` (an entry per epoch),
+        ``stopped`` (why it ended), ``seconds`` and, with ``check``, ``check``.
+
+    Raises:
+        DataError: crops that nothing can be learnt from, with the reason.
+        ResightError: anything that is wrong with model, disk or the course of training.
+    """
+    if epochs < 0:
+        raise RecipeError(f"epochs is {epochs}: pass 0 for the statistics alone, or more.")
+    run = Run(output)
+    run.refuse_taken(resume=resume)
+    if resume and run.model.exists() and (done := run.results()) is not None and "stopped" in done:
+        return done
+    named = str(model) if isinstance(model, (str, Path)) else model.card.architecture
+    original = model if isinstance(model, Model) else load(model)
+    refuse_untrainable(original, named)
+    checked = None if check is None else Check.of(check)
+    crops = read(source, cameras=cameras, tracks=tracks, pictures=run.folder / "crops")
+    refuse_few(crops)
+    to = original.card.preprocessing
+    refuse_wide(shapes(crops), to.height > to.width)
+    known = Constraints(crops, Rules(frozenset(map(frozenset, overlap)), travel))  # type: ignore[arg-type]
+
+    accelerator = prepare_devices(precision, cpu=cpu)
+    device, main = accelerator.device, accelerator.is_main_process
+    folder = cache_folder()
+    with accelerator.main_process_first(), Live(epochs, 0, show=progress and main) as live:
+        for note in crops.notes:
+            live.note(note)
+        reading = partial(live.preparing, "decoding")
+        images = Images(crops.images, to.height, to.width, how=to.resize, folder=folder, progress=reading)
+        start = begin(original, images, device)
+        if epochs == 0:
+            return _statistics_only(run, start, original, crops, images, device, named, checked, live)
+        shared: list[Any] = [None]
+        if main:
+            vectors = embedded(start.network, start.card, images, device, partial(live.preparing, "embedding"))
+            kept = first_of_copies(vectors)
+            if len(kept) < len(crops):
+                live.note(f"{len(crops) - len(kept):,} of {len(crops):,} crops are exact copies and were left out.")
+            refuse_few(crops.take(kept))
+            known = Constraints(crops.take(kept), known.rules)
+            first = look(vectors[kept], known.crops, known, distance)
+            live.note(f"Before training, at distance {first.distance:g}: {first.facts}.")
+            for note in first.notes:
+                live.note(note)
+            shared = [(kept, vectors[kept], first)]
+    broadcast_object_list(shared)
+    kept, vectors, first = shared[0]
+    if len(kept) < len(crops):
+        crops = crops.take(kept)
+        images = Images(crops.images, to.height, to.width, how=to.resize, folder=folder)
+    known = Constraints(crops, known.rules)
+
+    recipe = settings(
+        start.card,
+        source=str(source) if isinstance(source, (str, Path)) else "a table",
+        model=named,
+        found=first.facts,
+        images=len(crops),
+        epochs=epochs,
+        lr=lr,
+        seed=seed,
+        precision=precision,
+        steps=steps,
+    )
+    essence = recipe.essence()
+    made_of = f"{crops.fingerprint()} {original.card.fingerprint} {first.distance:g} {travel:g} {sorted(overlap)}"
+    previous = checkpoint.read(run.checkpoint, essence, made_of) if resume and run.checkpoint.exists() else None
+    examples = Examples(crops.images, first.labels, np.zeros(len(crops), np.int64))
+    session = Session(recipe, examples, Teachers.read(()), accelerator, previous, start.network.state_dict())
+    state = session.state
+    labels = first.labels
+    if previous is not None and previous.labels is not None:
+        labels = previous.labels.numpy()
+    else:
+        state.remember("clusters", torch.from_numpy(centres(vectors, labels)))
+    card = card_of(original.card, crops, named, "adapted without labels")
+    if main:
+        run.begin(recipe, {"crops": len(crops), "cameras": list(crops.camera_names)}, resume=resume)
+    session.read(to, folder)
+    beginning = {**first.facts.numbers(), "spread": judge.spread(vectors)}
+    reached = partial(_reached, known=known, distance=first.distance)
+    stopped = f"all {epochs} epochs are done"
+    with (
+        freed_memory_kept(device.type == "cpu"),
+        Live(epochs, state.epoch, show=progress and main) as live,
+        tensorboard(run.folder, main) as record,
+    ):
+        for epoch in range(state.epoch, epochs):
+            live.epoch_begins(epoch)
+            entry = session.epoch(labels, live.step)
+            shared = [None]
+            if main:
+                began = perf_counter()
+                now = embedded(state.kept, card, images, device)
+                found, numbers = reached(now, labels)
+                entry |= numbers | {"drift": judge.drift(vectors, now), "seconds_clustering": perf_counter() - began}
+                wrong = judge.collapsed(entry, beginning, state.history)
+                shared = [(found, now, entry, wrong)]
+            broadcast_object_list(shared)
+            found, now, entry, wrong = shared[0]
+            if wrong:
+                stopped = _go_back(state, run, wrong, epoch)
+                live.note(stopped)
+                break
+            labels, vectors = found, now
+            state.remember("clusters", torch.from_numpy(centres(vectors, labels)))
+            state.history.append(entry)
+            if main:
+                saved = state.checkpoint(essence.yaml(), made_of, accelerator)
+                replace(saved, labels=torch.from_numpy(labels)).save(run.checkpoint)
+                run.write_metrics({"look": first.numbers(), "history": state.history, "seconds": state.seconds})
+                record(entry)
+                live.epoch_ends(entry)
+            accelerator.wait_for_everyone()
+            if judge.settled(state.history, round(epochs * LOWERED)):
+                stopped = f"the clusters do not change any more, after {state.epoch} of {epochs} epochs"
+                live.note(f"Stopped: {stopped}.")
+                break
+        if state.history and state.history[-1]["clusters"] < 2:
+            raise TrainingError("There is nothing left to learn from: fewer than two clusters.")
+        result: dict[str, Any] = {
+            "look": first.numbers(),
+            "history": state.history,
+            "stopped": stopped,
+            "seconds": state.seconds,
+        }
+        if main:
+            adapted = Model(state.kept, card)
+            if checked is not None:
+                result["check"] = checked.measure(original, adapted, str(device), live.note)
+            write_clusters(run.folder, crops, first.labels, labels)
+            _report(run, crops, first, labels, vectors, result, named, pictures=pictures)
+            run.write_metrics(result)
+            keep(adapted, run)
+            live.note(f"{run.folder}: {card.trained_on}. {next_step(run.folder)}")
+        shared = [result]
+        broadcast_object_list(shared)
+    return dict(shared[0])
+
+
+def _reached(
+    vectors: NDArray[np.float32], before: Labels, *, known: Constraints, distance: float
+) -> tuple[Labels, dict[str, Any]]:
+    """The clusters of these embeddings, and the numbers of an entry of the history."""
+    labels, split = cluster(graph_of(vectors, known), distance, known)
+    found = facts(labels, known.crops.cameras, distance, split).numbers()
+    found.pop("distance")
+    return labels, found | {"agreement": agreement(before, labels), "spread": judge.spread(vectors)}
+
+
+def _go_back(state: State, run: Run, wrong: str, epoch: int) -> str:
+    """Put the weights of the epoch before in place, and say why.
+
+    Raises:
+        TrainingError: there is none.
+    """
+    if epoch == 0:
+        raise TrainingError(
+            f"The adaptation went wrong in its first epoch ({wrong}), and nothing was kept: try a smaller --distance "
+            "or --lr, and look at the crops."
+        )
+    before: dict[str, Any] = torch.load(run.checkpoint, map_location="cpu", weights_only=True)
+    state.network.load_state_dict(before["network"])
+    if state.averaged is not None and before["averaged"] is not None:
+        state.averaged.load_state_dict(before["averaged"])
+    return f"epoch {epoch + 1} went wrong ({wrong}), so that the model is that of epoch {epoch}"
+
+
+def _statistics_only(
+    run: Run,
+    start: Model,
+    original: Model,
+    crops: Crops,
+    images: Images,
+    device: torch.device,
+    named: str,
+    checked: Check | None,
+    live: Live,
+) -> dict[str, Any]:
+    """Estimate the statistics of batch normalisation again and save the model."""
+    from resight.adaptation.pixels import in_random_order
+
+    began = perf_counter()
+    count = reestimate(start.network, in_random_order(images, start.card, device, len(crops)))
+    how = "statistics estimated again without labels, on"
+    card: Card = card_of(original.card, crops, named, how).model_copy(update={"metric": original.card.metric})
+    adapted = Model(start.network, card)
+    result: dict[str, Any] = {"norms": count, "stopped": "the statistics alone", "seconds": perf_counter() - began}
+    if checked is not None:
+        result["check"] = checked.measure(original, adapted, str(device), live.note)
+    run.folder.mkdir(parents=True, exist_ok=True)
+    run.write_metrics(result)
+    keep(adapted, run)
+    live.note(f"{run.folder}: {card.trained_on}. {next_step(run.folder)}")
+    return result
+
+
+def _report(
+    run: Run,
+    crops: Crops,
+    first: Look,
+    labels: Labels,
+    vectors: NDArray[np.float32],
+    result: dict[str, Any],
+    named: str,
+    *,
+    pictures: bool,
+) -> None:
+    write_adapted(
+        run.folder / "report.html",
+        title=f"{named} adapted to {len(crops):,} crops",
+        paths=crops.images.paths.tolist(),
+        cameras=[crops.camera_names[camera] if camera >= 0 else "" for camera in crops.cameras.tolist()],
+        before=first.labels,
+        after=labels,
+        vectors=vectors,
+        result=result,
+        pictures=pictures,
+    )
+
+
+Say = Callable[[str], None]

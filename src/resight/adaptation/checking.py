@@ -1,0 +1,51 @@
+"""A labelled data set that shows whether an adaptation helped. It chooses nothing."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+from resight import datasets
+from resight.datasets import Dataset
+from resight.embedding.measure import measure
+from resight.errors import DataError
+from resight.images.cache import cache_folder
+from resight.models.model import Model
+from resight.retrieval.evaluation.compare import compare, intervals
+
+
+@dataclass(frozen=True)
+class Check:
+    """A labelled data set, with queries and a gallery."""
+
+    data: Dataset
+
+    @classmethod
+    def of(cls, given: Dataset | str | Path) -> Check:
+        """The data set, or the one at a place.
+
+        Raises:
+            DataError: it has no queries.
+        """
+        data = given if isinstance(given, Dataset) else datasets.load(datasets.detect(given), given)
+        if not len(data.query):
+            raise DataError(f"{data.name} has no queries: the check needs labelled images of people by two cameras.")
+        return cls(data)
+
+    def measure(self, before: Model, after: Model, device: str, say: Callable[[str], None]) -> dict[str, Any]:
+        """Both models on it, with 95% intervals by people, as ``metrics.json`` holds them."""
+        ways = {"engine": "torch", "device": device, "cache": cache_folder()}
+        one, other = (measure(model, self.data, **ways)[2] for model in (before, after))  # type: ignore[arg-type]
+        sure = {"before": intervals(one), "after": intervals(other)}
+        for name, report in (("before", one), ("after", other)):
+            say(f"{self.data.name} {name}: mAP {sure[name]['mAP']}, R1 {sure[name]['R1']}")
+        difference = compare(one, other)
+        say(f"difference in mAP {difference.mAP}, p = {difference.p_value:.3g}")
+        return {
+            "data": self.data.name,
+            "before": one.numbers() | {"intervals": {key: asdict(value) for key, value in sure["before"].items()}},
+            "after": other.numbers() | {"intervals": {key: asdict(value) for key, value in sure["after"].items()}},
+            "difference": difference.numbers(),
+        }

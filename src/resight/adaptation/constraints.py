@@ -1,0 +1,150 @@
+"""What cameras, frames, tracks and times say of two crops, whatever they look like.
+
+Two boxes in one frame of one camera are two people, and so are two tracks of one camera that were there at the same
+time; nobody is in two cameras sooner than one can walk, unless their views overlap. The images of one track are of one
+person. All of it can be wrong here and there (a detector that boxes one person twice, a tracker that changes over to
+somebody else), so that a cluster is taken apart only where several of its images contradict each other.
+
+Shape letters: ``N`` images, ``E`` pairs of images, ``T`` tracks.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cached_property
+
+import numpy as np
+from numpy.typing import NDArray
+
+from resight.adaptation.crops import UNKNOWN, Crops
+from resight.errors import DataError
+from resight.watch.link import Rules
+
+TOLERATED = 0.1  # the share of a cluster's images that may contradict another one
+
+Integers = NDArray[np.int64]
+
+
+@dataclass(frozen=True, eq=False)
+class Constraints:
+    """The rules of time and place for N crops.
+
+    Attributes:
+        crops: what is known of them.
+        rules: which cameras' views overlap, and the shortest time from one camera to another.
+    """
+
+    crops: Crops
+    rules: Rules = Rules()
+
+    def __post_init__(self) -> None:
+        unknown = sorted({name for pair in self.rules.overlap for name in pair} - set(self.crops.camera_names))
+        if unknown:
+            known = ", ".join(self.crops.camera_names) or "none"
+            raise DataError(f"There is no camera {unknown[0]!r} to overlap with another: the cameras are {known}.")
+
+    @property
+    def together(self) -> Integers | None:
+        """(N,) the tracks; None where none is known."""
+        return self.crops.tracks if (self.crops.tracks >= 0).any() else None
+
+    @property
+    def forbid(self) -> bool:
+        """Whether any pair may be forbidden."""
+        timed = self.rules.travel > 0 and bool(np.isfinite(self.crops.times).any())
+        return timed or bool((self.crops.frames >= 0).any()) or len(self._pairs_of_tracks) > 0
+
+    def allowed(self, one: Integers, other: Integers) -> NDArray[np.bool_]:
+        """Which of E pairs of images may be of one person."""
+        crops = self.crops
+        fine = (crops.frames[one] != crops.frames[other]) | (crops.frames[one] < 0) | (one == other)
+        tracks = crops.tracks[one], crops.tracks[other]
+        if len(self._pairs_of_tracks):
+            key = np.minimum(*tracks) * self._tracks + np.maximum(*tracks)
+            at = np.minimum(np.searchsorted(self._pairs_of_tracks, key), len(self._pairs_of_tracks) - 1)
+            fine &= (self._pairs_of_tracks[at] != key) | (np.minimum(*tracks) < 0)
+        if self.rules.travel > 0:
+            seen = crops.cameras[one], crops.cameras[other]
+            soon = np.abs(crops.times[one] - crops.times[other]) < self.rules.travel
+            fine &= ~(soon & (seen[0] != seen[1]) & ~self._overlap[seen])
+        return fine | ((tracks[0] == tracks[1]) & (tracks[0] >= 0))
+
+    def contradicted(self, labels: Integers) -> Integers:
+        """The clusters, ascending, of which more than ``TOLERATED`` of the images contradict another of their own.
+
+        Args:
+            labels: (N,) clusters from 0 on, -1 for none.
+        """
+        if not self.forbid:
+            return np.empty(0, np.int64)
+        wrong = np.zeros(len(labels), bool)
+        for key in (self.crops.frames, self.crops.times, self._begins):
+            for one, other in _neighbours(labels, key):
+                clash = ~self.allowed(one, other)
+                wrong[one[clash]] = wrong[other[clash]] = True
+        sizes = np.bincount(labels[labels >= 0])
+        counts = np.bincount(labels[wrong & (labels >= 0)], minlength=len(sizes))
+        return np.flatnonzero(counts > TOLERATED * sizes)
+
+    @cached_property
+    def _overlap(self) -> NDArray[np.bool_]:
+        names = self.crops.camera_names
+        return np.array([[frozenset((a, b)) in self.rules.overlap for b in names] for a in names], bool).reshape(
+            len(names), len(names)
+        )
+
+    @property
+    def _tracks(self) -> int:
+        return int(self.crops.tracks.max(initial=UNKNOWN)) + 1
+
+    @cached_property
+    def _spans(self) -> tuple[Integers, NDArray[np.float64], NDArray[np.float64]]:
+        """Camera, begin and end of each of T tracks: in seconds, or else in frames; NaN where neither is known."""
+        crops, known = self.crops, self.crops.tracks >= 0
+        moments = np.where(np.isfinite(crops.times), crops.times, np.nan)
+        if not np.isfinite(moments[known]).any():
+            moments = np.where(crops.frames >= 0, crops.frames, np.nan)
+        begin, end = np.full(self._tracks, np.inf), np.full(self._tracks, -np.inf)
+        known &= np.isfinite(moments)
+        np.minimum.at(begin, crops.tracks[known], moments[known])
+        np.maximum.at(end, crops.tracks[known], moments[known])
+        camera = np.zeros(self._tracks, np.int64)
+        camera[crops.tracks[known]] = crops.cameras[known]
+        return camera, begin, end
+
+    @cached_property
+    def _begins(self) -> NDArray[np.float64]:
+        """(N,) when the track of each image began; NaN for images of no track."""
+        if not self._tracks:
+            return np.full(len(self.crops), np.nan)
+        begin = np.where(np.isfinite(self._spans[1]), self._spans[1], np.nan)
+        return np.where(self.crops.tracks >= 0, begin[self.crops.tracks], np.nan)
+
+    @cached_property
+    def _pairs_of_tracks(self) -> Integers:
+        """The pairs of tracks of one camera that were there at the same time, as sorted numbers a T + b, a < b."""
+        if not self._tracks:
+            return np.empty(0, np.int64)
+        camera, begin, end = self._spans
+        found: list[Integers] = []
+        for one in np.unique(camera):
+            own = np.flatnonzero((camera == one) & np.isfinite(begin))
+            own = own[np.argsort(begin[own], kind="stable")]
+            last = np.searchsorted(begin[own], end[own], side="left")  # those that begin before this one ends
+            for at, stop in enumerate(last.tolist()):
+                others = own[at + 1 : stop]
+                if len(others):
+                    found.append(np.minimum(own[at], others) * self._tracks + np.maximum(own[at], others))
+        return np.unique(np.concatenate(found)) if found else np.empty(0, np.int64)
+
+
+def _neighbours(labels: Integers, key: NDArray[np.float64] | Integers) -> list[tuple[Integers, Integers]]:
+    """Pairs of images of one cluster that follow one another, or the next but one, by a key, where it is known."""
+    known = np.flatnonzero((labels >= 0) & np.isfinite(key) & ((key >= 0) | (key.dtype.kind == "f")))
+    order = known[np.lexsort((key[known], labels[known]))]
+    pairs = []
+    for step in (1, 2):
+        one, other = order[:-step], order[step:]
+        same = labels[one] == labels[other]
+        pairs.append((one[same], other[same]))
+    return pairs

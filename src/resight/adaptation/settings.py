@@ -1,0 +1,77 @@
+"""The recipe of an adaptation, chosen from the model's card and the number of crops.
+
+From Cluster Contrast (Dai et al. 2022, ``cluster_contrast_train_usl.py``): temperature, momentum, Adam, learning rate,
+weight decay, augmentation. Batches are smaller, so that two processor cores suffice, and an epoch shows each clustered
+image about once.
+"""
+
+from __future__ import annotations
+
+from resight.adaptation.clusters import Facts
+from resight.models.card import Card
+from resight.training.losses.cluster_memory import ClusterMemory
+from resight.training.parts import AugmentationSpec, Averaging, Data, ImageSpec, ModelSpec, Phase, Sampler
+from resight.training.recipe import Recipe
+
+EPOCHS = 20
+LOWERED = 0.65  # the share of the epochs after which the learning rate is a tenth
+_IDENTITIES, _IMAGES = 16, 8  # clusters in a batch, and images of each
+_FEWEST_STEPS, _MOST_STEPS = 25, 400
+
+
+def settings(
+    card: Card,
+    *,
+    source: str,
+    model: str,
+    found: Facts,
+    images: int,
+    epochs: int,
+    lr: float = 3.5e-4,
+    seed: int = 1,
+    precision: str = "no",
+    steps: int = 0,
+) -> Recipe:
+    """The recipe for so many images in these clusters.
+
+    Args:
+        card: of the model to adapt.
+        source, model: what the user called them.
+        found: the clusters before training; images: how many crops there are.
+        epochs, lr, seed, precision: of the training; steps: batches in an epoch, 0 for about one view of each image.
+    """
+    to = card.preprocessing
+    identities = max(2, min(_IDENTITIES, found.clusters))
+    batch = identities * _IMAGES
+    whole = round(images * found.clustered) // batch
+    steps = steps or min(max(whole, _FEWEST_STEPS), _MOST_STEPS)
+    return Recipe(
+        name="adapt",
+        about="A model adapted to crops without labels, written by resight adapt.",
+        source="arXiv 2103.11568",
+        data=Data(name="unlabelled", root=source),
+        model=ModelSpec(name=card.architecture, arguments=_arguments(card), weights=model),
+        images=ImageSpec(height=to.height, width=to.width, resize=to.resize),
+        augmentation=AugmentationSpec(flip=0.5, pad_crop=round(to.height * 10 / 256), erase=0.5),
+        sampler=Sampler(kind="cameras", batch_size=batch, images_per_identity=_IMAGES, steps=steps),
+        losses=(ClusterMemory(temperature=0.05, momentum=0.1),),
+        phases=(
+            Phase(
+                epochs=epochs,
+                optimizer="adam",
+                lr=lr,
+                weight_decay=5e-4,
+                schedule="multi_step",
+                milestones=(max(1, round(epochs * LOWERED)),),
+                warmup=1.0 if epochs > 2 else 0.0,
+            ),
+        ),
+        averaging=Averaging(decay=0.99),
+        precision=precision,
+        seed=seed,
+    )
+
+
+def _arguments(card: Card) -> dict[str, object]:
+    """The arguments of the network without the classifier, which memory replaces."""
+    return {key: value for key, value in card.arguments.items() if key != "num_identities"}
