@@ -14,6 +14,7 @@ from resight.records import Embeddings, Ranking, Report, Split
 
 if TYPE_CHECKING:
     from resight import datasets, models
+    from resight.adaptation.adapt import adapt
     from resight.decisions.calibrate import calibrate
     from resight.decisions.decide import Decision
     from resight.decisions.same import same
@@ -39,6 +40,7 @@ __all__ = [
     "ResightError",
     "Split",
     "TrainingError",
+    "adapt",
     "calibrate",
     "datasets",
     "evaluate",
@@ -53,6 +55,7 @@ _LAZY = {
     "Embedder": "resight.embedding.embedder",
     "Gallery": "resight.gallery.gallery",
     "KReciprocal": "resight.retrieval.reranking.rerank",
+    "adapt": "resight.adaptation.adapt",
     "calibrate": "resight.decisions.calibrate",
     "evaluate": "resight.retrieval.evaluation.evaluate",
     "load": "resight.models.load",

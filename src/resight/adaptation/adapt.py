@@ -8,7 +8,7 @@ the clusters (:mod:`resight.adaptation.constraints`), and no label is used to st
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -22,10 +22,10 @@ from numpy.typing import NDArray
 
 from resight.adaptation import judge
 from resight.adaptation.checking import Check
-from resight.adaptation.clusters import Labels, agreement, centres, cluster, facts, graph_of
+from resight.adaptation.clusters import Labels, agreement, centres
 from resight.adaptation.constraints import Constraints
 from resight.adaptation.crops import Crops, read
-from resight.adaptation.look import Look, first_of_copies, look, refuse_few, refuse_wide
+from resight.adaptation.look import Look, again, first_of_copies, look, refuse_few, refuse_wide
 from resight.adaptation.pixels import embedded, shapes
 from resight.adaptation.result import card_of, next_step, write_clusters
 from resight.adaptation.settings import EPOCHS, LOWERED, settings
@@ -50,6 +50,8 @@ from resight.training.session import Session
 from resight.training.state import State
 from resight.training.teachers import Teachers
 from resight.watch.link import Rules
+
+_SHOWN = ("epoch", "loss", "clusters", "clustered", "spanning", "agreement", "seconds", "seconds_clustering")
 
 
 @untouched()
@@ -112,7 +114,7 @@ def adapt(
     refuse_few(crops)
     to = original.card.preprocessing
     refuse_wide(shapes(crops), to.height > to.width)
-    known = Constraints(crops, Rules(frozenset(map(frozenset, overlap)), travel))  # type: ignore[arg-type]
+    known = Constraints(crops, Rules(frozenset(map(frozenset, overlap)), travel))
 
     accelerator = prepare_devices(precision, cpu=cpu)
     device, main = accelerator.device, accelerator.is_main_process
@@ -205,7 +207,7 @@ def adapt(
                 replace(saved, labels=torch.from_numpy(labels)).save(run.checkpoint)
                 run.write_metrics({"look": first.numbers(), "history": state.history, "seconds": state.seconds})
                 record(entry)
-                live.epoch_ends(entry)
+                live.epoch_ends({key: entry[key] for key in _SHOWN if entry[key] is not None})
             accelerator.wait_for_everyone()
             if judge.settled(state.history, round(epochs * LOWERED)):
                 stopped = f"the clusters do not change any more, after {state.epoch} of {epochs} epochs"
@@ -237,10 +239,8 @@ def _reached(
     vectors: NDArray[np.float32], before: Labels, *, known: Constraints, distance: float
 ) -> tuple[Labels, dict[str, Any]]:
     """The clusters of these embeddings, and the numbers of an entry of the history."""
-    labels, split = cluster(graph_of(vectors, known), distance, known)
-    found = facts(labels, known.crops.cameras, distance, split).numbers()
-    found.pop("distance")
-    return labels, found | {"agreement": agreement(before, labels), "spread": judge.spread(vectors)}
+    labels, found = again(vectors, known, distance)
+    return labels, found.numbers() | {"agreement": agreement(before, labels), "spread": judge.spread(vectors)}
 
 
 def _go_back(state: State, run: Run, wrong: str, epoch: int) -> str:
@@ -312,6 +312,3 @@ def _report(
         result=result,
         pictures=pictures,
     )
-
-
-Say = Callable[[str], None]

@@ -39,7 +39,7 @@ class Check:
         ways = {"engine": "torch", "device": device, "cache": cache_folder()}
         one, other = (measure(model, self.data, **ways)[2] for model in (before, after))  # type: ignore[arg-type]
         sure = {"before": intervals(one), "after": intervals(other)}
-        for name, report in (("before", one), ("after", other)):
+        for name in sure:
             say(f"{self.data.name} {name}: mAP {sure[name]['mAP']}, R1 {sure[name]['R1']}")
         difference = compare(one, other)
         say(f"difference in mAP {difference.mAP}, p = {difference.p_value:.3g}")

@@ -13,13 +13,15 @@ from numpy.typing import NDArray
 
 from resight.adaptation.constraints import Constraints
 from resight.clustering.density import NOISE, density
+from resight.clustering.linkage import Constrained, Groups
 from resight.retrieval.reranking.jaccard import jaccard
 
 BOUNDS = (0.3, 0.4, 0.45, 0.5, 0.55, 0.6, 0.65, 0.7)  # distances at which clusters are looked at
 LARGEST = max(BOUNDS)
 LEAST = 4  # images that make the core of a cluster, as in Cluster Contrast and SpCL
-K1, K2 = 30, 6  # likewise
-_TIGHTER = (0.85, 0.7, 0.5)  # of the distance, for clusters that contradict time and place
+K2 = 6  # likewise
+_MOST = 500  # images of a contradicted cluster that are put together anew; larger ones are cut at smaller distances
+_TIGHTER = 0.8  # of the distance, for those
 
 Labels = NDArray[np.int64]
 
@@ -56,31 +58,64 @@ class Facts:
         )
 
 
+def neighbourhood(images: int) -> int:
+    """k1 for so many images: 30 as in SpCL and Cluster Contrast from 10,000 on, down to 14 for 500.
+
+    Among few images the 30th neighbour is somebody else for nearly everyone, and clusters merge.
+    """
+    return round(30 * float(min(1.0, images / 10_000) ** 0.25))
+
+
 def graph_of(vectors: NDArray[np.float32], known: Constraints) -> Any:
     """The (N, N) sparse distances of crops, under what is known of them."""
     allowed = known.allowed if known.forbid else None
-    return jaccard(vectors, K1, K2, largest=LARGEST, together=known.together, allowed=allowed)
+    return jaccard(vectors, neighbourhood(len(vectors)), K2, largest=LARGEST, together=known.together, allowed=allowed)
 
 
-def cluster(graph: Any, distance: float, known: Constraints) -> tuple[Labels, int]:
+def cluster(graph: Any, distance: float, known: Constraints, vectors: NDArray[np.float32]) -> tuple[Labels, int]:
     """The cluster of each crop, (N,) from 0 on, -1 for noise; and how many were taken apart.
 
-    A cluster that time and place contradict is clustered again at smaller distances, and what still contradicts them
-    at the smallest is left out.
+    The images of a cluster that time and place contradict are put together anew by average linkage of ``vectors``
+    (N, D), along the pairs of the graph, so that no two of a group may not be one person. Groups of fewer than
+    ``LEAST`` images are noise.
     """
     labels = density(graph, distance, LEAST)
     wrong = known.contradicted(labels)
     taken_apart = len(wrong)
-    for factor in (*_TIGHTER, 0.0):
-        if not len(wrong):
+    while len(wrong):
+        large = wrong[np.bincount(labels[labels >= 0])[wrong] > _MOST]
+        for one in wrong[~np.isin(wrong, large)].tolist():
+            images = np.flatnonzero(labels == one)
+            labels[images] = _parted(graph, distance, known, vectors, images, int(labels.max()) + 1)
+        if not len(large):
             break
-        inside = np.flatnonzero(np.isin(labels, wrong))
-        labels[inside] = NOISE
-        if factor:
-            tighter = density(graph[inside][:, inside], factor * distance, LEAST)
-            labels[inside[tighter >= 0]] = labels.max(initial=NOISE) + 1 + tighter[tighter >= 0]
-            wrong = known.contradicted(labels)
+        inside = np.flatnonzero(np.isin(labels, large))
+        distance *= _TIGHTER
+        tighter = density(graph[inside][:, inside], distance, LEAST)
+        labels[inside] = np.where(tighter >= 0, int(labels.max()) + 1 + tighter, NOISE)
+        wrong = known.contradicted(numbered(labels))
+        labels = numbered(labels)
     return numbered(labels), taken_apart
+
+
+def _parted(
+    graph: Any, distance: float, known: Constraints, vectors: NDArray[np.float32], images: Labels, first: int
+) -> Labels:
+    """New clusters, from ``first`` on, of the images of one cluster; -1 for noise."""
+    one, other = np.triu_indices(len(images), 1)
+    clash = ~known.allowed(images[one], images[other])
+    apart: list[set[int]] = [set() for _ in images]
+    for a, b in zip(one[clash].tolist(), other[clash].tolist(), strict=True):
+        apart[a].add(b)
+        apart[b].add(a)
+    linkage = Constrained(Groups(vectors[images], "cosine", 2.0), apart)
+    near = graph[images][:, images].tocoo()
+    for a, b, value in zip(near.row.tolist(), near.col.tolist(), near.data.tolist(), strict=True):
+        if a < b and value <= distance and b not in apart[a]:
+            linkage.allow(a, b)
+    linkage.link()
+    groups, sizes = np.unique(linkage.groups.all(), return_inverse=True, return_counts=True)[1:]
+    return np.where(sizes[groups] >= LEAST, first + groups, NOISE)
 
 
 def numbered(labels: Labels) -> Labels:
@@ -119,7 +154,8 @@ def centres(vectors: NDArray[np.float32], labels: Labels) -> NDArray[np.float32]
     unit = vectors / np.linalg.norm(vectors, axis=1, keepdims=True)
     total = np.zeros((int(labels.max(initial=NOISE)) + 1, vectors.shape[1]))
     np.add.at(total, labels[inside], unit[inside])
-    return (total / np.linalg.norm(total, axis=1, keepdims=True)).astype(np.float32)
+    total /= np.linalg.norm(total, axis=1, keepdims=True)
+    return total.astype(np.float32)
 
 
 def agreement(one: Labels, other: Labels) -> float:

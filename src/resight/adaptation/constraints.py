@@ -10,7 +10,7 @@ Shape letters: ``N`` images, ``E`` pairs of images, ``T`` tracks.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 
 import numpy as np
@@ -35,7 +35,7 @@ class Constraints:
     """
 
     crops: Crops
-    rules: Rules = Rules()
+    rules: Rules = field(default_factory=Rules)
 
     def __post_init__(self) -> None:
         unknown = sorted({name for pair in self.rules.overlap for name in pair} - set(self.crops.camera_names))
@@ -67,7 +67,8 @@ class Constraints:
             seen = crops.cameras[one], crops.cameras[other]
             soon = np.abs(crops.times[one] - crops.times[other]) < self.rules.travel
             fine &= ~(soon & (seen[0] != seen[1]) & ~self._overlap[seen])
-        return fine | ((tracks[0] == tracks[1]) & (tracks[0] >= 0))
+        fine |= (tracks[0] == tracks[1]) & (tracks[0] >= 0)
+        return np.asarray(fine, np.bool_)
 
     def contradicted(self, labels: Integers) -> Integers:
         """The clusters, ascending, of which more than ``TOLERATED`` of the images contradict another of their own.

@@ -20,6 +20,7 @@ from numpy.typing import NDArray
 from resight import datasets
 from resight.datasets.catalog import common_folder
 from resight.datasets.detect import is_table
+from resight.datasets.labels import from_folders
 from resight.datasets.table import image_paths, read_columns
 from resight.errors import DataError, RecipeError
 from resight.files import atomic_path, list_images
@@ -89,7 +90,8 @@ def read(source: Any, *, cameras: str = "", tracks: str = "", name: str = "", pi
         cameras: for a folder a regular expression with a group ``camera`` that is searched in each path, besides
             ``track``, ``frame`` and ``time`` if they are there; for a table the name of the column.
         tracks: for a table the name of the column of tracks.
-        name: the format of the data set; found out when not given.
+        name: the format of the data set, or ``people`` for a folder with a folder for each person; found out when not
+            given.
         pictures: a folder for the pictures of a gallery, which have no files of their own.
 
     Raises:
@@ -101,7 +103,7 @@ def read(source: Any, *, cameras: str = "", tracks: str = "", name: str = "", pi
     where = os.fspath(source) if isinstance(source, (str, os.PathLike)) else ""
     if not where or is_table(where):
         return _table(source, where or "the table", cameras, tracks)
-    if gallery := _gallery_at(where):
+    if gallery := gallery_at(where):
         if cameras or tracks:
             raise RecipeError(f"{where} is a gallery, which knows cameras itself: leave --cameras and --tracks out.")
         return _gallery(gallery, pictures)
@@ -109,6 +111,8 @@ def read(source: Any, *, cameras: str = "", tracks: str = "", name: str = "", pi
         raise RecipeError(f"--tracks names a column of a table, which {where} is not: leave it out.")
     if cameras:
         return _by_pattern(where, cameras)
+    if name == "people":
+        return _people(where)
     kind = name or datasets.detect(where)
     if kind != "folder" or name:
         data = datasets.load(kind, where)
@@ -134,7 +138,8 @@ def _of_split(split: Split, notes: tuple[str, ...]) -> Crops:
 def _folder(where: str) -> Crops:
     """Plain crops: cameras and frames from names like Market-1501's, else from folders named like cameras."""
     found = incoming(where)
-    paths = [str(one) for one in found.images]  # type: ignore[union-attr] # pictures, not embeddings
+    assert isinstance(found.images, list)  # pictures, not embeddings
+    paths = found.images
     if any(found.cameras):
         numbers = [re.search(r"_c\d+s(\d+)_", path) for path in paths]
         columns = {"frames": found.frames, "sequences": np.array([int(n[1]) if n else 0 for n in numbers])}
@@ -146,6 +151,24 @@ def _folder(where: str) -> Crops:
         return _crops(_unlabelled(paths), np.array(folders), {}, (*found.notes, note))
     note = "No camera can be read from the names: pass a pattern such as --cameras '(?P<camera>[^/]+)/[^/]+$'."
     return _crops(_unlabelled(paths), None, {}, (*found.notes, note))
+
+
+def _people(where: str) -> Crops:
+    """Crops in a folder for each person, named ``<camera>_*.jpg`` where cameras are known."""
+    paths, _ = list_images(where)
+    if not paths:
+        raise DataError(f"{where} holds no images: it needs files like <identity>/<camera>_1.jpg.")
+    base = common_folder(paths)
+    if len(base) > len(where.rstrip("/")) + 1 and all("/" not in path[len(base) :] for path in paths):
+        base = base[: base[:-1].rfind("/") + 1]  # the folder of a lone person
+    who, seen = from_folders([path[len(base) :] for path in paths])
+    known = [camera for camera in seen if camera]
+    if known and len(known) < len(seen):
+        raise DataError(
+            f"The camera cannot be read of {len(seen) - len(known):,} of {len(seen):,} images: name them "
+            "<camera>_*.jpg as the others, or pass a pattern as --cameras."
+        )
+    return _crops(_unlabelled(paths, who), np.array(known) if known else None, {}, ())
 
 
 def _by_pattern(where: str, pattern: str) -> Crops:
@@ -196,7 +219,7 @@ def _from_columns(images: Split, read: dict[str, NDArray[Any]], where: str) -> C
     return _crops(images, read.get("camera"), columns, ())
 
 
-def _gallery_at(where: str) -> str:
+def gallery_at(where: str) -> str:
     """What opens the gallery at a place, "" where there is none."""
     if "://" in where:
         return where
@@ -242,7 +265,7 @@ def _unlabelled(paths: Sequence[str], who: Any = None) -> Split:
     nothing = np.full(len(paths), JUNK, np.int64)
     if who is None:
         return Split(np.array(paths, np.str_), nothing, nothing + 1)
-    names = np.array(["-1" if one is None or str(one) == "" else str(one) for one in who], np.str_)
+    names: Any = np.array(["-1" if one is None or str(one) == "" else str(one) for one in who], np.str_)
     return Split(np.array(paths, np.str_), names, nothing + 1)
 
 
@@ -250,23 +273,24 @@ def _crops(images: Split, seen: Any, columns: dict[str, Any], notes: tuple[str, 
     """Columns as numbers from 0 on; a track, sequence and frame counts within its camera."""
     count = len(images)
     unknown = np.full(count, UNKNOWN, np.int64)
-    cameras, names = unknown, ()
+    cameras = unknown
+    names: tuple[str, ...] = ()
     if seen is not None:
         found, cameras = np.unique(np.asarray(seen), return_inverse=True)
         names = tuple(str(one) for one in found.tolist())
     tracks, frames = columns.get("tracks"), columns.get("frames")
-    numbered = [unknown, unknown]
+    of_track, of_frame = unknown, unknown
     if tracks is not None:
         text = np.asarray(tracks).astype(np.str_)
-        numbered[0] = _codes((cameras, text), (text != "") & (text != "-1"))
+        of_track = _codes((cameras, text), (text != "") & (text != "-1"))
     if frames is not None and seen is not None:
         sequences = columns.get("sequences")
         where = np.zeros(count, np.int64) if sequences is None else np.unique(sequences, return_inverse=True)[1]
-        numbered[1] = _codes((cameras, where, frames), np.asarray(frames) >= 0)
+        of_frame = _codes((cameras, where, frames), np.asarray(frames) >= 0)
     times = columns.get("times")
     moments = np.full(count, np.nan) if times is None else np.asarray(times, np.float64)
     split = Split(images.paths, images.identities, cameras, images.columns, images.name)
-    return Crops(split, cameras.astype(np.int64), names, *numbered, moments, tuple(notes))
+    return Crops(split, cameras.astype(np.int64), names, of_track, of_frame, moments, tuple(notes))
 
 
 def _codes(columns: tuple[NDArray[Any], ...], known: NDArray[np.bool_]) -> NDArray[np.int64]:

@@ -93,7 +93,7 @@ def look(vectors: NDArray[np.float32], crops: Crops, known: Constraints, distanc
     """
     graph = graph_of(vectors, known)
     wanted = sorted({*BOUNDS, distance} if distance is not None else BOUNDS)
-    found = {bound: cluster(graph, bound, known) for bound in wanted}
+    found = {bound: cluster(graph, bound, known, vectors) for bound in wanted}
     curve = tuple(facts(labels, crops.cameras, bound, split) for bound, (labels, split) in found.items())
     chosen = _chosen(curve, distance)
     labels, _ = found[chosen.distance]
@@ -133,6 +133,20 @@ def _unfit(one: Facts) -> str:
     if 1 - one.clustered > MOST_NOISE:
         return f"{1 - one.clustered:.0%} of the crops are in no cluster"
     return "there are fewer than two clusters" if one.clusters < 2 else ""
+
+
+def again(vectors: NDArray[np.float32], known: Constraints, distance: float) -> tuple[Labels, Facts]:
+    """Clusters of a later epoch, (N,) and in numbers: at the same distance, or less where the largest is too large.
+
+    Where every distance fails, they are those at the smallest one.
+    """
+    graph = graph_of(vectors, known)
+    for bound in sorted({distance, *(one for one in BOUNDS if one < distance)}, reverse=True):
+        labels, split = cluster(graph, bound, known, vectors)
+        found = facts(labels, known.crops.cameras, bound, split)
+        if found.largest <= MOST_IN_ONE:
+            break
+    return labels, found
 
 
 def _notes(crops: Crops, chosen: Facts) -> list[str]:

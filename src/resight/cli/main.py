@@ -43,6 +43,7 @@ for _command in (
     "data",
     "models",
     "train",
+    "adapt",
     "evaluate",
     "embed",
     "engines",

@@ -29,7 +29,8 @@ def density(graph: Any, distance: float, least: int = 4) -> NDArray[np.int64]:
     from sklearn.cluster import DBSCAN
     from sklearn.neighbors import sort_graph_by_row_values
 
-    rows = sparse.csr_matrix((graph.data, graph.indices, graph.indptr), shape=graph.shape)
+    csr_matrix: Any = sparse.csr_matrix
+    rows = csr_matrix((graph.data, graph.indices, graph.indptr), shape=graph.shape)
     near = sort_graph_by_row_values(rows, copy=True, warn_when_not_sorted=False)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")

@@ -129,7 +129,7 @@ def _both(count: int, first: int) -> NDArray[np.int64]:
     """The places of at most ``SHOTS`` images, from both halves, of which the first has so many."""
     half = SHOTS // 2
     one = min(first, max(half, SHOTS - (count - first)))
-    return np.r_[np.arange(one), first + np.arange(min(count - first, SHOTS - one))].astype(np.int64)
+    return np.concatenate([np.arange(one), first + np.arange(min(count - first, SHOTS - one))])
 
 
 def _strip(

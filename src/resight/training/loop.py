@@ -44,6 +44,7 @@ def train(
     cpu: bool = False,
     progress: bool = True,
     data: Dataset | Sequence[Dataset] | None = None,
+    start: Model | None = None,
 ) -> dict[str, Any]:
     """Train what a recipe describes and leave model, card, metrics and the resolved recipe in ``output``.
 
@@ -59,6 +60,7 @@ def train(
         cpu: do not use a GPU even if there is one.
         progress: show progress on standard error.
         data: the data set, or one for each source, if it is loaded already; else the recipe's.
+        start: a model to begin with in place of the recipe's weights; its architecture must be the recipe's.
 
     Returns:
         what ``metrics.json`` in the run folder holds: ``history`` (one entry per epoch), ``seconds`` and, where the
@@ -70,7 +72,7 @@ def train(
     recipe = _recipe(recipe)
     sources = _sources(recipe, data)
     teachers, essence = Teachers.read(recipe.teachers), recipe.essence()
-    made_of = " ".join((stamp(sources), *teachers.names))
+    made_of = " ".join((stamp(sources), *teachers.names, *([start.card.fingerprint] if start else [])))
     run, previous = Run(output), None
     if resume and run.checkpoint.exists():
         previous = checkpoint.read(run.checkpoint, essence, made_of)
@@ -82,7 +84,8 @@ def train(
 
     accelerator = prepare_devices(recipe.precision, cpu=cpu, unused=recipe.leaves_some_unused)
     device, main = accelerator.device, accelerator.is_main_process
-    session = Session(recipe, examples, teachers, accelerator, previous)
+    weights_of_start = None if start is None else start.network.state_dict()
+    session = Session(recipe, examples, teachers, accelerator, previous, weights_of_start)
     state = session.state
     if main:
         run.begin(recipe, _facts(sources), resume=resume)
@@ -90,8 +93,8 @@ def train(
     card = _card(state.network, recipe, ", taught by ".join((" and ".join(trained_on), *teachers.names)))
     folder = cache_folder() if recipe.images.cache else None
     with accelerator.main_process_first(), Live(recipe.epochs, state.epoch, show=progress and main) as live:
-        start = f"{recipe.model.name} from {f'epoch {state.epoch}' if state.epoch else 'random weights'}"
-        live.note(state.loaded or f"{start}, {len(examples):,} images, on {device}")
+        begins = f"{recipe.model.name} from {f'epoch {state.epoch}' if state.epoch else 'random weights'}"
+        live.note(state.loaded or f"{begins}, {len(examples):,} images, on {device}")
         decoding, teaching = partial(live.preparing, "decoding"), partial(live.preparing, "embedding by teachers")
         session.read(card.preprocessing, folder, decoding=decoding, teaching=teaching)
     measured = partial(_measure, sources, device=str(device), cache=folder)

@@ -106,9 +106,9 @@ def _over_cameras(
 ) -> Batches:
     """(steps, B): P identities x K images, as Cluster Contrast draws them (Dai et al. 2022).
 
-    The identities come in random order, again and again, P different ones in a batch. Of each one image is drawn and K - 1 others from other
-    cameras; from its own camera if there is no other; with replacement if there are fewer. Images without a label (-1)
-    and identities of one image are left out.
+    The identities come in random order, again and again, P different ones in a batch. Of each one image is drawn and
+    K - 1 others from other cameras; from its own camera if there is no other; with replacement if there are fewer.
+    Images without a label (-1) and identities of one image are left out.
 
     Raises:
         DataError: fewer than P identities of two images or more.

@@ -85,7 +85,8 @@ class State:
         network = registry.create(spec.name, examples.identities if recipe.classifies else 0, **spec.builds_with)
         loaded = ""
         if filled and start is not None:
-            loaded = f"{spec.weights or 'the start'}: {fit(network, start, source=spec.weights or 'the start')}"
+            called = str(spec.weights) or "the start"
+            loaded = f"{called}: {fit(network, start, source=called)}"
         elif filled and spec.weights:
             loaded = fill(network, spec.weights, partial=spec.partial)
         trainable = frozenset(name for name, p in network.named_parameters() if p.requires_grad)

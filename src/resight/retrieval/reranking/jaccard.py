@@ -12,6 +12,7 @@ Shape letters: ``N`` images, ``D`` embedding, ``E`` pairs.
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -27,7 +28,7 @@ from resight.retrieval.reranking.reciprocal import Rows, encode
 Allowed = Callable[[NDArray[np.int64], NDArray[np.int64]], NDArray[np.bool_]]
 """Which of E pairs of images, given by (E,) and (E,), may be of one identity."""
 
-_csr = sparse.csr_array
+_csr: Any = sparse.csr_array
 _STEP = 256  # rows that one thread does together
 
 

@@ -1,0 +1,128 @@
+"""The whole adaptation without labels, with a tiny network on made-up people."""
+
+import json
+import shutil
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+
+import resight
+import tiny
+from resight.adaptation import judge
+from resight.datasets import Dataset
+from resight.embedding.measure import measure
+from resight.errors import DataError, ModelError, TrainingError
+from resight.models.model import Model
+from resight.training.run import Run
+
+FAST: dict[str, Any] = {"epochs": 2, "steps": 3, "cpu": True, "progress": False}
+
+
+def weights(folder: Path) -> bytes:
+    return (folder / "model.safetensors").read_bytes()
+
+
+def test_it_learns_people_that_nobody_labelled(adapted: tuple[Path, dict[str, Any]], others: Dataset) -> None:
+    folder, result = adapted
+    before, after = result["check"]["before"]["mAP"], result["check"]["after"]["mAP"]
+    assert before < 0.4 and after > before + 0.2
+    assert result["check"]["difference"]["mAP"]["low"] > 0.1, "the interval by people is far from nothing"
+    assert measure(resight.load(folder), others, engine="torch")[2].mAP == pytest.approx(after, abs=1e-6)
+    assert result["history"][-1]["spanning"] > result["look"]["spanning"], "clusters span cameras now"
+    assert json.loads((folder / "metrics.json").read_text())["stopped"] == "all 4 epochs are done"
+
+
+def test_its_card_says_what_it_is_and_decides_nothing(adapted: tuple[Path, dict[str, Any]], model: Model) -> None:
+    card = resight.load(adapted[0]).card
+    assert card.trained_on == f"adapted without labels to 500 crops of 2 cameras from tiny ({model.card.fingerprint})"
+    assert card.threshold is None and card.decision is None and card.metrics == ()
+    assert card.fingerprint not in ("", model.card.fingerprint) and card.metric == "cosine"
+    assert "made from the people" in card.about.limits and "adapted to" in card.licences.data
+
+
+def test_the_report_and_the_clusters_lie_beside_it(adapted: tuple[Path, dict[str, Any]]) -> None:
+    page = (adapted[0] / "report.html").read_text()
+    assert "Most doubtful merges" in page and "Over several cameras" in page and "data:image/jpeg" in page
+    assert "http" not in page.replace("http://www.w3.org", "")
+    lines = (adapted[0] / "clusters.csv").read_text().splitlines()
+    assert lines[0] == "path,camera,track,before,after" and len(lines) == 501
+    after = np.array([int(line.rsplit(",", 1)[1]) for line in lines[1:]])
+    assert after.max() + 1 == adapted[1]["history"][-1]["clusters"]
+
+
+class _Stop(Exception):
+    pass
+
+
+def test_an_interrupted_run_goes_on_to_the_same_bits(
+    crops: Path, model: Model, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    whole = resight.adapt(crops, tmp_path / "whole", model, **FAST | {"epochs": 3})
+    plain = Run.write_metrics
+
+    def stops(self: Run, metrics: dict[str, Any]) -> None:
+        if len(metrics["history"]) == 2:
+            raise _Stop
+        plain(self, metrics)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Run, "write_metrics", stops)
+        with pytest.raises(_Stop):
+            resight.adapt(crops, tmp_path / "parts", model, **FAST | {"epochs": 3})
+    with pytest.raises(TrainingError, match="--resume"):
+        resight.adapt(crops, tmp_path / "parts", model, **FAST | {"epochs": 3})
+    with pytest.raises(TrainingError, match="another recipe"):
+        resight.adapt(crops, tmp_path / "parts", model, resume=True, lr=1e-2, **FAST | {"epochs": 3})
+    parts = resight.adapt(crops, tmp_path / "parts", model, resume=True, **FAST | {"epochs": 3})
+    assert weights(tmp_path / "parts") == weights(tmp_path / "whole")
+    same = [[entry[key] for key in ("loss", "clusters", "agreement", "spread")] for entry in whole["history"]]
+    assert same == [[entry[key] for key in ("loss", "clusters", "agreement", "spread")] for entry in parts["history"]]
+    assert resight.adapt(crops, tmp_path / "parts", model, resume=True, **FAST | {"epochs": 3}) == parts
+
+
+def test_a_collapse_goes_back_to_the_epoch_before(
+    crops: Path, model: Model, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(judge, "collapsed", lambda entry, start, history: "made up" if entry["epoch"] == 2 else "")
+    result = resight.adapt(crops, tmp_path / "run", model, **FAST)
+    assert len(result["history"]) == 1 and "epoch 2 went wrong (made up)" in result["stopped"]
+    kept = torch.load(tmp_path / "run" / "checkpoint.pt", weights_only=True)["averaged"]
+    network = resight.load(tmp_path / "run").network.state_dict()
+    assert all(torch.equal(kept[f"module.{key}"], value) for key, value in network.items())
+    monkeypatch.setattr(judge, "collapsed", lambda entry, start, history: "made up")
+    with pytest.raises(TrainingError, match="first epoch"):
+        resight.adapt(crops, tmp_path / "other", model, **FAST)
+    assert not (tmp_path / "other" / "model.safetensors").exists()
+
+
+def test_no_epochs_estimate_the_statistics_again(crops: Path, others: Dataset, model: Model, tmp_path: Path) -> None:
+    result = resight.adapt(crops, tmp_path / "run", model, epochs=0, check=others, cpu=True, progress=False)
+    assert result["norms"] == 3 and result["check"]["after"]["mAP"] > result["check"]["before"]["mAP"]
+    found = resight.load(tmp_path / "run")
+    assert torch.equal(found.network.one[0].weight, model.network.one[0].weight)  # type: ignore[index, union-attr]
+    assert "statistics estimated again" in found.card.trained_on
+
+
+def test_what_cannot_be_learnt_from_is_refused(crops: Path, model: Model, tmp_path: Path) -> None:
+    few = tmp_path / "few"
+    tiny.write(few, range(1, 4))
+    with pytest.raises(DataError, match=r"30 crops.*500 or more"):
+        resight.adapt(few, tmp_path / "run", model, **FAST)
+    copies = tmp_path / "copies"
+    copies.mkdir()
+    for number, path in enumerate(sorted(crops.iterdir())[:9] * 60):
+        shutil.copy(path, copies / f"{number}.png")
+    with pytest.raises(DataError, match="There are 9 crops"):
+        resight.adapt(copies, tmp_path / "run", model, **FAST)
+    assert not (tmp_path / "run" / "model.safetensors").exists()
+
+
+def test_an_exported_model_is_refused(crops: Path, tmp_path: Path, model: Model) -> None:
+    from resight.models.exported import Exported
+
+    network = Exported.__new__(Exported)
+    with pytest.raises(ModelError, match="cannot be trained"):
+        resight.adapt(crops, tmp_path / "run", Model(network, model.card), **FAST)

@@ -1,0 +1,51 @@
+"""Fine-tuning on a few labelled people."""
+
+from pathlib import Path
+
+import cv2
+import pytest
+
+import resight
+import tiny
+from resight.adaptation.labelled import fine_tune
+from resight.errors import DataError
+from resight.models.model import Model
+
+
+@pytest.fixture(scope="module")
+def people(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """40 people, 2 cameras, 3 images each, in a folder for each."""
+    root = tmp_path_factory.mktemp("people")
+    for person in range(1, 41):
+        (root / f"person{person}").mkdir()
+        for camera in (1, 2):
+            for number in range(3):
+                path = root / f"person{person}" / f"cam{camera}_{number}.png"
+                cv2.imwrite(str(path), tiny.picture(person, camera, number)[..., ::-1])
+    return root
+
+
+def test_it_learns_measures_and_calibrates_by_itself(people: Path, model: Model, tmp_path: Path) -> None:
+    folder = tmp_path / "run"
+    result = fine_tune(people, folder, model, epochs=12, lr=1e-3, cpu=True, progress=False)
+    assert result["check"]["after"]["mAP"] > result["check"]["before"]["mAP"] + 0.1
+    card = resight.load(folder).card
+    assert card.threshold is not None and card.decision is not None and "Calibrated" in result["calibration"]
+    assert card.trained_on.startswith("fine-tuned with 20 people, to 120 crops of 2 cameras from tiny")
+    again = fine_tune(people, folder, model, epochs=12, lr=1e-3, cpu=True, progress=False, resume=True)
+    assert again["check"] == result["check"]
+    assert resight.Gallery.open(tmp_path / "seen", folder).decision is not None
+
+
+def test_too_few_people_are_refused(people: Path, model: Model, tmp_path: Path) -> None:
+    few = tmp_path / "few"
+    few.mkdir()
+    for name in ("person1", "person2", "person3"):
+        (few / name).symlink_to(people / name)
+    with pytest.raises(DataError, match=r"3 people.*4 or more"):
+        fine_tune(few, tmp_path / "run", model, cpu=True, progress=False)
+    with pytest.raises(DataError, match="no two people"):
+        one = tmp_path / "one"
+        one.mkdir()
+        (one / "person1").symlink_to(people / "person1")
+        fine_tune(one, tmp_path / "run", model, cpu=True, progress=False)
