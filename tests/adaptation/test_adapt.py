@@ -16,6 +16,8 @@ from resight.datasets import Dataset
 from resight.embedding.measure import measure
 from resight.errors import DataError, ModelError, TrainingError
 from resight.models.model import Model
+from resight.records import Split
+from resight.training import recipe as recipes
 from resight.training.run import Run
 
 FAST: dict[str, Any] = {"epochs": 2, "steps": 3, "cpu": True, "progress": False}
@@ -33,6 +35,22 @@ def test_it_learns_people_that_nobody_labelled(adapted: tuple[Path, dict[str, An
     assert measure(resight.load(folder), others, engine="torch")[2].mAP == pytest.approx(after, abs=1e-6)
     assert result["history"][-1]["spanning"] > result["look"]["spanning"], "clusters span cameras now"
     assert json.loads((folder / "metrics.json").read_text())["stopped"] == "all 4 epochs are done"
+
+
+def test_it_recovers_two_thirds_of_what_labels_would_give(
+    adapted: tuple[Path, dict[str, Any]], others: Dataset, model: Model, tmp_path: Path
+) -> None:
+    """The same recipe with the true labels in place of clusters."""
+    folder, result = adapted
+    paths = np.array([line.split(",")[0] for line in (folder / "clusters.csv").read_text().splitlines()[1:]])
+    names = [Path(path).name for path in paths.tolist()]
+    people, cameras = (np.array([int(name[at]) for name in names]) for at in (slice(4), slice(6, 7)))
+    labelled = Dataset("labelled", Split(paths, people, cameras), others.query, others.gallery)
+    recipe = recipes.read(folder / "recipe.yaml")
+    best = resight.train(recipe, tmp_path / "run", data=labelled, start=model, cpu=True, progress=False)
+    before, after = result["check"]["before"]["mAP"], result["check"]["after"]["mAP"]
+    assert best["report"]["mAP"] > before + 0.2, "there is a gap"
+    assert after - before > 2 / 3 * (best["report"]["mAP"] - before)
 
 
 def test_its_card_says_what_it_is_and_decides_nothing(adapted: tuple[Path, dict[str, Any]], model: Model) -> None:
@@ -78,8 +96,10 @@ def test_an_interrupted_run_goes_on_to_the_same_bits(
         resight.adapt(crops, tmp_path / "parts", model, resume=True, lr=1e-2, **FAST | {"epochs": 3})
     parts = resight.adapt(crops, tmp_path / "parts", model, resume=True, **FAST | {"epochs": 3})
     assert weights(tmp_path / "parts") == weights(tmp_path / "whole")
-    same = [[entry[key] for key in ("loss", "clusters", "agreement", "spread")] for entry in whole["history"]]
-    assert same == [[entry[key] for key in ("loss", "clusters", "agreement", "spread")] for entry in parts["history"]]
+    same = [[entry[key] for key in ("loss", "clusters", "agreement", "spread", "drift")] for entry in whole["history"]]
+    assert same == [
+        [entry[key] for key in ("loss", "clusters", "agreement", "spread", "drift")] for entry in parts["history"]
+    ]
     assert resight.adapt(crops, tmp_path / "parts", model, resume=True, **FAST | {"epochs": 3}) == parts
 
 

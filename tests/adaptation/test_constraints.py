@@ -76,8 +76,8 @@ def test_tracks_and_frames_help(seed: int) -> None:
     tracks = right(vectors, identities, Constraints(only(crops, tracks=True)))
     both = right(vectors, identities, Constraints(only(crops, tracks=True, frames=True)))
     assert frames > plain + 0.02
-    assert tracks > plain + 0.1
-    assert both >= max(frames, tracks) - 0.02
+    assert tracks > plain + 0.03
+    assert both > max(frames, tracks) + 0.1
 
 
 @pytest.mark.parametrize("seed", range(3))

@@ -31,6 +31,14 @@ def test_names_like_market_give_cameras_and_frames(tmp_path: Path) -> None:
     assert frames["0001_c1"] == frames["0002_c1"] != frames["0003_c1"]
 
 
+def test_counters_are_no_frames(tmp_path: Path) -> None:
+    table = {"path": np.array([str(crop(tmp_path / "a.png", 1))] * 124), "camera": np.tile(["x", "y"], 62)}
+    frames = np.repeat(np.arange(62), 2)
+    assert (read(table | {"frame": frames}).frames >= 0).all()
+    found = read(table | {"frame": frames % 4 // 2})
+    assert (found.frames == -1).all() and "share one number" in found.notes[-1]
+
+
 def test_folders_named_like_cameras(tmp_path: Path) -> None:
     for at, name in enumerate(("cam1/a.png", "cam1/b.png", "cam_hall/a.png")):
         crop(tmp_path / name, at)

@@ -149,7 +149,7 @@ def adapt(
 
     recipe = settings(
         start.card,
-        source=str(source) if isinstance(source, (str, Path)) else "a table",
+        source=str(source) if isinstance(source, (str, Path)) else str(getattr(source, "name", "a table")),
         model=named,
         found=first.facts,
         images=len(crops),
@@ -168,6 +168,7 @@ def adapt(
     labels = first.labels
     if previous is not None and previous.labels is not None:
         labels = previous.labels.numpy()
+        vectors = embedded(state.kept, start.card, images, device) if main else vectors
     else:
         state.remember("clusters", torch.from_numpy(centres(vectors, labels)))
     card = card_of(original.card, crops, named, "adapted without labels")
@@ -183,6 +184,10 @@ def adapt(
         tensorboard(run.folder, main) as record,
     ):
         for epoch in range(state.epoch, epochs):
+            if judge.settled(state.history, round(epochs * LOWERED)):
+                stopped = f"the clusters do not change any more, after {state.epoch} of {epochs} epochs"
+                live.note(f"Stopped: {stopped}.")
+                break
             live.epoch_begins(epoch)
             entry = session.epoch(labels, live.step)
             shared = [None]
@@ -209,12 +214,6 @@ def adapt(
                 record(entry)
                 live.epoch_ends({key: entry[key] for key in _SHOWN if entry[key] is not None})
             accelerator.wait_for_everyone()
-            if judge.settled(state.history, round(epochs * LOWERED)):
-                stopped = f"the clusters do not change any more, after {state.epoch} of {epochs} epochs"
-                live.note(f"Stopped: {stopped}.")
-                break
-        if state.history and state.history[-1]["clusters"] < 2:
-            raise TrainingError("There is nothing left to learn from: fewer than two clusters.")
         result: dict[str, Any] = {
             "look": first.numbers(),
             "history": state.history,

@@ -33,6 +33,7 @@ from resight.records import DISTRACTOR, JUNK, Split
 UNKNOWN = -1
 _CAMERA_FOLDER = re.compile(r"(?:camera|cam|c|kamera)[-_ ]?\w{1,12}", re.IGNORECASE)
 _PAGE = 256
+_IN_A_FRAME = 30  # boxes at the most: where more images share a number, it is no frame's but counts something else
 
 
 @dataclass(frozen=True, eq=False)
@@ -287,6 +288,10 @@ def _crops(images: Split, seen: Any, columns: dict[str, Any], notes: tuple[str, 
         sequences = columns.get("sequences")
         where = np.zeros(count, np.int64) if sequences is None else np.unique(sequences, return_inverse=True)[1]
         of_frame = _codes((cameras, where, frames), np.asarray(frames) >= 0)
+        fullest = int(np.bincount(of_frame[of_frame >= 0]).max(initial=0))
+        if fullest > _IN_A_FRAME:
+            of_frame = unknown
+            notes = (*notes, f"Up to {fullest:,} images share one number of a frame: these numbers are not used.")
     times = columns.get("times")
     moments = np.full(count, np.nan) if times is None else np.asarray(times, np.float64)
     split = Split(images.paths, images.identities, cameras, images.columns, images.name)

@@ -16,6 +16,7 @@ from resight.training.recipe import Recipe
 EPOCHS = 20
 LOWERED = 0.65  # the share of the epochs after which the learning rate is a tenth
 _IDENTITIES, _IMAGES = 16, 8  # clusters in a batch, and images of each
+_STAY = 0.4  # the share of the clusters that is there in every epoch (judge.collapsed sees to it)
 _FEWEST_STEPS, _MOST_STEPS = 25, 400
 
 
@@ -41,7 +42,7 @@ def settings(
         epochs, lr, seed, precision: of the training; steps: batches in an epoch, 0 for about one view of each image.
     """
     to = card.preprocessing
-    identities = max(2, min(_IDENTITIES, found.clusters))
+    identities = max(2, min(_IDENTITIES, int(found.clusters * _STAY)))
     batch = identities * _IMAGES
     whole = round(images * found.clustered) // batch
     steps = steps or min(max(whole, _FEWEST_STEPS), _MOST_STEPS)
