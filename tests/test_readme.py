@@ -59,7 +59,7 @@ def test_shell_examples(
         if arguments[0] == "train":
             arguments += [part for pair in small for part in ("--set", pair)]
         if arguments[0] == "demo":
-            arguments += ["--epochs", "4", "--json"]
+            arguments += ["--epochs", "3", "--json"]
             capfd.readouterr()
         monkeypatch.setattr("sys.argv", ["resight", *arguments])
         with pytest.raises(SystemExit) as stop:

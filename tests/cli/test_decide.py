@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import shutil
 from functools import partial
 from pathlib import Path
@@ -20,7 +21,7 @@ from resight.decisions.report import rate_text
 from resight.retrieval.ranking.distance import pairwise
 from resight.training import recipe as recipes
 
-from .conftest import Shell
+from .conftest import Shell, told
 
 MODEL = "model.safetensors"
 DRAWN = ("--as", "synthetic", "--set", "identities=30", "--set", "test_fraction=0.8")
@@ -50,8 +51,8 @@ def calibrated(shell: Shell, models: Path) -> Shell:
 def test_what_the_decision_does_here(calibrated: Shell) -> None:
     code, out, err = calibrated(MODEL, *OTHERS, "--decide", "--intervals", "--json")
     assert code == 0, err
-    ((told,),) = (json.loads(out),)
-    found = told["decision"]
+    ((result,),) = (json.loads(out),)
+    found = result["decision"]
     model = resight.load(MODEL)
     decision = Decision.from_card(model.card)
     data = resight.datasets.load("synthetic", "others", identities=30, test_fraction=0.8, seed=7)
@@ -80,15 +81,15 @@ def test_what_the_decision_does_here(calibrated: Shell) -> None:
     assert found["drift"]["images"] == len(query) + len(gallery)
 
     firsts = np.array(list(nearest.values())) < np.array(list(other.values()))
-    range_of = told["intervals"]["R1"]
-    assert range_of["value"] == told["cmc"]["1"] == pytest.approx(firsts.mean())
+    range_of = result["intervals"]["R1"]
+    assert range_of["value"] == result["cmc"]["1"] == pytest.approx(firsts.mean())
     people = [firsts[query.identities == person].mean() for person in np.unique(query.identities)]
     random = np.random.default_rng(1)
     means = [random.choice(people, len(people)).mean() for _ in range(4_000)]  # people have 4 queries each
     step = 1 / len(firsts)  # the quantiles of two bootstraps differ by a query at most
     assert range_of["low"] == pytest.approx(np.quantile(means, 0.025), abs=1.01 * step)
     assert range_of["high"] == pytest.approx(np.quantile(means, 0.975), abs=1.01 * step)
-    assert set(told["intervals"]) == {"mAP", "R1", "R5", "R10"}
+    assert set(result["intervals"]) == {"mAP", "R1", "R5", "R10"}
 
 
 def test_it_reads_well(calibrated: Shell) -> None:
@@ -132,6 +133,53 @@ def test_what_cannot_be_done_is_one_sentence(calibrated: Shell) -> None:
     code, out, err = calibrated(MODEL, *OTHERS, "--decide", "--metric", "cosine", "--metric", "euclidean", "--json")
     assert code == 0, err
     assert ["decision" in one for one in json.loads(out)] == [False, True]
+
+
+def test_the_decision_of_a_gallery(shell: Shell, calibrated: Shell) -> None:
+    """It is the one the gallery began with until it is calibrated, whatever cards the model has by then."""
+    assert shell("gallery", "create", "seen", "--model", "uncalibrated.safetensors")[0] == 0
+    (Path("pictures")).mkdir()
+    for picture in sorted(Path("people").rglob("*.jpg"))[:3]:
+        shutil.copy(picture, "pictures")
+    assert shell("gallery", "add", "seen", "pictures")[0] == 0
+    asked = next(Path("others").rglob("*.jpg"))
+
+    def decided(*more: str) -> set[str | None]:
+        ((one,),) = (told(shell("search", "seen", asked, "--json", *more)),)
+        return {hit["decision"] for hit in one["hits"]}
+
+    assert decided() == decided("--model", MODEL) == decided() == {None}
+    wrong = [(), ("--model", MODEL, "--pairs", "p.csv"), ("--model", "uncalibrated.safetensors"), ("--model", "person")]
+    clues = ["by one of three", "by one of three", "has not been calibrated", "is about|holds a decision about"]
+    for arguments, clue in zip(wrong, clues, strict=True):
+        code, _, err = shell("gallery", "calibrate", "seen", *arguments)
+        assert code == 2 and re.search(clue, err) and "Traceback" not in err, err
+    code, out, err = shell("gallery", "calibrate", "seen", "--model", MODEL)
+    threshold = Decision.from_card(resight.load(MODEL).card).threshold
+    assert code == 0 and f"{threshold:.4g}; before, there was none" in out, err
+    assert None not in decided() and decided("--model", "uncalibrated.safetensors") == decided()
+    looser = ("--false-match-rate", "0.05", "--coverage", "0.9")
+    (found,) = (told(shell("gallery", "calibrate", "seen", *OTHERS, *looser, "--json")),)
+    assert found["before"]["threshold"] == threshold
+    own = resight.calibrate(
+        tuple(
+            resight.Embedder(resight.load(MODEL), device="cpu")(part)
+            for part in (
+                resight.datasets.load("synthetic", "others", identities=30, test_fraction=0.8, seed=7).splits[name]
+                for name in ("query", "gallery")
+            )
+        ),
+        false_match_rate=0.05,
+        coverage=0.9,
+        protocol="market1501",
+    )
+    assert found["decision"]["threshold"] == pytest.approx(own.threshold, rel=1e-4)
+    with resight.Gallery.open("seen") as gallery:
+        assert gallery.decision is not None and gallery.decision.plain() == found["decision"]
+        *_, first, second = gallery.log()
+        assert first.action == second.action == "calibrate" and "threshold_before" not in first.details
+        assert second.details["threshold_before"] == first.details["threshold"] == threshold
+        gallery.verify_log()
 
 
 def test_the_report_of_a_calibrated_run_shows_it(shell: Shell, calibrated: Shell) -> None:

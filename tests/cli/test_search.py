@@ -82,6 +82,11 @@ def test_filters_and_more_like_this(seen: Shell) -> None:
     first = one["hits"][0]["record"]
     (own,) = told(seen("search", "seen", "--record", first["id"][:12], "-k", 1, "--json"))
     assert own["query"] == first["id"] and own["hits"][0]["record"] == first and own["hits"][0]["distance"] < 1e-6
+    (elsewhere,) = told(seen("search", "seen", "--record", first["id"], "--other-cameras", "-k", 100, "--json"))
+    (without,) = told(seen("search", "seen", "--record", first["id"], "--not-camera", "2", "-k", 100, "--json"))
+    assert elsewhere == without and {hit["record"]["camera"] for hit in elsewhere["hits"]} == {"1"}
+    code, _, err = seen("search", "seen", query, "--other-cameras")
+    assert code == 2 and "with --not-camera" in err
     (named,) = told(seen("search", "seen", query, "--identity", first["identity"], "--json"))
     assert {hit["record"]["identity"] for hit in named["hits"]} == {first["identity"]}
     for nothing in (("--unknown",), ("--after", "2026-01-01"), ("--camera", "roof")):

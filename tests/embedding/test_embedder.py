@@ -3,6 +3,7 @@
 import io
 import zipfile
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -14,7 +15,7 @@ import resight
 from conftest import write_noise
 from flat import flat_model, pixels_of
 from resight.embedding.embedder import Embedder
-from resight.errors import DataError, RecipeError
+from resight.errors import DataError, ModelError, RecipeError
 from resight.images.decode import decode, fit
 from resight.images.quality import quality
 from resight.images.stream import BadImage
@@ -284,3 +285,54 @@ def test_what_cannot_be_embedded(model: Model, paths: list[str], tmp_path: Path)
         Embedder(model, engine="tensorrt")  # type: ignore[arg-type]
     with pytest.raises(RecipeError, match="batch_size is 0"):
         Embedder(model, "torch", batch_size=0)
+
+
+def test_each_images_own_camera(paths: list[str]) -> None:
+    """Side information: the row of the table of the image's camera, counted from 1; without it their mean."""
+    torch.manual_seed(0)
+    plain = resight.load("transreid_tiny", depth=2, cameras=3, height=32, width=32)
+    torch.nn.init.normal_(plain.network.base.sie_embed)
+    split = Split(paths, np.arange(7), np.array([1, 2, 3, 1, 2, 3, 1]))  # type: ignore[arg-type]
+    own = Embedder(plain, device="cpu", batch_size=3, cameras=True)
+    found, averaged = own(split), Embedder(plain, "torch", device="cpu")(split)
+    to = plain.card.preprocessing
+    with torch.no_grad():
+        for at, path in enumerate(paths):
+            x = prepare(torch.from_numpy(fit(decode(path), to.height, to.width).copy())[None], to)
+            expected = plain.network(x, torch.tensor([split.cameras[at] - 1])).embedding[0].numpy()
+            np.testing.assert_allclose(found.vectors[at], expected, rtol=0, atol=1e-5)
+    assert found.fingerprint not in ("", averaged.fingerprint)
+    assert not np.allclose(found.vectors, averaged.vectors, atol=1e-3)
+    again = Embedder(own.model, **own.settings)
+    assert again.model.card == own.model.card and np.allclose(again(split).vectors, found.vectors)
+    with pytest.raises(ModelError, match="Camera 4 is outside the model's table of cameras 1 to 3"):
+        own(Split(paths, np.arange(7), np.full(7, 4)))  # type: ignore[arg-type]
+    with pytest.raises(DataError, match="needs the camera of each image"):
+        own(paths)
+    with pytest.raises(RecipeError, match="use engine='torch'"):
+        Embedder(plain, "onnx", cameras=True)
+    with pytest.raises(ModelError, match="has no camera table"):
+        Embedder(flat_model(), cameras=True)
+
+
+@pytest.mark.parametrize("kind", ["bilinear", "bicubic"])
+def test_the_interpolation_of_the_card(paths: list[str], kind: str, tmp_path: Path) -> None:
+    """As Pillow resizes, antialiased, whichever way the pictures come; in the fingerprint; in what is kept decoded."""
+    plain = flat_model(16, 8)
+    card = plain.card.model_copy(
+        update={"preprocessing": plain.card.preprocessing.model_copy(update={"interpolation": kind})}
+    )
+    model = replace(plain, card=card)
+    how = getattr(Image.Resampling, kind.upper())
+    for path in paths:
+        with Image.open(path) as picture:
+            expected = np.asarray(picture.convert("RGB").resize((8, 16), how), int)
+        assert np.abs(fit(decode(path), 16, 8, interpolation=kind).astype(int) - expected).max() <= 1  # type: ignore[arg-type]
+    embedder = Embedder(model, "torch", device="cpu", cache=tmp_path / "cache")
+    first = embedder(paths).vectors
+    for given in (paths, [Image.open(path) for path in paths], [decode(path) for path in paths]):
+        np.testing.assert_allclose(embedder(given).vectors, first, atol=1e-6)
+    other = Embedder(plain, "torch", device="cpu", cache=tmp_path / "cache")(paths).vectors
+    assert not np.allclose(other, first, atol=1e-3)
+    bars = fit(decode(paths[0]), 16, 8, how="letterbox", interpolation=kind)  # type: ignore[arg-type]
+    assert bars.shape == (16, 8, 3)

@@ -8,6 +8,7 @@ import sys
 import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -18,6 +19,7 @@ from resight import DataError, Embeddings, Gallery, KReciprocal, ModelError, cal
 from resight.embedding.files import read
 from resight.errors import ResightError
 from resight.gallery import recall
+from resight.gallery.applying import adopt
 from resight.gallery.record import Conflict, Filter, Hit, Missing, Policy
 from resight.retrieval.ranking.rank import topk
 from seen import card, embeddings, vectors
@@ -360,7 +362,12 @@ def test_hits_say_what_distances_mean(new_uri: NewUri) -> None:
         assert {record.camera for record in gallery.records()} == {"1", "2"}
         assert gallery.identities() == []
     calibrated = card().model_copy(update={"decision": decision.plain(), "threshold": decision.threshold})
-    Gallery.open(gallery_uri, calibrated).close()  # the same model, calibrated since
+    with Gallery.open(gallery_uri, calibrated) as gallery:  # the same model, calibrated since
+        assert gallery.decision is None
+        with pytest.raises(ModelError, match="calibrate again"):
+            adopt(gallery.store, replace(decision, fingerprint="other"), "Ann")
+        adopt(gallery.store, decision, "Ann")
+        assert [event.action for event in gallery.log()] == ["create", "add", "calibrate"]
     with Gallery.open(gallery_uri) as gallery:
         assert gallery.decision == decision
         hits = gallery.search(points[0], 120)

@@ -9,7 +9,19 @@ import typer
 from rich.table import Table
 
 from resight.cli.console import Json, bar, err, out, print_json
-from resight.cli.options import BatchSize, DataName, DataOptions, Height, Model, Weights, Width, load_several
+from resight.cli.options import (
+    BatchSize,
+    Coverage,
+    DataName,
+    DataOptions,
+    FalseMatchRate,
+    Height,
+    Model,
+    Pairs,
+    Weights,
+    Width,
+    load_several,
+)
 from resight.errors import RecipeError
 
 if TYPE_CHECKING:
@@ -28,19 +40,12 @@ def calibrate(
         list[Path] | None,
         typer.Argument(metavar="DATA...", help="Data sets of identities the model was not trained on."),
     ] = None,
-    pairs: Annotated[
-        Path | None, typer.Option(metavar="FILE", help="Instead of DATA: a CSV file with columns a, b (images), same.")
-    ] = None,
+    pairs: Pairs = None,
     weights: Weights = None,
     name: DataName = "",
     options: DataOptions = None,
-    false_match_rate: Annotated[
-        float, typer.Option(metavar="RATE", help="Accepted share of impostor pairs that are called a match.")
-    ] = 1e-3,
-    coverage: Annotated[
-        float,
-        typer.Option(metavar="RATE", help="Probability that the images within the set distance hold a true match."),
-    ] = 0.95,
+    false_match_rate: FalseMatchRate = 1e-3,
+    coverage: Coverage = 0.95,
     output: Annotated[
         Path | None,
         typer.Option(
@@ -89,7 +94,7 @@ def calibrate(
     if json:
         print_json({"data": shown, "card": card_path(file), "decision": decision.plain()})
         return
-    _show(shown, decision)
+    show_decision(shown, decision)
     err.print(f"written: {card_path(file)}", markup=False)
 
 
@@ -114,7 +119,8 @@ def _file(model: str, weights: Path | None, output: Path | None) -> Path:
     return file
 
 
-def _show(data: str, decision: Decision) -> None:
+def show_decision(data: str, decision: Decision) -> None:
+    """Print what a decision does, and on which data it was learnt."""
     from resight.decisions.report import rate_text
 
     facts = decision.facts

@@ -79,6 +79,15 @@ DataOptions = Annotated[
     list[str] | None,
     typer.Option("--set", metavar="KEY=VALUE", help="Option of the data set, such as fold=validation; repeatable."),
 ]
+FalseMatchRate = Annotated[
+    float, typer.Option(metavar="RATE", help="Accepted share of impostor pairs that are called a match.")
+]
+Coverage = Annotated[
+    float, typer.Option(metavar="RATE", help="Probability that the images within the set distance hold a true match.")
+]
+Pairs = Annotated[
+    Path | None, typer.Option(metavar="FILE", help="Instead of DATA: a CSV file with columns a, b (images), same.")
+]
 Split = Annotated[str, typer.Option(metavar="SPLIT", help="Only this split of the data set: train, query or gallery.")]
 Frames = Annotated[
     int, typer.Option(metavar="N", min=0, help="Tracklets: frames to embed of each (default: 0, all of them).")

@@ -38,10 +38,12 @@ def outputs(
     *,
     flip: bool = False,
     pick: Callable[[Output], Tensor] = _embedding,
+    cameras: NDArray[np.int64] | None = None,
 ) -> Iterator[tuple[Batch, NDArray[np.float32]]]:
     """Each batch with the vectors (B, D) of its images, computed where the network's weights are; (0, 0) of no images.
 
-    The network is put in evaluation mode for the time being. The arguments besides are those of :func:`embed`.
+    The network is put in evaluation mode for the time being. The arguments besides are those of :func:`embed`, and
+    ``cameras``: (N,) from 1 on, which the network takes as a second argument, from 0 on.
 
     Raises:
         ModelError: a vector has NaN or infinity; the message names the weights that have, or else the image.
@@ -59,9 +61,10 @@ def outputs(
                 continue
             with torch.no_grad():  # not inference_mode: weights converted in it could not be trained any more
                 x = prepare(torch.from_numpy(batch.pixels).to(device, non_blocking=True), preprocessing)
-                found = pick(network(x)).float()
+                side = () if cameras is None else (torch.from_numpy(cameras[batch.positions] - 1).to(device),)
+                found = pick(network(x, *side)).float()
                 if flip:
-                    found = (found + pick(network(x.flip(3))).float()) / 2
+                    found = (found + pick(network(x.flip(3), *side)).float()) / 2
                 vectors = found.cpu().numpy()
             if not np.isfinite(vectors).all():
                 raise _not_finite(network, batch, vectors)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import warnings
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import replace
@@ -22,12 +23,13 @@ from resight.images.cache import Images
 from resight.images.pictures import Colour
 from resight.images.stream import BadImage, Batch, read
 from resight.images.video import Video
-from resight.models.card import IMAGENET_ONLY
+from resight.models.card import IMAGENET_ONLY, named
 from resight.models.model import Model
 from resight.models.runtimes import making_ready, settle_torch
 from resight.records import Embeddings, Split
 
 OnError = Callable[[BadImage], None]
+OWN_CAMERAS = {"name": "cameras", "value": "each image's own", "source": "given"}
 
 
 class Embedder:
@@ -45,6 +47,9 @@ class Embedder:
             can, and no longer equal between engines; :mod:`resight.embedding.engines` says what it costs.
         device: ``cpu``, ``cuda``, ...; the GPU if there is one, when None.
         cache: a folder to keep decoded pixels of splits and lists of files in, or None to decode each time.
+        cameras: embed each image with the row of its own camera, for a model with a camera table (TransReID's side
+            information): cameras 1, 2, ... of the data are its rows 0, 1, ..., as in the published tests. Such
+            embeddings have a fingerprint of their own. Without it the model needs no knowledge of cameras.
     """
 
     def __init__(
@@ -57,6 +62,7 @@ class Embedder:
         half: bool = False,
         device: str | None = None,
         cache: str | Path | None = None,
+        cameras: bool = False,
     ) -> None:
         if not isinstance(model, Model):
             raise ModelError(
@@ -73,7 +79,7 @@ class Embedder:
                 "on identities.",
                 stacklevel=2,
             )
-        self.model = model
+        self.model, self.cameras = _with_cameras(model, engine) if cameras else model, cameras
         self.engine, self.batch_size, self.flip, self.half, self.cache = engine, batch_size, flip, half, cache
         self._made: nn.Module | None = None
         try:
@@ -92,6 +98,7 @@ class Embedder:
             "flip": self.flip,
             "half": self.half,
             "device": str(self.device),
+            **({"cameras": True} if self.cameras else {}),
         }
 
     def __call__(
@@ -145,14 +152,22 @@ class Embedder:
         to, found, count = self.model.card.preprocessing, 0, 0
         if self.cache and isinstance(source, Source) and source.files and len(source) > 1 and not (quality or on_error):
             zeros = np.zeros(len(source), np.int64)
-            pixels = Images(Split(source.paths, zeros, zeros), to.height, to.width, how=to.resize, folder=self.cache)
+            pixels = Images(
+                Split(source.paths, zeros, zeros),
+                to.height,
+                to.width,
+                how=to.resize,
+                interpolation=to.interpolation,
+                folder=self.cache,
+            )
             batches = pixels.batches(self.batch_size)
         else:
             items = source.items(0) if isinstance(source, Source) else source
             order: Colour = "RGB" if isinstance(images, Video) else colour
             batches = read(items, to, batch_size=self.batch_size, colour=order, judge=quality)
         total, card = len(source) if isinstance(source, Source) else None, self.model.card
-        for batch, vectors in self.run(batches, total, on_error=left_out, progress=progress):
+        known = source.cameras if isinstance(source, Source) and self.cameras else None
+        for batch, vectors in self.run(batches, total, on_error=left_out, progress=progress, cameras=known):
             count += len(batch.positions) + len(batch.bad)
             found += len(vectors)
             if not len(vectors):
@@ -177,11 +192,19 @@ class Embedder:
         *,
         on_error: OnError,
         progress: Progress | None = None,
+        cameras: NDArray[np.int64] | None = None,
     ) -> Iterator[tuple[Batch, NDArray[np.float32]]]:
-        """Batches of pixels with their vectors (B, D); more than one are read ahead while the network computes."""
+        """Batches of pixels with their vectors (B, D); more than one are read ahead while the network computes.
+
+        ``cameras`` (N,) are those of the images at the batches' positions, where the network takes them.
+        """
+        if self.cameras and cameras is None:
+            raise DataError("cameras=True needs the camera of each image: pass a split, such as data.query.")
         done = 0
         ahead = batches if total is not None and total <= self.batch_size else prefetch(batches)
-        for batch, vectors in outputs(self._network, ahead, self.model.card.preprocessing, flip=self.flip):
+        for batch, vectors in outputs(
+            self._network, ahead, self.model.card.preprocessing, flip=self.flip, cameras=cameras
+        ):
             for bad in batch.bad:
                 on_error(bad)
             done += len(batch.positions) + len(batch.bad)
@@ -195,7 +218,9 @@ class Embedder:
         if self._made is None:
             settle_torch()
             with making_ready:
-                if self._made is None:
+                if self._made is None and self.cameras:  # the network itself: what engines make takes pixels alone
+                    self._made = copy.deepcopy(self.model.network).to(self.device).eval()
+                elif self._made is None:
                     self._made = network_for(
                         self.model, self.engine, batch_size=self.batch_size, half=self.half, device=self.device
                     )
@@ -203,6 +228,26 @@ class Embedder:
 
     def __getstate__(self) -> dict[str, Any]:
         return self.__dict__ | {"_made": None}  # made anew where it is unpickled or copied
+
+
+def _with_cameras(model: Model, engine: Engine) -> Model:
+    """The same model, whose card is that of embeddings with cameras.
+
+    Raises:
+        ModelError: it has no camera table.
+        RecipeError: another engine than torch was asked for.
+    """
+    if not model.card.arguments.get("cameras"):
+        raise ModelError(f"This {model.card.architecture} has no camera table: leave cameras out.")
+    if engine not in ("auto", "torch"):
+        raise RecipeError(f"engine {engine!r} computes from images alone: with cameras=True use engine='torch'.")
+    card = model.card
+    if OWN_CAMERAS in card.unsaid:
+        return model
+    others = tuple(one for one in card.unsaid if one["name"] != OWN_CAMERAS["name"])
+    change: dict[str, Any] = {"unsaid": (*others, OWN_CAMERAS), "threshold": None, "decision": None}
+    change["fingerprint"] = named(card.fingerprint, OWN_CAMERAS["value"], {})
+    return replace(model, card=card.model_copy(update=change))
 
 
 def join(parts: list[Embeddings]) -> Embeddings:

@@ -1,8 +1,9 @@
-"""Whether a gallery's decision applies to the pictures in it, looked at again now and then."""
+"""The decision of a gallery: which it is, and whether it applies to the pictures in it."""
 
 from __future__ import annotations
 
 import time
+from dataclasses import replace
 
 from resight.decisions.applied import MOST, Applied, apply
 from resight.decisions.decide import Decision
@@ -38,3 +39,20 @@ class Applying:
         found = apply(self._decision, Embeddings(self._store.vectors(ids)))
         self._known = time.monotonic(), found
         return found
+
+
+def adopt(store: Store, decision: Decision, actor: str) -> None:
+    """Let a gallery decide by another decision about its model from now on, which its log names.
+
+    Objects that have the gallery open keep the decision that they began with.
+
+    Raises:
+        ModelError: a decision about another model or metric.
+    """
+    about = store.about
+    card = about.card.model_copy(update={"threshold": decision.threshold, "decision": decision.plain()})
+    Decision.from_card(card)
+    details = {"threshold": decision.threshold, "no_match_beyond": decision.no_match_beyond}
+    before = about.card.threshold
+    store.note(actor, "calibrate", details if before is None else details | {"threshold_before": before})
+    store.keep(replace(about, card=card))

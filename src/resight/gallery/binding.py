@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -55,7 +56,9 @@ def about_of(model: Bound | None, policy: Policy | None) -> tuple[About | None, 
 
 
 def check(store: Store, given: About | None, policy: Policy | None, *, read_only: bool) -> None:
-    """Refuse another model or policy than the store's, and let it keep a newer card of the same model.
+    """Refuse another model or policy than the store's, and let it keep the model's new place.
+
+    The decision stays the gallery's own: :func:`resight.gallery.applying.adopt` changes it.
 
     Raises:
         ModelError: another model.
@@ -75,9 +78,9 @@ def check(store: Store, given: About | None, policy: Policy | None, *, read_only
             f"is {other.fingerprint} ({other.dim}, {other.metric}): open it with its own model, or move it to this one "
             "with reembed."
         )
-    newer = About(other if other.decision is not None else one, given.model or kept.model, kept.policy)
-    if newer != kept and not read_only:
-        store.keep(newer)
+    moved = replace(kept, model=given.model or kept.model)
+    if moved != kept and not read_only:
+        store.keep(moved)
 
 
 def refuse_same(model: Bound, card: Card, uri: str) -> None:

@@ -88,8 +88,8 @@ class Gallery:
                 ``"postgresql://user@host/database?gallery=NAME"``.
             model: whose embeddings it holds, as an object or by name or path; its card alone is enough to work with
                 embeddings. For a gallery that exists it may be left out: then pictures are embedded with the model
-                from where it was when the gallery was made. A newer card of the same model (calibrated since) replaces
-                the kept one.
+                from where it was when the gallery was made. Decisions are made by
+                the kept card (`resight gallery calibrate` changes it).
             policy: what a new gallery keeps.
             read_only: change nothing, in the files either.
             actor: the name in the log for what is done; the user's when empty.

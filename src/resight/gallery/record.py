@@ -150,8 +150,8 @@ class Event:
     Attributes:
         number: from 1, without gaps.
         time: when it was done; ``actor``: by whom.
-        action: "create", "add", "enrol", "merge", "split", "rename", "erase", "expire", "purge", "export", "copy",
-            "grant", or "times" and "logins", which were unknown or secret and are kept no longer.
+        action: "create", "calibrate", "add", "enrol", "merge", "split", "rename", "erase", "expire", "purge", "export",
+            "copy", "grant", or "times" and "logins", which were unknown or secret and are kept no longer.
         details: counts, and identities by their number.
         digest: of this event and the digest of the one before, see :mod:`resight.gallery.log`.
     """

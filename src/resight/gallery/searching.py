@@ -6,6 +6,7 @@ Shape letters: ``Q`` queries, ``D`` embedding, ``K`` neighbours.
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from typing import TypeAlias
 
 import numpy as np
@@ -16,7 +17,8 @@ from resight.embedding.source import Pictures
 from resight.errors import DataError
 from resight.gallery import binding
 from resight.gallery.nearest import hits, shortlist
-from resight.gallery.record import Filter, Hit
+from resight.gallery.record import Filter, Hit, Record
+from resight.gallery.short_ids import SHOWN
 from resight.gallery.store import Store
 from resight.models.card import Card
 from resight.records import Embeddings
@@ -57,6 +59,19 @@ def mean(vectors: NDArray[np.float32], metric: str) -> NDArray[np.float32]:
     if metric == "cosine" and np.linalg.norm(found) < 1e-6:
         raise DataError("The pictures have no mean, because their embeddings cancel out: search with one of them.")
     return np.asarray(found, np.float32)
+
+
+def elsewhere(where: Filter, record: Record) -> Filter:
+    """The same filter, and only cameras other than the record's.
+
+    Raises:
+        DataError: the record's camera is unknown.
+    """
+    if not record.camera:
+        raise DataError(
+            f"The camera of record {record.id[:SHOWN]} is unknown, so that no camera is known to be another."
+        )
+    return replace(where, exclude_cameras=tuple(dict.fromkeys((*where.exclude_cameras, record.camera))))
 
 
 def search(

@@ -18,7 +18,7 @@ from resight.errors import DataError, ResightError
 from resight.files import atomic_path, cache_root, split_archive
 from resight.images.decode import Pixels, decode, fit
 from resight.images.stream import WORKERS, Batch
-from resight.models.card import Resize
+from resight.models.card import Interpolation, Resize
 from resight.pools import Pool
 from resight.records import Split
 
@@ -43,11 +43,12 @@ class Images:
         width: int,
         *,
         how: Resize = "stretch",
+        interpolation: Interpolation = "linear-area",
         folder: str | Path | None = None,
         progress: Progress | None = None,
     ) -> None:
         self.paths = split.paths
-        self.height, self.width, self.how = height, width, how
+        self.height, self.width, self.how, self.interpolation = height, width, how, interpolation
         self._pixels: NDArray[np.uint8] | None = None
         self._pool = Pool(WORKERS, "resight-images")
         needed = len(split) * height * width * 3
@@ -86,10 +87,12 @@ class Images:
             yield Batch(self.read(which), which, tuple(self.paths[which].tolist()))
 
     def _decode_into(self, out: Pixels, at: int, index: int) -> None:
-        out[at] = fit(decode(str(self.paths[index])), self.height, self.width, how=self.how)
+        pixels = decode(str(self.paths[index]))
+        out[at] = fit(pixels, self.height, self.width, how=self.how, interpolation=self.interpolation)
 
     def _key(self) -> str:
-        digest = hashlib.sha256(f"2 {self.height} {self.width} {self.how}".encode())
+        by = "" if self.interpolation == "linear-area" else f" {self.interpolation}"
+        digest = hashlib.sha256(f"2 {self.height} {self.width} {self.how}{by}".encode())
         archives: dict[str, str] = {}
         for path in self.paths:
             archive, member = split_archive(str(path))

@@ -20,7 +20,7 @@ from PIL import ExifTags, Image, UnidentifiedImageError
 
 from resight.errors import DataError, first_line
 from resight.files import is_image_name, read_bytes, taken_for
-from resight.models.card import IMAGENET_MEAN, Resize
+from resight.models.card import IMAGENET_MEAN, Interpolation, Resize
 
 Pixels = NDArray[np.uint8]
 
@@ -187,8 +187,16 @@ def decode(path: str | os.PathLike[str]) -> Pixels:
     return decode_bytes(read_bytes(name), name)
 
 
-def fit(pixels: Pixels, height: int, width: int, *, how: Resize = "stretch") -> Pixels:
-    """Resize (H, W, 3) to (height, width, 3): by area where it shrinks, linearly where it grows.
+def fit(
+    pixels: Pixels,
+    height: int,
+    width: int,
+    *,
+    how: Resize = "stretch",
+    interpolation: Interpolation = "linear-area",
+) -> Pixels:
+    """Resize (H, W, 3) to (height, width, 3), with one of the interpolations of
+    :class:`~resight.models.card.Preprocessing`.
 
     ``letterbox`` keeps the proportions: the image fits inside, centred, the rest is zero (black).
     ``letterbox_corner`` has the image at the top left and the rest in ImageNet's mean colour, which normalisation
@@ -199,7 +207,8 @@ def fit(pixels: Pixels, height: int, width: int, *, how: Resize = "stretch") -> 
         return pixels
     if how != "stretch":
         factor = min(height / rows, width / columns)
-        inner = fit(pixels, min(height, max(1, round(rows * factor))), min(width, max(1, round(columns * factor))))
+        size = min(height, max(1, round(rows * factor))), min(width, max(1, round(columns * factor)))
+        inner = fit(pixels, *size, interpolation=interpolation)
         out = np.empty((height, width, 3), np.uint8)
         out[:] = 0 if how == "letterbox" else MEAN_COLOUR
         top, left = (height - inner.shape[0]) // 2, (width - inner.shape[1]) // 2
@@ -207,6 +216,9 @@ def fit(pixels: Pixels, height: int, width: int, *, how: Resize = "stretch") -> 
             top, left = 0, 0
         out[top : top + inner.shape[0], left : left + inner.shape[1]] = inner
         return out
+    if interpolation != "linear-area":
+        kind = Image.Resampling.BILINEAR if interpolation == "bilinear" else Image.Resampling.BICUBIC
+        return np.asarray(Image.fromarray(pixels).resize((width, height), kind))
     shrinks = rows >= height and columns >= width
     kernel = cv2.INTER_AREA if shrinks else cv2.INTER_LINEAR
     return np.asarray(cv2.resize(pixels, (width, height), interpolation=kernel), np.uint8)

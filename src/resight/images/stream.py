@@ -76,7 +76,9 @@ def read(
             if isinstance(item.picture, DataError):
                 raise item.picture
             pixels = pixels_of(item.picture, item.name, colour)
-            return fit(pixels, to.height, to.width, how=to.resize), quality(pixels) if judge else 0.0
+            return fit(pixels, to.height, to.width, how=to.resize, interpolation=to.interpolation), quality(
+                pixels
+            ) if judge else 0.0
         except DataError as error:
             return str(error)
 

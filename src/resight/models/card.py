@@ -22,6 +22,7 @@ HALF = (0.5, 0.5, 0.5)  # mean and deviation of most transformers
 Finite = Annotated[float, Field(allow_inf_nan=False)]
 Positive = Annotated[float, Field(gt=0, allow_inf_nan=False)]
 Resize = Literal["stretch", "letterbox", "letterbox_corner"]
+Interpolation = Literal["linear-area", "bilinear", "bicubic"]
 
 
 class Preprocessing(BaseModel):
@@ -30,7 +31,8 @@ class Preprocessing(BaseModel):
     The image is resized to ``height`` x ``width``: ``stretch``; ``letterbox``, the longer side fits, black around it;
     ``letterbox_corner``, the same at the top left of ImageNet's mean colour, which normalisation makes zero. It is put
     in ``colour`` order, divided by ``scale``, then ``mean`` is subtracted and the result divided by ``std``.
-    ``interpolation``: ``area`` where the image shrinks and ``linear`` where it grows (OpenCV).
+    ``interpolation``: ``linear-area`` is the mean area where the image shrinks and linear where it grows (OpenCV);
+    ``bilinear`` and ``bicubic`` are Pillow's, antialiased, which torchvision uses for Pillow images.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -38,7 +40,7 @@ class Preprocessing(BaseModel):
     height: int = Field(256, gt=0)
     width: int = Field(128, gt=0)
     resize: Resize = "stretch"
-    interpolation: Literal["linear-area"] = "linear-area"
+    interpolation: Interpolation = "linear-area"
     colour: Literal["RGB", "BGR"] = "RGB"
     scale: Positive = 255.0
     mean: tuple[Finite, Finite, Finite] = IMAGENET_MEAN

@@ -93,7 +93,10 @@ class Service:
             DataError: embeddings without a mean.
         """
         to = self._embedder.model.card.preprocessing
-        some = [fit(picture(data, self.settings.pixels), to.height, to.width, how=to.resize) for data in pictures]
+        some = [
+            fit(picture(data, self.settings.pixels), to.height, to.width, how=to.resize, interpolation=to.interpolation)
+            for data in pictures
+        ]
         vectors = self._embedder(np.stack(some)).vectors
         return vectors[0] if len(vectors) == 1 else mean(vectors, self.gallery.card.metric)
 

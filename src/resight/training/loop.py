@@ -193,7 +193,9 @@ def _card(network: nn.Module, recipe: Recipe, trained_on: str) -> Card:
     return Card(
         architecture=recipe.model.name,
         arguments=recipe.model.builds_with,
-        preprocessing=Preprocessing(height=spec.height, width=spec.width, resize=spec.resize),
+        preprocessing=Preprocessing(
+            height=spec.height, width=spec.width, resize=spec.resize, interpolation=spec.interpolation
+        ),
         dim=dim,
         metric=recipe.evaluation.metric,
         trained_on=trained_on,

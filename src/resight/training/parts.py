@@ -7,7 +7,7 @@ from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
-from resight.models.card import Resize
+from resight.models.card import Interpolation, Resize
 from resight.training.losses import AnyLoss
 
 
@@ -65,6 +65,7 @@ class ImageSpec(Part):
     height: int = Field(256, gt=0)
     width: int = Field(128, gt=0)
     resize: Resize = "stretch"
+    interpolation: Interpolation = "linear-area"
     cache: bool = True
     progressive: tuple[Stage, ...] = ()
 

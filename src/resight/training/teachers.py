@@ -157,6 +157,8 @@ def _digest(images: Split) -> str:
 def _view_name(model: Model, views: Views, view: int, images: str) -> str:
     """A file name for the embeddings of one fixed view, by everything that they depend on."""
     size = {"height": views.to.height, "width": views.to.width, "resize": views.to.resize}
+    if views.to.interpolation != "linear-area":
+        size["interpolation"] = views.to.interpolation
     drawn = {"seed": views.seed, "view": view, "how": asdict(views.how)} if view else {}
     facts = {"images": images, "half": views.half, **size, **drawn}
     digest = hashlib.sha256(json.dumps(facts, sort_keys=True).encode()).hexdigest()[:32]

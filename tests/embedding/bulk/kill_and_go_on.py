@@ -8,6 +8,7 @@ import os
 import signal
 import sys
 from importlib import import_module
+from importlib.util import find_spec
 from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).parents[2]))
@@ -16,8 +17,9 @@ from flat import flat_model
 from resight.embedding.bulk.run import embed_to_file
 from resight.embedding.embedder import Embedder
 
-for heavy in ("pyarrow.parquet", "torch.fx.experimental.optimization"):  # once, not in every child
-    import_module(heavy)
+for heavy in ("pyarrow.parquet", "torch.fx.experimental.optimization", "pandas"):  # once, not in every child
+    if find_spec(heavy.partition(".")[0]):  # pyarrow imports pandas where it is installed
+        import_module(heavy)
 
 
 def run(folder: Path, file: Path, kill_at: int | None) -> bool:

@@ -176,7 +176,7 @@ def test_cameras_averaged_is_the_mean_of_the_table_in_the_positions() -> None:
         torch.testing.assert_close(with_cameras(x).embedding, without(x).embedding)
         each = torch.cat([with_cameras(x[:1], torch.tensor([camera])).embedding for camera in range(5)])
     assert (each[0] - each[1]).abs().max() > 1e-3
-    with pytest.raises(ModelError, match="Camera 5 is outside the model's table of 5"):
+    with pytest.raises(ModelError, match="Camera 6 is outside the model's table of cameras 1 to 5"):
         with_cameras(x, torch.tensor([0, 1, 5]))
 
 

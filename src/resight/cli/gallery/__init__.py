@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import typer
 
-from resight.cli.gallery import copy, filling, inspecting, operating, people
+from resight.cli.gallery import calibrating, copy, filling, inspecting, operating, people
 from resight.cli.gallery.search import search
 
 gallery = typer.Typer(
@@ -17,7 +17,7 @@ gallery = typer.Typer(
 )
 filling.add(gallery)
 gallery.command("search")(search)
-for _part in (inspecting, people, copy, operating):
+for _part in (inspecting, calibrating, people, copy, operating):
     _part.add(gallery)
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path, PurePath
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -51,6 +51,12 @@ def search(
     k: Annotated[int, typer.Option("-k", metavar="N", min=1, help="Results per query.")] = 10,
     cameras: Cameras = None,
     not_cameras: NotCameras = None,
+    other_cameras: Annotated[
+        bool,
+        typer.Option(
+            "--other-cameras", rich_help_panel="Filters", help="Only cameras other than that of each --record."
+        ),
+    ] = False,
     after: After = "",
     before: Before = "",
     identities: Identities = None,
@@ -71,11 +77,15 @@ def search(
     pictures are unlike those of the calibration, a warning says so and nothing is called a match.
     """
     from resight.embedding.source import source_of
-    from resight.gallery.searching import mean
+    from resight.gallery.searching import elsewhere, mean
     from resight.retrieval.reranking.rerank import KReciprocal
 
     if bool(images) == bool(record):
         raise RecipeError("A search needs pictures, or --record ID: pass one of the two.")
+    if images and other_cameras:
+        raise RecipeError(
+            "--other-cameras applies to --record, whose camera is known: name the camera of pictures with --not-camera."
+        )
     where = chosen(cameras, not_cameras, after, before, identities, unknown)
     again = KReciprocal() if rerank else None
     names: list[str] = []
@@ -88,11 +98,18 @@ def search(
                 names += source_of(image).paths.tolist()  # type: ignore[union-attr] # a path has a known length
             query = names
         captions = names if record else [Path(name).name for name in names]
+        places = [elsewhere(where, one) for one in found_in.get(names)] if other_cameras else [where] * len(names)
         if together and len(names) > 1:
             query = mean(query if record else found_in.embedder(names).vectors, found_in.card.metric)[None]
             captions = [f"{captions[0]} and {len(names) - 1} more of the same individual"]
+            cameras_of_all = tuple(camera for place in places for camera in place.exclude_cameras)
+            places = [replace(where, exclude_cameras=tuple(dict.fromkeys(cameras_of_all)))]
             names = names[:1]
-        found = found_in.search_many(query, k, where, rerank=again, approximate=approximate)
+        if other_cameras:
+            pairs = zip(query, places, strict=True)
+            found = [found_in.search(one, k, place, rerank=again, approximate=approximate) for one, place in pairs]
+        else:
+            found = found_in.search_many(query, k, where, rerank=again, approximate=approximate)
         applied = found_in.applied()
         if html:
             _sheet(html, found_in, names, captions, found, where, by_record=bool(record))

@@ -167,7 +167,7 @@ def _of_pictures(
             small = _given(thumbnails, item.position, policy)
             if small is None and thumbnails is None and policy.thumbnails:
                 small = thumbnail(pixels, policy.thumbnail_side)
-            return Seen(record, fit(pixels, to.height, to.width, how=to.resize), small)
+            return Seen(record, fit(pixels, to.height, to.width, how=to.resize, interpolation=to.interpolation), small)
         except DataError as error:
             return BadImage(item.position, item.name, str(error))
 

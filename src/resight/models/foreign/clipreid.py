@@ -83,10 +83,9 @@ def _done(
         for name, length in zip(("bottleneck", "bottleneck_proj"), lengths, strict=True)
         if add_neck(kept, name, length)
     ]
-    mean = asked.value("mean", colours[0], "published configurations")
-    std = asked.value("std", colours[1], "published configurations")
+    pictures = asked.pictures(*colours, "published configurations")
     asked.check_used("CLIP-ReID")
-    preprocessing = {"height": int(size[0]), "width": int(size[1]), "mean": mean, "std": std}
+    preprocessing = {"height": int(size[0]), "width": int(size[1]), **pictures}
     return Recognised(
         "CLIP-ReID", architecture, arguments, kept, preprocessing, dropped, tuple(asked.unsaid), tuple(filled)
     )

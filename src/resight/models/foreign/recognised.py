@@ -6,7 +6,7 @@ or None where the tensors are of another family.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -75,6 +75,15 @@ class Asked:
     def get(self, name: str) -> Any:
         """The given value or None, without a note."""
         return self._left.pop(name, None)
+
+    def pictures(self, mean: Sequence[float], std: Sequence[float], source: str) -> dict[str, Any]:
+        """Colours and interpolation, as fields of the preprocessing."""
+        resize = "torchvision's Resize of Pillow images in the published tests"
+        return {
+            "mean": self.value("mean", mean, source),
+            "std": self.value("std", std, source),
+            "interpolation": self.value("interpolation", "bilinear", resize),
+        }
 
     def check_used(self, family: str) -> None:
         """Refuse values that the family has no use for.

@@ -45,8 +45,8 @@ def recognise(tensors: Mapping[str, Tensor], given: Mapping[str, Any]) -> Recogn
     side = 384 if window == 12 else 224
     height = asked.value("height", side if microsoft else 384, "not in the file; published size")
     width = asked.value("width", side if microsoft else 128, "not in the file; published size")
-    preprocessing = {"height": int(height), "width": int(width)}
-    preprocessing |= {"mean": asked.value("mean", HALF, "published"), "std": asked.value("std", HALF, "published")}
+    preprocessing: dict[str, Any] = {"height": int(height), "width": int(width)}
+    preprocessing |= asked.pictures(HALF, HALF, "published")
     family = "Swin" if microsoft else "SOLIDER"
     asked.check_used(family)
     filled = [name for name in (add_neck(kept, "bottleneck", arguments.get("reduce", 8 * dim)),) if name]

@@ -58,7 +58,7 @@ def recognise(tensors: Mapping[str, Tensor], given: Mapping[str, Any]) -> Recogn
     filled = add_neck(
         kept, "bottleneck", 2 * dim if arguments.get("joining") == "cat" else arguments.get("reduce", dim)
     )
-    colours = {"mean": asked.value("mean", HALF, "published"), "std": asked.value("std", HALF, "published")}
+    pictures = asked.pictures(HALF, HALF, "published")
     family = "PASS" if passes else "TransReID"
     asked.check_used(family)
     base = {384: "small", 192: "tiny"}.get(dim, "base")
@@ -71,7 +71,7 @@ def recognise(tensors: Mapping[str, Tensor], given: Mapping[str, Any]) -> Recogn
         architecture,
         arguments,
         kept,
-        {"height": height, "width": width} | colours,
+        {"height": height, "width": width} | pictures,
         (*dropped, *extra),
         tuple(asked.unsaid),
         (filled,) if filled else (),

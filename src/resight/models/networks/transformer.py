@@ -130,9 +130,10 @@ def check_cameras(cameras: Tensor, known: int) -> Tensor:
     Raises:
         ModelError: a camera outside the table.
     """
-    if len(cameras) and not 0 <= int(cameras.min()) <= int(cameras.max()) < known:
+    outside = cameras[(cameras < 0) | (cameras >= known)]
+    if len(outside):
         raise ModelError(
-            f"Camera {int(cameras.max())} is outside the model's table of {known} (from 0): embed without cameras."
+            f"Camera {int(outside[0]) + 1} is outside the model's table of cameras 1 to {known}: embed without cameras."
         )
     return cameras
 

@@ -9,6 +9,7 @@ import numpy as np
 from fastapi import APIRouter, File, Form, UploadFile
 
 from resight.gallery.record import Hit
+from resight.gallery.searching import elsewhere
 from resight.server.routes.access import PROBLEMS, Reader
 from resight.server.schema import ByEmbedding, ByRecord, Camera, Found, How, Moment, Name, Wanted, Where
 from resight.server.service import Search, Service, Vector
@@ -70,8 +71,10 @@ def search_routes(service: Service) -> APIRouter:
     @routes.post("/record", summary="Search for more like a record")
     def by_record(_: Reader, query: ByRecord) -> Found:
         began = perf_counter()
-        vector = service.gallery.vectors([query.id])[0]
-        hits = search(vector, query.model_copy(update={"k": query.k + 1}))
+        vector, where = service.gallery.vectors([query.id])[0], query.where.filter()
+        if query.other_cameras:
+            where = elsewhere(where, *service.gallery.get([query.id]))
+        hits = service.search(vector, Search(query.k + 1, where, query.rerank, query.approximate))
         return found([hit for hit in hits if hit.record.id != query.id][: query.k], began)
 
     return routes

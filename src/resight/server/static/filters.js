@@ -71,7 +71,7 @@ export const searchWanted = () => wanted($("filter-form"));
 /** The address of a place with the filters of the search as they are. */
 export function address(place, more = {}) {
   const { camera, exclude_camera, after, before } = searchWanted();
-  const { who, k, rerank } = $("filter-form").elements;
+  const { who, k, rerank, other_cameras } = $("filter-form").elements;
   const query = new URLSearchParams(more);
   for (const one of camera) query.append("camera", one);
   for (const one of exclude_camera) query.append("exclude_camera", one);
@@ -79,7 +79,7 @@ export function address(place, more = {}) {
   if (before !== null) query.set("before", before);
   if (who.value) query.set("who", who.value);
   if (k.value !== DEFAULT_K) query.set("k", k.value);
-  if (rerank.checked) query.set("rerank", "1");
+  for (const { name, checked } of [rerank, other_cameras]) if (checked) query.set(name, "1");
   return `#/${place}${query.size ? `?${query}` : ""}`;
 }
 
@@ -89,7 +89,7 @@ export function follow(query) {
   for (const box of form.querySelectorAll("[data-cameras] input")) {
     box.checked = query.getAll(box.name).includes(box.value);
   }
-  const { after, before, who, k, rerank } = form.elements;
+  const { after, before, who, k, rerank, other_cameras } = form.elements;
   for (const field of [after, before]) {
     const at = query.get(field.name);
     field.value = at !== null && Number.isFinite(Number(at)) ? local(Number(at)) : "";
@@ -101,7 +101,7 @@ export function follow(query) {
     select.value = query.get(select.name) ?? fallback;
     if (select.selectedIndex < 0) select.value = fallback;
   }
-  rerank.checked = query.has("rerank");
+  for (const box of [rerank, other_cameras]) box.checked = query.has(box.name);
 }
 
 /** Only a camera or without it: one takes the other back. A time after which nothing can be before is refused. */

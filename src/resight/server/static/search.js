@@ -107,6 +107,7 @@ function release() {
 }
 
 function begin() {
+  $("filter-other").hidden = !asked.record?.camera; // of pictures no camera is known
   $("search").dataset.state = "asked";
   $("query-picture").hidden = false;
   $("query-word").textContent = "Choose another";
@@ -160,13 +161,14 @@ async function run() {
   running = new AbortController();
   const { signal } = running;
   const fields = $("filter-form").elements;
+  const { other_cameras: other } = fields;
   const more = { k: Number(fields.k.value), rerank: fields.rerank.checked };
   $("progress").hidden = false;
   $("results").setAttribute("aria-busy", "true");
   const answer = await shown(() =>
     asked.pictures
       ? post("search", form({ image: images(), ...where, ...more }), signal)
-      : post("search/record", { id: asked.record.id, where, ...more }, signal),
+      : post("search/record", { id: asked.record.id, other_cameras: other.checked, where, ...more }, signal),
   );
   if (signal.aborted) return;
   $("progress").hidden = true;
