@@ -40,8 +40,10 @@ class BatchedEmbedder(Embedder):
         *,
         on_error: OnError,
         progress: Progress | None = None,
+        cameras: NDArray[np.int64] | None = None,
     ) -> Iterator[tuple[Batch, NDArray[np.float32]]]:
-        """Batches of pixels with their vectors (B, D), as :meth:`Embedder.run`."""
+        """Batches of pixels with their vectors (B, D), as :meth:`Embedder.run`; of uploads no camera is known."""
+        del cameras  # an embedder that needs them says so
         done = 0
         for batch in batches:
             for bad in batch.bad:
