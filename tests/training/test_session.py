@@ -50,7 +50,8 @@ def test_labels_of_one_epoch(tiny_recipe: TinyRecipe, monkeypatch: pytest.Monkey
 def test_gradients_are_clipped_and_prototypes_trained(tiny_recipe: TinyRecipe) -> None:
     """Plain gradient descent with rate 0.1 and norms of at most 0.01 moves all weights by 0.001 a step at most."""
     plain = {"epochs": 1, "optimizer": "sgd", "momentum": 0.0, "weight_decay": 0.0, "lr": 0.1, "clip": 0.01}
-    recipe = tiny_recipe(losses=[{"name": "margin_softmax"}, {"name": "circle"}], phases=[plain])
+    model = {"name": "transreid_tiny", "arguments": {"depth": 1}}  # built for the size of the recipe's images
+    recipe = tiny_recipe(model=model, losses=[{"name": "margin_softmax"}, {"name": "circle"}], phases=[plain])
     examples = Examples.from_sources([datasets.load("market_layout", recipe.data.root)])
     with untouched():
         session = Session(recipe, examples, Teachers.read(()), accelerator("no", cpu=True))

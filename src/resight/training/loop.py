@@ -192,7 +192,7 @@ def _card(network: nn.Module, recipe: Recipe, trained_on: str) -> Card:
         dim = network.eval()(images).embedding.shape[1]
     return Card(
         architecture=recipe.model.name,
-        arguments=recipe.model.builds_with,
+        arguments=recipe.builds_with,
         preprocessing=Preprocessing(
             height=spec.height, width=spec.width, resize=spec.resize, interpolation=spec.interpolation
         ),

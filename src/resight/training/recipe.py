@@ -12,6 +12,7 @@ import yaml
 from pydantic import BaseModel, Discriminator, Field, Tag, ValidationError, field_validator, model_validator
 
 from resight.errors import RecipeError
+from resight.models.registry import size_arguments
 from resight.training.losses import LOSSES, AnyLoss, CrossEntropy, Loss
 from resight.training.parts import (
     AugmentationSpec,
@@ -100,6 +101,11 @@ class Recipe(Part):
     def losses_of(self, phase: Phase) -> tuple[Loss, ...]:
         """What is minimised in that phase."""
         return phase.losses or self.losses
+
+    @property
+    def builds_with(self) -> dict[str, Any]:
+        """The arguments of the architecture, and for one that is built for one image size also this size."""
+        return size_arguments(self.model.name, self.images.height, self.images.width) | self.model.builds_with
 
     @property
     def classifies(self) -> bool:

@@ -82,7 +82,7 @@ class State:
         those of ``start`` in their place, are not read where ``filled`` is off, since a checkpoint follows.
         """
         spec = recipe.model
-        network = registry.create(spec.name, examples.identities if recipe.classifies else 0, **spec.builds_with)
+        network = registry.create(spec.name, examples.identities if recipe.classifies else 0, **recipe.builds_with)
         loaded = ""
         if filled and start is not None:
             called = str(spec.weights) or "the start"

@@ -7,6 +7,7 @@ import json
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -156,7 +157,7 @@ def _digest(images: Split) -> str:
 
 def _view_name(model: Model, views: Views, view: int, images: str) -> str:
     """A file name for the embeddings of one fixed view, by everything that they depend on."""
-    size = {"height": views.to.height, "width": views.to.width, "resize": views.to.resize}
+    size: dict[str, Any] = {"height": views.to.height, "width": views.to.width, "resize": views.to.resize}
     if views.to.interpolation != "linear-area":
         size["interpolation"] = views.to.interpolation
     drawn = {"seed": views.seed, "view": view, "how": asdict(views.how)} if view else {}

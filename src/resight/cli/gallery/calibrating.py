@@ -72,6 +72,6 @@ def calibrate(
         print_json({"gallery": uri, "before": before and before.plain(), "decision": decision.plain()})
         return
     if not model:
-        show_decision(", ".join(map(str, data or [pairs])), decision)
+        show_decision(", ".join(map(str, data or ())) or str(pairs), decision)
     former = f"before, it was {before.threshold:.4g}" if before else "before, there was none"
     out.print(f"{uri}: match up to {decision.metric} distance {decision.threshold:.4g}; {former}.", markup=False)
