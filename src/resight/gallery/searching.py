@@ -18,7 +18,6 @@ from resight.errors import DataError
 from resight.gallery import binding
 from resight.gallery.nearest import hits, shortlist
 from resight.gallery.record import Filter, Hit, Record
-from resight.gallery.short_ids import SHOWN
 from resight.gallery.store import Store
 from resight.models.card import Card
 from resight.records import Embeddings
@@ -68,9 +67,7 @@ def elsewhere(where: Filter, record: Record) -> Filter:
         DataError: the record's camera is unknown.
     """
     if not record.camera:
-        raise DataError(
-            f"The camera of record {record.id[:SHOWN]} is unknown, so that no camera is known to be another."
-        )
+        raise DataError(f"The camera of record {record.id} is unknown, so that no camera is known to be another.")
     return replace(where, exclude_cameras=tuple(dict.fromkeys((*where.exclude_cameras, record.camera))))
 
 
