@@ -10,14 +10,14 @@ import resight
 
 HOUSE = Path(resight.__file__).parent
 FLOORS = (
-    {"records", "labels", "errors", "files", "pools", "secrets", "yaml_text"},
+    {"records", "dataframes", "labels", "errors", "files", "pools", "secrets", "yaml_text"},
     {"datasets", "models", "retrieval"},
     {"images"},
     {"embedding"},
     {"decisions", "clustering", "attributes"},
     {"training"},
     {"gallery", "course"},
-    {"watch", "report"},
+    {"watch", "report", "integrations"},
     {"adaptation"},
     {"server"},
     {"demo", "doctor"},
@@ -29,6 +29,7 @@ GROUND = {
     "pools": 0,
     "secrets": 0,
     "files": 1,
+    "dataframes": 1,
     "labels": 1,
     "yaml_text": 1,
     "records": 2,

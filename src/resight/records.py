@@ -11,7 +11,7 @@ as in Market-1501; every data set maps its own conventions onto these. Labels ma
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import InitVar, dataclass, field, fields
 from types import MappingProxyType
 from typing import Any
@@ -19,9 +19,11 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from resight import labels
+from resight import dataframes, labels
 from resight.errors import DataError
 from resight.labels import DISTRACTOR, JUNK, Label
+
+_IN_TABLES = {"path": "paths", "identity": "identities", "camera": "cameras"}  # the names of columns, and of fields
 
 __all__ = ["DISTRACTOR", "JUNK", "Embeddings", "Ranking", "Report", "Split"]
 
@@ -241,6 +243,52 @@ class Embeddings:
             self.fingerprint,
             self.metric,
         )
+
+    def to_dataframe(self, library: str = "pandas") -> Any:
+        """A row per image: ``path``, ``identity``, ``camera`` where known, further columns, and ``embedding``.
+
+        Args:
+            library: "pandas" (each embedding is one (D,) array), "polars" or "pyarrow" (columns of D float32).
+
+        Raises:
+            RecipeError: another library, or one that is not installed.
+            DataError: a column whose name means something else in the table.
+        """
+        taken = [name for name in self.columns if name in (*_IN_TABLES, "embedding")]
+        if taken:
+            raise DataError(f"The column {taken[0]!r} has a name that means something else in a table: rename it.")
+        known = {name: getattr(self, own) for name, own in _IN_TABLES.items()}
+        columns = {name: column for name, column in known.items() if column is not None}
+        about = {"fingerprint": self.fingerprint, "metric": self.metric}
+        return dataframes.write({**columns, **self.columns, "embedding": self.vectors}, about, library)
+
+    @classmethod
+    def from_dataframe(cls, table: Any, embedding: str | Sequence[str] = "embedding", **names: str) -> Embeddings:
+        """The rows of a pandas or polars DataFrame or an Arrow table.
+
+        Args:
+            table: has the column of embeddings, and those of ``path``, ``identity`` and ``camera`` where these are
+                known. All other columns are kept as columns.
+            embedding: the column whose rows are lists of D numbers, or the names of D columns of numbers.
+            names: other names of columns, as ``identity="person_id"``.
+
+        Raises:
+            DataError: no such column, gaps, rows of different lengths, or what :class:`Embeddings` refuses.
+        """
+        columns, about = dataframes.read(table)
+        wrong = [name for name in names if name not in _IN_TABLES]
+        if wrong:
+            raise DataError(f"{wrong[0]} is no column of embeddings: name any of {', '.join(_IN_TABLES)}.")
+        parts = [embedding] if isinstance(embedding, str) else [*embedding]
+        missing = [name for name in (*parts, *names.values()) if name not in columns]
+        if missing:
+            raise DataError(f"The table has no column {missing[0]!r} but {', '.join(columns)}: name the right one.")
+        found = [columns.pop(name) for name in parts]
+        vectors = found[0] if isinstance(embedding, str) else np.stack(found, axis=1)
+        known = {own: columns.pop(names.get(name, name), None) for name, own in _IN_TABLES.items()}
+        as_floats = vectors.astype(np.float32) if vectors.dtype.kind in "iu" else vectors
+        about = {key: str(about.get(key, "")) for key in ("fingerprint", "metric")}
+        return cls(as_floats, known["identities"], known["cameras"], known["paths"], columns, **about)
 
     @classmethod
     def from_split(

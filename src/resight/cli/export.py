@@ -32,6 +32,10 @@ def export(
     limit: Annotated[
         float, typer.Option(metavar="POINTS", min=0, help="Largest accepted mAP drop, in percentage points.")
     ] = 0.5,
+    for_tool: Annotated[
+        str | None,
+        typer.Option("--for", metavar="TOOL", help="Write the file that a tracker loads: boxmot or ultralytics."),
+    ] = None,
     force: Annotated[bool, typer.Option("--force", help="Write the file even if the drop is larger.")] = False,
     height: Height = None,
     width: Width = None,
@@ -46,7 +50,20 @@ def export(
 
     from resight.embedding.export.run import Format
     from resight.embedding.export.run import export as write
+    from resight.embedding.export.trackers import export_for
+    from resight.errors import RecipeError
     from resight.models.load import load
+
+    if for_tool is not None:
+        if int8 or images is not None or to != "onnx":
+            raise RecipeError("--for writes a float ONNX file of its own: leave out --to, --int8 and --images.")
+        made = export_for(load(model, weights, height=height, width=width), for_tool, output)
+        if json:
+            print_json({"file": str(made.path), "use": made.use})
+        else:
+            out.print(made.use, markup=False)
+            err.print(f"written: {made.path}", markup=False)
+        return
 
     def tell(sentence: str) -> None:
         if not json:

@@ -29,6 +29,10 @@ def train(
     ] = None,
     resume: Annotated[bool, typer.Option("--resume", help="Continue an interrupted run in the folder.")] = False,
     cpu: Annotated[bool, typer.Option("--cpu", help="Train on the CPU even if there is a GPU.")] = False,
+    track: Annotated[
+        list[str] | None,
+        typer.Option(metavar="NAME", help="Also record the run with mlflow or wandb (Weights & Biases); repeatable."),
+    ] = None,
     json: Annotated[bool, Json] = False,
 ) -> None:
     """Train the model that a recipe describes.
@@ -43,7 +47,7 @@ def train(
 
     resolved = read(recipe, overrides or ())
     folder = output or Path("runs") / resolved.name
-    result = run(resolved, folder, resume=resume, cpu=cpu)
+    result = run(resolved, folder, resume=resume, cpu=cpu, trackers=track or ())
     if os.environ.get("RANK", "0") != "0":
         return  # one of several processes prints
     if json:

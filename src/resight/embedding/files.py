@@ -17,6 +17,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from resight.dataframes import from_arrow, to_arrow
 from resight.errors import DataError, ResightError, first_line
 from resight.files import atomic_path
 from resight.records import Embeddings
@@ -152,7 +153,7 @@ def _write_parquet(
     try:
         for some in vectors:
             rows = {name: column[at : at + len(some)] for name, column in columns.items()} | {_VECTORS: some}
-            table = arrow.table({name: _column(arrow, values) for name, values in rows.items()})
+            table = arrow.table({name: to_arrow(arrow, values) for name, values in rows.items()})
             table = table.replace_schema_metadata({_ABOUT: json.dumps({"fingerprint": fingerprint, "metric": metric})})
             writer = writer or arrow.parquet.ParquetWriter(path, table.schema, use_dictionary=False)
             writer.write_table(table)
@@ -162,30 +163,10 @@ def _write_parquet(
             writer.close()
 
 
-def _column(arrow: Any, values: NDArray[Any]) -> Any:
-    """(n,) values, or (n, D) ones as lists of D."""
-    flat = np.ascontiguousarray(values).ravel()
-    found = arrow.array(flat.tolist(), arrow.string()) if flat.dtype.kind == "U" else arrow.array(flat)
-    return found if values.ndim == 1 else arrow.FixedSizeListArray.from_arrays(found, values.shape[1])
-
-
 def _read_parquet(path: Path) -> tuple[dict[str, NDArray[Any]], str, str]:
     arrow = _arrow()
     table = arrow.parquet.read_table(path, memory_map=True)
-    found: dict[str, NDArray[Any]] = {}
-    for name in table.column_names:
-        column = table.column(name)
-        if column.null_count:
-            raise DataError(f"{path} has {column.null_count} row(s) without {name}: fill them or take them out.")
-        kind, values = column.type, column
-        if arrow.types.is_list(kind) or arrow.types.is_large_list(kind) or arrow.types.is_fixed_size_list(kind):
-            lengths = {kind.list_size} if hasattr(kind, "list_size") else set(map(len, column.to_pylist()))
-            if len(lengths) > 1:
-                raise DataError(f"{path} has rows of different lengths in {name}: all must have as many numbers.")
-            values = arrow.chunked_array([chunk.flatten() for chunk in column.chunks], kind.value_type)
-        array = values.to_numpy()
-        array = array.astype(np.str_) if array.dtype == object else array
-        found[name] = array if values is column else array.reshape(table.num_rows, *lengths)
+    found = {name: from_arrow(arrow, name, table.column(name), table.num_rows) for name in table.column_names}
     about = json.loads((table.schema.metadata or {}).get(_ABOUT.encode(), b"{}"))
     return found, str(about.get("fingerprint", "")), str(about.get("metric", ""))
 

@@ -30,7 +30,8 @@ from resight.training.examples import Examples, stamp
 from resight.training.memory import freed_memory_kept
 from resight.training.progress import Live
 from resight.training.recipe import Recipe
-from resight.training.run import Run, tensorboard
+from resight.training.recording import recorded
+from resight.training.run import Run
 from resight.training.session import Session
 from resight.training.teachers import Teachers
 
@@ -45,6 +46,7 @@ def train(
     progress: bool = True,
     data: Dataset | Sequence[Dataset] | None = None,
     start: Model | None = None,
+    trackers: Sequence[str] = (),
 ) -> dict[str, Any]:
     """Train what a recipe describes and leave model, card, metrics and the resolved recipe in ``output``.
 
@@ -61,6 +63,8 @@ def train(
         progress: show progress on standard error.
         data: the data set, or one for each source, if it is loaded already; else the recipe's.
         start: a model to begin with in place of the recipe's weights; its architecture must be the recipe's.
+        trackers: where the numbers are recorded besides the run folder: ``mlflow``, ``wandb``
+            (:mod:`resight.training.recording`).
 
     Returns:
         what ``metrics.json`` in the run folder holds: ``history`` (one entry per epoch), ``seconds`` and, where the
@@ -101,7 +105,7 @@ def train(
     with (
         freed_memory_kept(device.type == "cpu"),
         Live(recipe.epochs, state.epoch, show=progress and main) as live,
-        tensorboard(run.folder, main) as record,
+        recorded(run.folder, recipe, trackers, wanted=main) as record,
     ):
         for epoch in range(state.epoch, recipe.epochs):
             live.epoch_begins(epoch)

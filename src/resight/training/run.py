@@ -5,8 +5,6 @@ from __future__ import annotations
 import json
 import platform
 import sys
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -79,27 +77,3 @@ def environment() -> dict[str, Any]:
         "gpu": torch.cuda.get_device_name() if torch.cuda.is_available() else None,
         "command": [without_secrets(word) for word in sys.argv],
     }
-
-
-@contextmanager
-def tensorboard(folder: Path, wanted: bool) -> Iterator[Callable[[dict[str, Any]], None]]:
-    """A function that records the numbers of an epoch as TensorBoard events; nothing where that is not installed."""
-    try:
-        from torch.utils.tensorboard import SummaryWriter
-    except ImportError:
-        wanted = False
-    if not wanted:
-        yield lambda entry: None
-        return
-    writer = SummaryWriter(folder / "tensorboard")
-
-    def record(entry: dict[str, Any]) -> None:
-        for name, value in entry.items():
-            if isinstance(value, float):
-                writer.add_scalar(name, value, entry["epoch"])
-        writer.flush()
-
-    try:
-        yield record
-    finally:
-        writer.close()

@@ -1,0 +1,1 @@
+"""resight in other people's tools; each file needs the tool that it is named after."""
