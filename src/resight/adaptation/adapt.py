@@ -45,7 +45,8 @@ from resight.training.examples import Examples
 from resight.training.loop import keep
 from resight.training.memory import freed_memory_kept
 from resight.training.progress import Live
-from resight.training.run import Run, tensorboard
+from resight.training.recording import recorded
+from resight.training.run import Run
 from resight.training.session import Session
 from resight.training.state import State
 from resight.training.teachers import Teachers
@@ -181,7 +182,7 @@ def adapt(
     with (
         freed_memory_kept(device.type == "cpu"),
         Live(epochs, state.epoch, show=progress and main) as live,
-        tensorboard(run.folder, main) as record,
+        recorded(run.folder, recipe, (), wanted=main) as record,
     ):
         for epoch in range(state.epoch, epochs):
             if judge.settled(state.history, round(epochs * LOWERED)):
