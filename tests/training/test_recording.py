@@ -10,7 +10,7 @@ import pytest
 
 from resight.errors import RecipeError
 from resight.training import recipe as recipes
-from resight.training.recording import _flat, recorded
+from resight.training.progress.recording import _flat, recorded
 
 RECIPE = recipes.parse(
     {

@@ -44,8 +44,8 @@ from resight.training.devices import untouched
 from resight.training.examples import Examples
 from resight.training.loop import keep
 from resight.training.memory import freed_memory_kept
-from resight.training.progress import Live
-from resight.training.recording import recorded
+from resight.training.progress.live import Live
+from resight.training.progress.recording import recorded
 from resight.training.run import Run
 from resight.training.session import Session
 from resight.training.state import State

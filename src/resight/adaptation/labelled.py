@@ -42,7 +42,7 @@ from resight.training.parts import (
     Phase,
     Sampler,
 )
-from resight.training.progress import Live
+from resight.training.progress.live import Live
 from resight.training.recipe import Recipe
 from resight.training.run import Run
 

@@ -28,9 +28,9 @@ from resight.training.devices import accelerator as prepare_devices
 from resight.training.devices import untouched
 from resight.training.examples import Examples, stamp
 from resight.training.memory import freed_memory_kept
-from resight.training.progress import Live
+from resight.training.progress.live import Live
 from resight.training.recipe import Recipe
-from resight.training.recording import recorded
+from resight.training.progress.recording import recorded
 from resight.training.run import Run
 from resight.training.session import Session
 from resight.training.teachers import Teachers
@@ -64,7 +64,7 @@ def train(
         data: the data set, or one for each source, if it is loaded already; else the recipe's.
         start: a model to begin with in place of the recipe's weights; its architecture must be the recipe's.
         trackers: where the numbers are recorded besides the run folder: ``mlflow``, ``wandb``
-            (:mod:`resight.training.recording`).
+            (:mod:`resight.training.progress.recording`).
 
     Returns:
         what ``metrics.json`` in the run folder holds: ``history`` (one entry per epoch), ``seconds`` and, where the
