@@ -29,8 +29,8 @@ from resight.training.devices import untouched
 from resight.training.examples import Examples, stamp
 from resight.training.memory import freed_memory_kept
 from resight.training.progress.live import Live
-from resight.training.recipe import Recipe
 from resight.training.progress.recording import recorded
+from resight.training.recipe import Recipe
 from resight.training.run import Run
 from resight.training.session import Session
 from resight.training.teachers import Teachers
