@@ -82,11 +82,13 @@ def tiny_market(tmp_path: Path) -> TinyMarket:
 @pytest.fixture
 def small_grid(monkeypatch: pytest.MonkeyPatch) -> None:
     """A grid of tiny tiles, so that small cases cross many tile and block edges."""
-    from resight.retrieval.ranking import distance, rough
+    from resight.retrieval.ranking import distance, rough, symmetric
 
     monkeypatch.setattr(distance, "TILE_QUERIES", 2)
     monkeypatch.setattr(distance, "TILE_GALLERY", 3)
     monkeypatch.setattr(rough, "_LEAST", 8)
+    for name, value in {"_STRIP": 8, "_TILE": 3, "_WIDTH": 5, "_SAMPLE": 3}.items():
+        monkeypatch.setattr(symmetric, name, value)
 
 
 @pytest.fixture

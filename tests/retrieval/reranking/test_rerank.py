@@ -15,8 +15,9 @@ from reference import reranking as dense
 from reference.ranking_cases import cases
 from resight import DataError, Embeddings, KReciprocal
 from resight.embedding.embedder import Embedder
+from resight.embedding.products import TorchProducts
 from resight.retrieval.evaluation.evaluate import evaluate
-from resight.retrieval.ranking import protocols, rank
+from resight.retrieval.ranking import protocols, rank, symmetric
 from resight.retrieval.ranking.distance import pairwise
 from resight.retrieval.ranking.neighbours import neighbours
 
@@ -129,10 +130,9 @@ def test_equals_torchreid_on_real_embeddings(market_zip, msmt17_weights):
 
 @METRICS
 @pytest.mark.parametrize("protocol", ["market1501", "single_camera"])
-@given(case=cases(), rerank=PARAMETERS, memory=st.sampled_from([1, 50, 200, 10**6]), few=st.sampled_from([0, 64]))
+@given(case=cases(), rerank=PARAMETERS, memory=st.sampled_from([1, 50, 200, 10**6]))
 @FAST
-def test_evaluation_and_lists_follow_the_matrix(case, rerank, memory, few, metric, protocol, small_grid, monkeypatch):
-    monkeypatch.setattr(rank, "_FEW", few)  # both ways of counting
+def test_evaluation_and_lists_follow_the_matrix(case, rerank, memory, metric, protocol, small_grid):
     query, gallery = case
     distances, rules = matrix(query, gallery, rerank, metric), protocols.get(protocol)
     lists = rank.topk(query, gallery, 6, metric, rules, memory, rerank)
@@ -187,6 +187,28 @@ def test_neighbours_are_a_stable_sort_with_the_image_itself_first(case, k, memor
     found = neighbours(Embeddings(both), k, metric, memory)
     assert found.nearest.tolist() == [dense.order(i, distances)[:k] for i in range(len(both))]
     assert found.farthest.tolist() == distances.max(axis=1).tolist()
+
+
+@METRICS
+@pytest.mark.parametrize("copies", [1, 40])
+@pytest.mark.parametrize("k", [1, 2, 9, 500])
+def test_neighbours_over_many_strips_and_tiles(k, copies, metric, rng, monkeypatch):
+    for name, value in {"_STRIP": 64, "_TILE": 24, "_WIDTH": 40, "_SAMPLE": 50, "_ROOM": 500}.items():
+        monkeypatch.setattr(symmetric, name, value)
+    vectors = np.repeat(rng.normal(size=(280 // copies, 6)), copies, axis=0).astype(np.float32)
+    distances = pairwise(vectors, vectors, metric)
+    found = neighbours(Embeddings(vectors), k, metric)
+    assert found.nearest.tolist() == [dense.order(i, distances)[:k] for i in range(len(vectors))]
+    assert found.farthest.tolist() == distances.max(axis=1).tolist()
+
+
+def test_neighbours_do_not_depend_on_what_computes_products(rng):
+    images = Embeddings(rng.normal(size=(300, 16)).astype(np.float32))
+    plain = neighbours(images, 9)
+    for half in (False, True):
+        found = neighbours(images, 9, products=TorchProducts("cpu", half))
+        assert found.nearest.tolist() == plain.nearest.tolist()
+        assert found.farthest.tolist() == plain.farthest.tolist()
 
 
 def finely_spaced(rng):

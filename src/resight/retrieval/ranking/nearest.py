@@ -8,8 +8,6 @@ is earlier in the gallery.
 
 from __future__ import annotations
 
-from collections.abc import Callable
-
 import numpy as np
 from numpy.typing import NDArray
 
@@ -21,22 +19,17 @@ _GROUP = 16  # columns of which only the least counts at first
 ROUNDED = 2.0**-19  # twice by how much the rounding of a distance to float32 can move its square
 
 Indices = NDArray[np.int64]
-Look = Callable[[Floats, Indices, Indices], None]
 
 
-def nearest(
-    rough: Rough, k: int, images: Indices, left_out: Lists, memory: int, *, look: Look | None = None
-) -> tuple[Indices, Floats]:
+def nearest(rough: Rough, k: int, images: Indices, left_out: Lists, memory: int) -> tuple[Indices, Floats]:
     """The ``k`` nearest images of each query.
 
     Args:
         rough: the distances of Q queries to G images.
-        k: how many; with 0, ``look`` alone sees the distances.
+        k: how many, at least 1.
         images: ascending, the gallery images that count at all.
         left_out: those that do not count for a query.
         memory: bytes for a block of distances and a copy of the gallery images it is of.
-        look: called with every part of the rough distances (R, columns), its queries (R,) and the gallery images of its
-            columns, before the nearest are picked; may set some of them to infinity.
 
     Returns:
         (Q, k) indices and distances: -1 and infinity where a query has fewer than k images.
@@ -47,25 +40,21 @@ def nearest(
     def work(block: Block) -> None:
         block.hide(left_out)
         for start in range(0, len(block.products), _PART):
-            _pick(rough, block, found, look, slice(start, min(start + _PART, len(block.products))))
+            _pick(rough, block, found, slice(start, min(start + _PART, len(block.products))))
 
     rough.each(images, memory, work)
     return found
 
 
-def _pick(rough: Rough, block: Block, found: tuple[Indices, Floats], look: Look | None, part: slice) -> None:
+def _pick(rough: Rough, block: Block, found: tuple[Indices, Floats], part: slice) -> None:
     """Merge the nearest in a part of the block's rows into what is found already."""
     rows = block.products[part]
     rows += block.squares
     queries = np.arange(block.rows.start + part.start, block.rows.start + part.stop)
-    if look:
-        look(rows, queries, block.images)
     indices, distances = found[0][queries], found[1][queries]
     k = indices.shape[1]
-    if not k:
-        return
     slack = (2 * rough.error[queries] + ROUNDED).astype(np.float32)[:, None]
-    near = rows <= (_no_less(rows, k) + slack if k < rows.shape[1] else np.float32(np.inf))
+    near = rows <= (no_less(rows, k) + slack if k < rows.shape[1] else np.float32(np.inf))
     row, column = where(near)
     finite = rows[row, column] < np.inf
     if not finite.all():
@@ -90,7 +79,7 @@ def where(mask: NDArray[np.bool_]) -> tuple[Indices, Indices]:
     return row, column
 
 
-def _no_less(rows: Floats, k: int) -> Floats:
+def no_less(rows: Floats, k: int) -> Floats:
     """(R, 1) values that are not below the k-th smallest of each row, nor far above it.
 
     The k-th smallest of the least of each group of columns is one: it has k values up to itself. To select among the

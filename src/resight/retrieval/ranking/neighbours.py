@@ -13,10 +13,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from resight.records import Embeddings
-from resight.retrieval.ranking.nearest import ROUNDED, nearest, where
 from resight.retrieval.ranking.rank import MEMORY
-from resight.retrieval.ranking.rough import Floats, Rough
-from resight.retrieval.ranking.validity import Lists
+from resight.retrieval.ranking.rough import Products, Rough
+from resight.retrieval.ranking.symmetric import Symmetric
 
 
 class Neighbours(NamedTuple):
@@ -31,7 +30,9 @@ class Neighbours(NamedTuple):
     farthest: NDArray[np.float32]
 
 
-def neighbours(images: Embeddings, k: int, metric: str = "euclidean", memory: int = MEMORY) -> Neighbours:
+def neighbours(
+    images: Embeddings, k: int, metric: str = "euclidean", memory: int = MEMORY, products: Products | None = None
+) -> Neighbours:
     """The ``k`` nearest of each image among all N of them, itself included (all N where there are fewer).
 
     Args:
@@ -40,23 +41,11 @@ def neighbours(images: Embeddings, k: int, metric: str = "euclidean", memory: in
         metric: "euclidean" or "cosine".
         memory: bytes for a block of distances and for a copy of the images it is of; O(N K) comes on top. It changes
             the speed, never the result.
+        products: what computes products, see :class:`resight.embedding.products.TorchProducts`; likewise.
 
     Raises:
         DataError: vectors the metric cannot compare.
     """
     count = len(images)
-    rough = Rough(images.vectors, images.vectors, metric)
-    every, others = np.arange(count), min(k, count) - 1
-    farthest = np.zeros(count, np.float32)
-
-    def look(rows: Floats, queries: NDArray[np.int64], columns: NDArray[np.int64]) -> None:
-        slack = 2 * rough.error[queries, None].astype(np.float32) + ROUNDED
-        row, column = where(rows >= rows.max(axis=1, keepdims=True) - slack)
-        np.maximum.at(farthest, queries[row], rough.exact(queries[row], columns[column]))
-        own = queries - columns[0]
-        inside = (own >= 0) & (own < len(columns))
-        rows[inside, own[inside]] = np.inf
-
-    nothing = Lists(np.empty(0, np.int64), np.zeros(count + 1, np.int64))
-    nearest_others, _ = nearest(rough, others, every, nothing, memory, look=look)
-    return Neighbours(np.concatenate([every[:, None], nearest_others], axis=1), farthest)
+    found = Symmetric(Rough(images.vectors, images.vectors, metric, products), min(k, count) - 1, memory)
+    return Neighbours(np.concatenate([np.arange(count)[:, None], found.nearest], axis=1), found.farthest)

@@ -15,6 +15,7 @@ block does, the gallery is cut as well, and read twice. Their blocks lie on one 
 
 from __future__ import annotations
 
+import threading
 import typing
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -31,14 +32,14 @@ from resight.retrieval.ranking.distance import Distances
 from resight.retrieval.ranking.nearest import nearest
 from resight.retrieval.ranking.protocols import Protocol
 from resight.retrieval.ranking.rough import Products, Rough
+from resight.retrieval.ranking.threads import THREADS, one_blas_thread, spread
 from resight.retrieval.ranking.validity import Validity
 
 MEMORY = 256 * 2**20
 """Default budget for a block of distances, in bytes; some 30 MB of working space (at D = 512) come on top."""
 
 _MOST_QUERIES = 1024  # a taller block would not be faster
-
-_FEW = 64  # matches per query up to which comparing one by one is faster
+_TURNS = 3  # blocks for each thread at least, so that all end at about the same time
 
 Chunk = tuple[int, NDArray[np.float32]]
 
@@ -98,7 +99,12 @@ class Stream:
         count, size = self.distances.shape
         smallest = min(grid.TILE_QUERIES, max(count, 1))
         affordable = max(memory, 1) // (4 * size)
-        self.height = max(grid.TILE_QUERIES, min(affordable, _MOST_QUERIES) // grid.TILE_QUERIES * grid.TILE_QUERIES)
+        together = max(min(affordable // smallest, THREADS), 1)
+        self._room = threading.BoundedSemaphore(together)
+        tall = min(affordable // together, _MOST_QUERIES, -(-count // (_TURNS * together)))
+        self.height = max(-(-tall // grid.TILE_QUERIES) * grid.TILE_QUERIES, grid.TILE_QUERIES)
+        if self.height * together > affordable > 0:
+            self.height = max(self.height - grid.TILE_QUERIES, grid.TILE_QUERIES)
         if affordable >= smallest:
             self.width = size
         else:
@@ -110,6 +116,16 @@ class Stream:
         count = self.distances.shape[0]
         for start in range(0, count, self.height):
             yield slice(start, min(start + self.height, count))
+
+    def each(self, work: Callable[[slice], None]) -> None:
+        """Call ``work`` with such slices, in threads."""
+
+        def one(rows: slice) -> None:
+            with self._room:
+                work(rows)
+
+        with one_blas_thread():
+            spread(one, self.distances.shape[0], self.height)
 
     def chunks(self, rows: slice) -> Iterator[Chunk]:
         """(first gallery index, (rows, columns) distances) for the gallery from its first image to its last."""
@@ -167,9 +183,9 @@ def ranks_of_matches(
         rough = Rough(query.vectors, gallery.vectors, metric, products)
         return MatchRanks(Counter(rough, valid, memory).ranks(), valid.matches.offsets)
     stream = Stream(query, gallery, metric, protocol, memory, rerank)
-    counts = np.zeros(len(query), np.int64)
-    found: list[NDArray[np.int64]] = []
-    for rows in stream.blocks():
+    found: dict[int, list[NDArray[np.int64]]] = {}
+
+    def work(rows: slice) -> None:
         true = [stream.valid.matches.of(q) for q in range(rows.start, rows.stop)]
         chunks = list(stream.chunks(rows)) if stream.whole else None
         near = [np.empty(len(of_one), np.float32) for of_one in true]
@@ -181,10 +197,11 @@ def ranks_of_matches(
         for start, block in chunks or stream.chunks(rows):
             for row, of_one, distances, rank in zip(block, true, near, ranks, strict=True):
                 rank += _before(row, of_one - start, distances)
-        counts[rows] = [len(of_one) for of_one in true]
-        found += [np.sort(rank) for rank in ranks]
-    offsets = np.concatenate([[0], np.cumsum(counts)])
-    return MatchRanks(np.concatenate([np.empty(0, np.int64), *found]), offsets)
+        found[rows.start] = [np.sort(rank) for rank in ranks]
+
+    stream.each(work)
+    every = [rank for _, ranks in sorted(found.items()) for rank in ranks]
+    return MatchRanks(np.concatenate([np.empty(0, np.int64), *every]), stream.valid.matches.offsets)
 
 
 def _before(row: NDArray[np.float32], indices: NDArray[np.int64], distances: NDArray[np.float32]) -> NDArray[np.int64]:
@@ -195,16 +212,10 @@ def _before(row: NDArray[np.float32], indices: NDArray[np.int64], distances: NDA
         indices: (m,) positions of the matches relative to this chunk; outside [0, len(row)) if in another.
         distances: (m,) of the matches.
     """
-    if len(indices) <= _FEW:  # two comparisons per match: most data sets have few
-        found = np.empty(len(indices), np.int64)
-        for m, (index, distance) in enumerate(zip(indices.tolist(), distances, strict=True)):
-            earlier = row[: max(index, 0)] <= distance
-            later = row[max(index + 1, 0) :] < distance
-            found[m] = np.count_nonzero(earlier) + np.count_nonzero(later)
-        return found
     # One integer per image that sorts by (distance, index), since the bits of non-negative floats sort as the floats
-    # do; then each image's place among the sorted matches: G log m steps instead of G m.
-    images = _keys(row, np.arange(len(row)))
+    # do; then the place of each image that may come before a match among the sorted matches.
+    near = np.flatnonzero(row <= distances.max(initial=-np.inf))
+    images = _keys(row[near], near)
     wanted = _keys(distances, np.clip(indices, -1, len(row)))
     order = np.argsort(wanted)
     place = np.searchsorted(wanted[order], images, "right")
@@ -258,7 +269,8 @@ def topk(
     stream = Stream(query, gallery, metric, protocol, memory, rerank)
     indices = np.full((len(query), k), -1, np.int64)
     distances = np.full((len(query), k), np.inf, np.float32)
-    for rows in stream.blocks():
+
+    def work(rows: slice) -> None:
         for start, block in stream.chunks(rows):
             worst = np.partition(block, k - 1, axis=1)[:, k - 1] if k < block.shape[1] else np.full(len(block), np.inf)
             for q, row, limit in zip(range(rows.start, rows.stop), block, worst, strict=True):
@@ -267,4 +279,6 @@ def topk(
                 where = np.concatenate([indices[q][indices[q] >= 0], near + start])
                 best = np.argsort(order, kind="stable")[:k]
                 indices[q, : len(best)], distances[q, : len(best)] = where[best], order[best]
+
+    stream.each(work)
     return Ranking(indices, distances)

@@ -81,6 +81,7 @@ class Rough:
 
     Attributes:
         shape, dimensions: (Q, G) and D.
+        squares: (G,) float32, |p_j|^2.
         error: (Q,) float64, the most by which rough distances of each query are off. u = 2^-24 per rounding: D times in
             a product (whatever its order), of |p_j|^2 and of the sum; of the coordinates of p_i and p_j, for cosine
             also of those of x; on top, what :data:`resight.retrieval.ranking.distance.ROUNDING` calls zero.
@@ -102,6 +103,7 @@ class Rough:
         self._squares = tuple(self._squared(side) for side in (0, 1))
         longest = [float(s.max(initial=0.0)) ** 0.5 for s in self._squares]
         self._shrink = 2.0 ** -float(np.frexp(max(longest))[1])
+        self.squares = (self._squares[1] * self._shrink**2).astype(np.float32)
         lengths = np.sqrt(self._squares[0]) * self._shrink
         coordinates = 8 * (self._shrink if metric == "cosine" else 0.0)
         zero = 1.0 if metric == "cosine" else plain.squares[0]
@@ -111,6 +113,16 @@ class Rough:
         if products:
             self.error += products.error(self.dimensions, lengths, longest[1] * self._shrink)
         self.error += self._zero * self._shrink**2
+
+    def points(self, images: slice | NDArray[np.int64]) -> Floats:
+        """(images, D) p_j of some gallery images, the caller's to change."""
+        points = self._points(1, images)
+        points *= np.float32(self._shrink)
+        return points
+
+    def multiplier(self, points: Floats) -> Multiply:
+        """A function that writes the products of its first argument (rows, D) with ``points`` into its second."""
+        return self._products.multiplier(points) if self._products else partial(_multiply, points)
 
     def _points(self, side: int, rows: slice | NDArray[np.int64]) -> Floats:
         """x - c of some queries (side 0) or gallery images (1)."""
@@ -166,9 +178,9 @@ class Rough:
         for left in range(0, len(images), width):
             some = images[left : left + width]
             spread(partial(copy, some), len(some), self._step)
-            squares = (self._squares[1][some] * self._shrink**2).astype(np.float32)
+            squares = self.squares[some]
             there = points[: len(some)]
-            multiply = self._products.multiplier(there) if self._products else partial(_multiply, there)
+            multiply = self.multiplier(there)
             with one_blas_thread():
                 spread(partial(one, some, squares, multiply), queries, height)
 

@@ -33,7 +33,7 @@ from resight.records import Embeddings
 from resight.retrieval.ranking.distance import Distances
 from resight.retrieval.ranking.neighbours import neighbours
 from resight.retrieval.ranking.rank import MEMORY
-from resight.retrieval.ranking.rough import dissimilarity
+from resight.retrieval.ranking.rough import Products, dissimilarity
 from resight.retrieval.reranking.reciprocal import Rows, encode
 
 
@@ -45,6 +45,8 @@ class KReciprocal:
         k1: how many neighbours may be reciprocal, at least 1.
         k2: over how many neighbours encodings are averaged (the image itself is one of them), at least 1.
         lambda_value: the share of the original distance, in [0, 1]; with 1 the order is the original one.
+        products: what computes products of all images with each other, see
+            :class:`resight.embedding.products.TorchProducts`; None for the processor. It never changes the result.
 
     Raises:
         DataError: a parameter that is out of its range or not a number.
@@ -53,6 +55,7 @@ class KReciprocal:
     k1: int = 20
     k2: int = 6
     lambda_value: float = 0.3
+    products: Products | None = None
 
     def __post_init__(self) -> None:
         for name in ("k1", "k2"):
@@ -80,7 +83,7 @@ class KReciprocal:
         plain = Distances(query.vectors, gallery.vectors, metric)  # before anything long: it refuses what does not fit
         plain = Distances(plain.query, plain.gallery, metric)  # short vectors scaled, of which the result knows nothing
         both = Embeddings(np.concatenate([plain.query, plain.gallery]))
-        near = neighbours(both, max(self.k1 + 1, self.k2), metric, memory)
+        near = neighbours(both, max(self.k1 + 1, self.k2), metric, memory, self.products)
         encoded = encode(both.vectors, near, metric, self.k1, self.k2)
         return Reranked(plain, encoded, near.farthest[: len(query)], self.lambda_value)
 
