@@ -20,6 +20,7 @@ from resight.embedding.source import Pictures, Source, source_of
 from resight.errors import DataError, ModelError, RecipeError
 from resight.images.batches import prefetch
 from resight.images.cache import Images
+from resight.images.decode import Pixels
 from resight.images.pictures import Colour
 from resight.images.stream import BadImage, Batch, read
 from resight.images.video import Video
@@ -185,6 +186,13 @@ class Embedder:
         if not count:
             raise DataError("the iterator yields no images: nothing to embed.")
 
+    def vectors(self, pixels: Pixels) -> NDArray[np.float32]:
+        """The vectors (B, D) of RGB pictures (B, H, W, 3) that have the model's size already, computed as one batch."""
+        names = tuple(f"image {at}" for at in range(len(pixels)))
+        batch = Batch(pixels, np.arange(len(pixels)), names)
+        ((_, found),) = self.run([batch], len(pixels), on_error=lambda _: None)
+        return found
+
     def run(
         self,
         batches: Iterable[Batch],
@@ -252,6 +260,8 @@ def _with_cameras(model: Model, engine: Engine) -> Model:
 
 def join(parts: list[Embeddings]) -> Embeddings:
     """One or more embeddings of the same model and with the same columns, one after the other."""
+    if len(parts) == 1:
+        return parts[0]
     first = parts[0]
     identities, cameras, paths = (
         None if getattr(first, name) is None else np.concatenate([getattr(part, name) for part in parts])

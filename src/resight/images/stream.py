@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterable, Iterator
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from itertools import islice
 from typing import NamedTuple
@@ -17,8 +16,10 @@ from resight.images.decode import Pixels, fit
 from resight.images.pictures import Colour, pixels_of
 from resight.images.quality import quality
 from resight.models.card import Preprocessing
+from resight.pools import Pool
 
 WORKERS = min(8, (os.cpu_count() or 1) + 1)
+_pool = Pool(WORKERS, "resight-decode")
 
 
 class Item(NamedTuple):
@@ -83,23 +84,22 @@ def read(
             return str(error)
 
     rest = iter(items)
-    with ThreadPoolExecutor(WORKERS) as pool:
-        while group := list(islice(rest, batch_size)):
-            found = list(pool.map(one, group)) if len(group) > 1 else [one(group[0])]
-            good, made, bad = [], [], []
-            for item, one_found in zip(group, found, strict=True):
-                if isinstance(one_found, str):
-                    bad.append(BadImage(item.position, item.name, one_found))
-                else:
-                    good.append(item)
-                    made.append(one_found)
-            pixels = np.empty((len(good), to.height, to.width, 3), np.uint8)
-            for at, (fitted, _) in enumerate(made):
-                pixels[at] = fitted
-            yield Batch(
-                pixels,
-                np.array([item.position for item in good], np.int64),
-                tuple(item.name for item in good),
-                np.array([value for _, value in made], np.float32) if judge else None,
-                tuple(bad),
-            )
+    while group := list(islice(rest, batch_size)):
+        found = list(_pool.map(one, group)) if len(group) > 1 else [one(group[0])]
+        good, made, bad = [], [], []
+        for item, one_found in zip(group, found, strict=True):
+            if isinstance(one_found, str):
+                bad.append(BadImage(item.position, item.name, one_found))
+            else:
+                good.append(item)
+                made.append(one_found)
+        pixels = np.empty((len(good), to.height, to.width, 3), np.uint8)
+        for at, (fitted, _) in enumerate(made):
+            pixels[at] = fitted
+        yield Batch(
+            pixels,
+            np.array([item.position for item in good], np.int64),
+            tuple(item.name for item in good),
+            np.array([value for _, value in made], np.float32) if judge else None,
+            tuple(bad),
+        )

@@ -120,9 +120,10 @@ def prepare(pixels: Tensor, to: Preprocessing) -> Tensor:
     """(B, H, W, 3) uint8 RGB to the network's input (B, 3, H, W), channels last, without any random change."""
     if pixels.device.type == "cpu" and pixels.numel() <= _FEW:
         mean, std = (np.array(values, np.float32) * np.float32(to.scale) for values in (to.mean, to.std))
-        x = pixels.numpy()[..., :: -1 if to.colour == "BGR" else 1].astype(np.float32)
-        x -= mean
-        x *= 1 / std
+        x = pixels.numpy()[..., :: -1 if to.colour == "BGR" else 1].astype(np.float32, order="C")
+        rows = x.reshape(-1, 3 * x.shape[2])  # whole rows of pixels at a time: three values are too few for a loop
+        rows -= np.tile(mean, x.shape[2])
+        rows *= np.tile(1 / std, x.shape[2])
         return torch.from_numpy(x).permute(0, 3, 1, 2)
     return normalise(pixels.permute(0, 3, 1, 2).float(), to)
 

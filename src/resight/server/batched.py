@@ -29,9 +29,14 @@ class BatchedEmbedder(Embedder):
 
         def vectors(pictures: list[Pixels]) -> list[NDArray[np.float32]]:
             with metrics.working("model", len(pictures)):
-                return list(embedder(np.stack(pictures)).vectors)
+                return list(embedder.vectors(np.stack(pictures)))
 
         self._batches: Batcher[Pixels, NDArray[np.float32]] = Batcher(vectors, embedder.batch_size, queue, "model")
+
+    def vectors(self, pixels: Pixels) -> NDArray[np.float32]:
+        """As :meth:`Embedder.vectors`, together with the pictures of other threads."""
+        found = self._batches(list(pixels))
+        return np.stack(found) if found else np.empty((0, 0), np.float32)
 
     def run(
         self,
@@ -48,11 +53,11 @@ class BatchedEmbedder(Embedder):
         for batch in batches:
             for bad in batch.bad:
                 on_error(bad)
-            vectors = self._batches(list(batch.pixels))
+            vectors = self.vectors(batch.pixels)
             done += len(batch.positions) + len(batch.bad)
             if progress:
                 progress(done, done if total is None else total)
-            yield batch, np.stack(vectors) if vectors else np.empty((0, 0), np.float32)
+            yield batch, vectors
 
     def close(self) -> None:
         """Finish what was accepted, and take no more."""

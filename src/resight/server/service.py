@@ -97,7 +97,7 @@ class Service:
             fit(picture(data, self.settings.pixels), to.height, to.width, how=to.resize, interpolation=to.interpolation)
             for data in pictures
         ]
-        vectors = self._embedder(np.stack(some)).vectors
+        vectors = self._embedder.vectors(np.stack(some))
         return vectors[0] if len(vectors) == 1 else mean(vectors, self.gallery.card.metric)
 
     def search(self, vector: Vector, how: Search) -> list[Hit]:
