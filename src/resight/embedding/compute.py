@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 
 import numpy as np
@@ -54,21 +55,37 @@ def outputs(
     was_training = network.training
     if was_training:  # what engines make is not: threads share it
         network.eval()
+
+    def begun(batch: Batch) -> Tensor:
+        """The vectors, which a GPU may still be computing."""
+        if not len(batch.pixels):
+            return torch.empty(0, 0)
+        pixels = torch.from_numpy(batch.pixels)
+        if device.type == "cuda":  # what is copied from pinned memory does not keep the processor waiting
+            pixels = pixels.pin_memory()
+        with torch.no_grad():  # not inference_mode: weights converted in it could not be trained any more
+            x = prepare(pixels.to(device, non_blocking=True), preprocessing)
+            side = () if cameras is None else (torch.from_numpy(cameras[batch.positions] - 1).to(device),)
+            found = pick(network(x, *side)).float()
+            if flip:
+                found = (found + pick(network(x.flip(3), *side)).float()) / 2
+            return found
+
+    def finished(batch: Batch, found: Tensor) -> tuple[Batch, NDArray[np.float32]]:
+        vectors: NDArray[np.float32] = found.cpu().numpy()
+        if not np.isfinite(vectors).all():
+            raise _not_finite(network, batch, vectors)
+        return batch, vectors
+
+    ahead = 0 if device.type == "cpu" else 1  # a GPU computes a batch while the vectors of the one before are fetched
+    under_way: deque[tuple[Batch, Tensor]] = deque()
     try:
         for batch in batches:
-            if not len(batch.pixels):
-                yield batch, np.empty((0, 0), np.float32)
-                continue
-            with torch.no_grad():  # not inference_mode: weights converted in it could not be trained any more
-                x = prepare(torch.from_numpy(batch.pixels).to(device, non_blocking=True), preprocessing)
-                side = () if cameras is None else (torch.from_numpy(cameras[batch.positions] - 1).to(device),)
-                found = pick(network(x, *side)).float()
-                if flip:
-                    found = (found + pick(network(x.flip(3), *side)).float()) / 2
-                vectors = found.cpu().numpy()
-            if not np.isfinite(vectors).all():
-                raise _not_finite(network, batch, vectors)
-            yield batch, vectors
+            under_way.append((batch, begun(batch)))
+            if len(under_way) > ahead:
+                yield finished(*under_way.popleft())
+        for one in under_way:
+            yield finished(*one)
     finally:
         if was_training:
             network.train()
