@@ -21,7 +21,7 @@ from resight.records import Split
 @pytest.fixture(scope="module")
 def data(tmp_path_factory: pytest.TempPathFactory) -> Dataset:
     place = tmp_path_factory.mktemp("tracklets") / "set"
-    return load("synthetic_tracklets", place, identities=6, cameras=2, seconds=16.0, rate=2, size=(64, 100))
+    return load("synthetic_tracklets", place, identities=6, cameras=2, seconds=24.0, rate=2, size=(64, 100))
 
 
 @pytest.fixture(scope="module")

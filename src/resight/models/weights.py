@@ -24,7 +24,7 @@ from resight.files import atomic_path, expanded, taken_for
 from resight.models import unpickle
 from resight.models.card import Card, named
 
-CLASSIFIER = "classifier"  # keys that begin so are used in training only: classifier.weight, classifier_1.weight
+CLASSIFIER = ("classifier", "network.classifier")  # keys that begin so are used in training only: classifier_1.weight
 WRAPPERS = ("state_dict", "model", "net", "network", "model_state_dict", "teacher", "target_encoder", "module")
 PREFIXES = ("module.", "_orig_mod.")  # of DataParallel and torch.compile, at any depth
 BESIDE = ("n_averaged",)  # counters that averaging keeps beside the weights
@@ -156,7 +156,7 @@ def fit(network: nn.Module, tensors: Mapping[str, Tensor], *, source: str, parti
             if k in own and own[k].shape != tensors[k].shape
         ),
     )
-    classifiers: tuple[str, ...] = (CLASSIFIER, "_fc.")
+    classifiers: tuple[str, ...] = (*CLASSIFIER, "_fc.")
     if not any(k.startswith("fc.") for k in own):  # torchvision's classifier; OSNet's reduction
         classifiers += ("fc.",)
     serious = [

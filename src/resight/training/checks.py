@@ -41,16 +41,16 @@ def _check_identities(losses: Sequence[Loss], examples: Examples) -> None:
 
 def _check_pairs(losses: Sequence[Loss], sampler: Sampler) -> None:
     name, K = losses[0].name, sampler.images_per_identity
-    if sampler.kind != "identities":
+    if sampler.kind not in ("identities", "tracklets"):
         return
     if K < 2:
         raise RecipeError(
             f"the loss {name!r} compares images of one identity, but sampler.images_per_identity is {K}: use 2 or more."
         )
-    if sampler.batch_size // K < 2:
+    if sampler.batch_size // sampler.unit < 2:
         raise RecipeError(
             f"the loss {name!r} compares identities, but a batch of {sampler.batch_size} holds one identity "
-            f"({K} images each): use a sampler.batch_size of {2 * K} or more."
+            f"({sampler.unit} images each): use a sampler.batch_size of {2 * sampler.unit} or more."
         )
 
 

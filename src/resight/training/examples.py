@@ -66,6 +66,15 @@ class Examples:
         return int(self.labels.max(initial=UNLABELLED)) + 1
 
     @property
+    def tracks(self) -> NDArray[np.int64] | None:
+        """(N,) int64, which tracklet each image is of, over all sources; None where the data has none."""
+        tracks = self.images.columns.get("tracks")
+        if tracks is None:
+            return None
+        both = np.stack([self.sources, tracks], axis=1)
+        return np.unique(both, axis=0, return_inverse=True)[1].reshape(-1).astype(np.int64)
+
+    @property
     def attributes(self) -> NDArray[np.uint8] | None:
         """(N, A) uint8 of 0 and 1, 255 where unknown; None where the data has none."""
         return self.images.columns.get("attributes")

@@ -15,6 +15,7 @@ from resight import datasets
 from resight.datasets import Dataset
 from resight.datasets.sources import source_names
 from resight.embedding.measure import measure
+from resight.embedding.tracklets import Clips
 from resight.errors import RecipeError
 from resight.images.cache import cache_folder
 from resight.models import weights
@@ -101,7 +102,8 @@ def train(
         live.note(state.loaded or f"{begins}, {len(examples):,} images, on {device}")
         decoding, teaching = partial(live.preparing, "decoding"), partial(live.preparing, "embedding by teachers")
         session.read(card.preprocessing, folder, decoding=decoding, teaching=teaching)
-    measured = partial(_measure, sources, device=str(device), cache=folder)
+    clips = Clips(recipe.evaluation.frames, recipe.evaluation.sampling)
+    measured = partial(_measure, sources, device=str(device), cache=folder, clips=clips)
     with (
         freed_memory_kept(device.type == "cpu"),
         Live(recipe.epochs, state.epoch, show=progress and main) as live,
@@ -164,10 +166,12 @@ def _facts(sources: Sequence[Dataset]) -> dict[str, Any] | list[dict[str, Any]]:
     return facts if len(facts) > 1 else facts[0]
 
 
-def _measure(sources: Sequence[Dataset], model: Model, *, device: str, cache: Path | None) -> dict[str, Report]:
+def _measure(
+    sources: Sequence[Dataset], model: Model, *, device: str, cache: Path | None, clips: Clips
+) -> dict[str, Report]:
     """The report of a model on each source that has queries, by the source's name."""
     return {
-        name: measure(model, source, engine="torch", device=device, cache=cache)[2]
+        name: measure(model, source, engine="torch", device=device, cache=cache, clips=clips)[2]
         for name, source in zip(source_names(sources), sources, strict=True)
         if len(source.query)
     }

@@ -7,6 +7,7 @@ from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
+from resight.images.clips import Sampling
 from resight.models.card import Interpolation, Resize
 from resight.training.losses import AnyLoss
 
@@ -120,16 +121,19 @@ class AugmentationSpec(Part):
 class Sampler(Part):
     """``identities``: batches of batch_size / images_per_identity identities; ``random``: shuffled images;
     ``triplets``: the data's own triplets, batch_size / 3 of them; ``cameras``: as ``identities``, the images of an
-    identity from different cameras, for ``steps`` batches an epoch (0: as many as show each image once).
+    identity from different cameras, for ``steps`` batches an epoch (0: as many as show each image once);
+    ``tracklets``: as ``identities``, with a clip of ``frames`` random frames of a tracklet in the place of an image, and
+    batch_size counting frames.
 
     With several sources of data, ``sources`` says how they share batches: ``pooled`` draws from all images alike,
     ``balanced`` fills each batch with equal parts of every source, ``separate`` fills it from one source alone.
     """
 
-    kind: Literal["identities", "random", "triplets", "cameras"] = "identities"
+    kind: Literal["identities", "random", "triplets", "cameras", "tracklets"] = "identities"
     batch_size: int = Field(64, gt=0)
     images_per_identity: int = Field(4, gt=0)
     steps: int = Field(0, ge=0)
+    frames: int = Field(1, gt=0)
     sources: Literal["pooled", "balanced", "separate"] = "pooled"
 
     @model_validator(mode="after")
@@ -137,6 +141,13 @@ class Sampler(Part):
         if self.kind in ("identities", "cameras") and self.batch_size % self.images_per_identity:
             raise ValueError(
                 f"batch_size {self.batch_size} is not a multiple of images_per_identity {self.images_per_identity}"
+            )
+        if self.frames > 1 and self.kind != "tracklets":
+            raise ValueError(f"frames {self.frames} are those of tracklets: use kind 'tracklets', or leave them out")
+        if self.kind == "tracklets" and self.batch_size % self.unit:
+            raise ValueError(
+                f"batch_size {self.batch_size} is not a multiple of images_per_identity {self.images_per_identity} x "
+                f"frames {self.frames}"
             )
         if self.kind == "triplets" and self.batch_size % 3:
             raise ValueError(f"batch_size {self.batch_size} is not a multiple of 3, as triplets need")
@@ -149,7 +160,7 @@ class Sampler(Part):
     @property
     def unit(self) -> int:
         """How many images of a batch belong together."""
-        return {"triplets": 3, "random": 1}.get(self.kind, self.images_per_identity)
+        return {"triplets": 3, "random": 1}.get(self.kind, self.images_per_identity * self.frames)
 
 
 class Views(Part):
@@ -209,7 +220,13 @@ class Averaging(Part):
 
 
 class Evaluation(Part):
-    """When and how the query and gallery of the data are ranked: every n epochs (0: at the end only)."""
+    """When and how the query and gallery of the data are ranked: every n epochs (0: at the end only).
+
+    ``frames`` of each tracklet are embedded (0: all), where the data has tracklets; see
+    :class:`resight.embedding.tracklets.Clips`.
+    """
 
     every: int = Field(0, ge=0)
+    frames: int = Field(0, ge=0)
+    sampling: Sampling = "evenly"
     metric: Literal["euclidean", "cosine"] = "cosine"

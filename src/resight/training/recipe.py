@@ -76,6 +76,12 @@ class Recipe(Part):
         return self
 
     @model_validator(mode="after")
+    def _clips_alone(self) -> Recipe:
+        if self.teachers and any(self.sampler_of(phase).kind == "tracklets" for phase in self.phases):
+            raise ValueError("teachers see single images, not clips: leave teachers out, or sampler.kind 'tracklets'")
+        return self
+
+    @model_validator(mode="after")
     def _seen_by_teachers(self) -> Recipe:
         if self.views is not None and not self.teachers:
             raise ValueError("views are what teachers see: name teachers, or leave views out")

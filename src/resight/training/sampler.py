@@ -6,6 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from resight.errors import DataError, RecipeError
+from resight.images.clips import groups_of, random_frames
 from resight.training.examples import UNLABELLED
 from resight.training.parts import Sampler
 
@@ -20,6 +21,7 @@ def epoch_batches(
     triplets: NDArray[np.int64] | None = None,
     sources: NDArray[np.int64] | None = None,
     cameras: NDArray[np.int64] | None = None,
+    tracks: NDArray[np.int64] | None = None,
 ) -> Batches:
     """(steps, batch size) indices of one epoch; they depend on nothing but the arguments.
 
@@ -28,7 +30,9 @@ def epoch_batches(
     batch then takes one group each of P identities, drawn without replacement, until fewer than P have groups left.
     The K images of an identity stand next to each other; K images without a label (-1) take the place of an identity.
     ``random``: all images shuffled, the remainder left out. ``triplets``: the rows of ``triplets`` (T, 3) shuffled,
-    the three images of each next to each other. ``cameras``: see :func:`_over_cameras`.
+    the three images of each next to each other. ``cameras``: see :func:`_over_cameras`. ``tracklets``: as
+    ``identities``, of the tracklets in ``tracks`` (N,) in place of images; of each come ``frames`` images next to each
+    other, by restricted random sampling (:func:`resight.images.clips.random_frames`).
 
     ``how.sources`` says how the images of several ``sources`` (N,) share batches: ``pooled`` ignores where they are
     from; in ``separate`` every batch is of one source, in random order; in ``balanced`` every batch holds equal parts
@@ -50,6 +54,8 @@ def epoch_batches(
         return rng.permutation(triplets)[: len(triplets) // (B // 3) * (B // 3)].reshape(-1, B)
     if how.kind == "cameras":
         return _over_cameras(labels, np.zeros_like(labels) if cameras is None else cameras, how, rng)
+    if how.kind == "tracklets":
+        return _of_tracklets(labels, how, seed, epoch, sources, tracks)
     several = [] if sources is None else [np.flatnonzero(sources == source) for source in np.unique(sources)]
     if how.sources == "pooled" or len(several) < 2:
         return _batches(labels, how, B, rng)
@@ -63,6 +69,26 @@ def epoch_batches(
         )
     steps = max(1, len(labels) // B)
     return np.concatenate([images[_steps(labels[images], how, part, rng, steps)] for images in several], axis=1)
+
+
+def _of_tracklets(
+    labels: NDArray[np.int64],
+    how: Sampler,
+    seed: int,
+    epoch: int,
+    sources: NDArray[np.int64] | None,
+    tracks: NDArray[np.int64] | None,
+) -> Batches:
+    """Batches of tracklets, each as ``how.frames`` of its images."""
+    if tracks is None:
+        raise DataError("the data has no tracklets (no column 'tracks'): use another sampler.kind.")
+    groups = groups_of(tracks)
+    first = np.array([group[0] for group in groups], np.int64)
+    clips = how.model_copy(update={"kind": "identities", "batch_size": how.batch_size // how.frames, "frames": 1})
+    batches = epoch_batches(labels[first], clips, seed, epoch, sources=None if sources is None else sources[first])
+    rng = np.random.default_rng((seed, epoch, 1))
+    frames = [groups[at][random_frames(len(groups[at]), how.frames, rng)] for at in batches.ravel().tolist()]
+    return np.concatenate(frames).reshape(len(batches), how.batch_size)
 
 
 def _steps(labels: NDArray[np.int64], how: Sampler, B: int, rng: np.random.Generator, steps: int) -> Batches:

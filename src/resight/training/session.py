@@ -15,6 +15,7 @@ from accelerate.utils import set_seed
 from numpy.typing import NDArray
 from torch import Tensor
 
+from resight.embedding.tracklets import ATTENTIVE
 from resight.errors import TrainingError
 from resight.images.augmentation import Augmentation
 from resight.images.batches import prefetch
@@ -22,6 +23,7 @@ from resight.images.cache import Images, Progress
 from resight.images.transforms import resize
 from resight.models.card import Preprocessing
 from resight.training.checkpoint import Checkpoint
+from resight.training.clips import pool_output, pool_target
 from resight.training.devices import mean_over_processes
 from resight.training.examples import Examples
 from resight.training.losses import Target
@@ -63,6 +65,7 @@ class Session:
     ) -> None:
         self.recipe, self.examples, self.teachers, self.accelerator = recipe, examples, teachers, accelerator
         self._previous = previous
+        self._tracks = examples.tracks
         for phase in recipe.phases:
             self._batches(examples.labels, phase, 0)
         set_seed(recipe.seed)
@@ -130,7 +133,8 @@ class Session:
         set_seed((recipe.seed * 1_000_003 + epoch * 1_009 + self.accelerator.process_index) % 2**32)
         height, width = recipe.images.size_at(epoch)
         batches, mine = self._batches(labels, phase, epoch)
-        views = (self.views.at_step(batch, mine, epoch, at) for at, batch in enumerate(batches))
+        frames = recipe.sampler_of(phase).frames
+        views = (self.views.at_step(batch, mine, epoch, at, frames) for at, batch in enumerate(batches))
         sums: dict[str, tuple[float, int]] = {}  # of a loss, and of the steps in which it counted
         means: dict[str, float] = {}
         for at, seen in enumerate(prefetch(views)):
@@ -139,6 +143,9 @@ class Session:
             x = resize(x, height, width)
             output = state.wrapped(x)
             target = target._replace(images=x)
+            if frames > 1:
+                output = pool_output(output, frames, by_length=recipe.model.name == ATTENTIVE)
+                target = pool_target(target, frames)
             loss, parts = objective(output, target, recipe.losses_of(phase), state.memories[index])
             values = {"loss": float(loss.detach())} | {name: float(value) for name, value in parts.items()}
             rate = learning_rate(phase, into + at / len(batches))
@@ -165,7 +172,7 @@ class Session:
     def _batches(self, labels: NDArray[np.int64], phase: Phase, epoch: int) -> tuple[NDArray[np.int64], slice]:
         """The batches of an epoch, and which part of each is this process' own."""
         sampler, examples = self.recipe.sampler_of(phase), self.examples
-        known = examples.triplets, examples.sources, examples.images.cameras
+        known = examples.triplets, examples.sources, examples.images.cameras, self._tracks
         batches = epoch_batches(labels, sampler, self.recipe.seed, epoch, *known)
         return batches, share(batches, sampler, self.accelerator.process_index, self.accelerator.num_processes)
 

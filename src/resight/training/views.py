@@ -57,8 +57,11 @@ class Views:
         self._partners = [self._mixed_with(N, (seed, _PARTNERS, view)) for view in range(max(1, self.count))]
         self._first = np.random.default_rng((seed, _ORDER)).integers(0, max(1, self.count), N)
 
-    def at_step(self, batch: NDArray[np.int64], mine: slice, epoch: int, step: int) -> Seen:
-        """The images of one process' part of a ``batch``, read from the disk; everything but pixels is drawn."""
+    def at_step(self, batch: NDArray[np.int64], mine: slice, epoch: int, step: int, frames: int = 1) -> Seen:
+        """The images of one process' part of a ``batch``, read from the disk; everything but pixels is drawn.
+
+        The ``frames`` of a clip, next to each other, are changed alike.
+        """
         which = batch[mine]
         if self.count:
             return self.fixed(which, (self._first[which] + epoch) % self.count)
@@ -68,7 +71,9 @@ class Views:
         others = None
         if self.how.others:
             others = self._read(self._mixed_with(len(batch), (*seed, _PARTNERS))[mine])
-        return Seen(self.images.read(which), others, draw(len(batch), seed)[mine], plain)
+        return Seen(
+            self.images.read(which), others, draw(len(batch) // frames, seed).repeat_interleave(frames, 0)[mine], plain
+        )
 
     def fixed(self, which: NDArray[np.int64], view: NDArray[np.int64]) -> Seen:
         """The fixed views ``view`` (B,) of the images at ``which`` (B,); view 0 is the plain image."""
