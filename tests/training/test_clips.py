@@ -16,9 +16,9 @@ from resight.embedding.tracklets import Clips, embed_tracklets
 from resight.errors import DataError, RecipeError
 from resight.models.output import Output
 from resight.training import recipe as recipes
-from resight.training.clips import pool_output, pool_target
 from resight.training.loop import train
 from resight.training.losses import Target
+from resight.training.objective import pool_output, pool_target
 from resight.training.parts import Sampler
 from resight.training.sampler import epoch_batches
 

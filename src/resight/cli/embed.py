@@ -16,11 +16,16 @@ from resight.cli.options import (
     Engine,
     EngineName,
     Flip,
+    Frames,
     Half,
     Height,
     Model,
     OnError,
     Pattern,
+    Pooling,
+    PoolingName,
+    Sampling,
+    SamplingName,
     SkipOrFail,
     Split,
     Weights,
@@ -52,6 +57,12 @@ def embed(
     half: Half = False,
     engine: Engine = EngineName.auto,
     batch_size: BatchSize = 64,
+    tracklets: Annotated[
+        bool, typer.Option("--tracklets", help="Write one row for each tracklet of a data set of tracklets.")
+    ] = False,
+    frames: Frames = 0,
+    sampling: Sampling = SamplingName.evenly,
+    pooling: Pooling = PoolingName.auto,
     ray: Annotated[
         str | None,
         typer.Option(metavar="ADDRESS", help="Compute on a Ray cluster: HOST:PORT, or auto for the current one."),
@@ -69,6 +80,7 @@ def embed(
     from resight.embedding.embedder import Embedder
     from resight.embedding.named import named_source
     from resight.embedding.source import find
+    from resight.embedding.tracklets import Clips
     from resight.errors import RecipeError
     from resight.files import left_out
     from resight.images.video import Video
@@ -78,17 +90,24 @@ def embed(
     if pattern and (boxes or name or split):
         raise RecipeError("--pattern reads the names of plain files: leave out --boxes, --as and --split.")
     images = named_source(source, pattern) if pattern else Video(source, boxes) if boxes else find(source, name, split)
+    if not tracklets and (frames or sampling != SamplingName.evenly or pooling != PoolingName.auto):
+        raise RecipeError("--frames, --sampling and --pooling are about tracklets: add --tracklets.")
+    clips = Clips(frames, sampling.value, pooling.value) if tracklets else None
     loaded = load(model, weights, height=height, width=width)
     embedder = Embedder(loaded, engine.value, batch_size, flip=flip, half=half)
     about = {"model": model, "source": str(source), "command": shlex.join(["resight", *sys.argv[1:]])}
     about = {name: without_secrets(text) for name, text in about.items()}
     with bar("embedding", json) as progress:
         skip = on_error is OnError.skip
-        written = embed_to_file(embedder, images, output, skip=skip, ray=ray, about=about, progress=progress)
+        written = embed_to_file(
+            embedder, images, output, skip=skip, ray=ray, about=about, clips=clips, progress=progress
+        )
     if json:
         print_json(written.numbers())
         return
     out.print(f"{written.embedded:,} of {written.images:,} images embedded, {written.dim} numbers each.", markup=False)
+    if clips:
+        out.print(f"{written.tracklets:,} tracklets, one row each.", markup=False)
     for bad in written.failed[:5]:
         err.print(f"left out: {bad.reason}", markup=False)
     if len(written.failed) > 5:

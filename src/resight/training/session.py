@@ -23,11 +23,10 @@ from resight.images.cache import Images, Progress
 from resight.images.transforms import resize
 from resight.models.card import Preprocessing
 from resight.training.checkpoint import Checkpoint
-from resight.training.clips import pool_output, pool_target
 from resight.training.devices import mean_over_processes
 from resight.training.examples import Examples
 from resight.training.losses import Target
-from resight.training.objective import objective
+from resight.training.objective import objective, pool_output, pool_target
 from resight.training.optim import learning_rate
 from resight.training.parts import Phase
 from resight.training.recipe import Recipe

@@ -12,12 +12,14 @@ from numpy.typing import NDArray
 
 from resight.embedding.bulk.parts import Part, fill
 from resight.embedding.bulk.scale_out import fill_with_ray
+from resight.embedding.bulk.tracklets import frames_to_embed, pooled
 from resight.embedding.compute import Progress
 from resight.embedding.embedder import Embedder
 from resight.embedding.engines.auto import PATIENCE, fastest, known, measure
 from resight.embedding.engines.make import engines_of
 from resight.embedding.files import check, check_replaceable, columns_of, write
 from resight.embedding.source import Pictures, Source, source_of
+from resight.embedding.tracklets import Clips
 from resight.embedding.versions import versions
 from resight.errors import DataError
 from resight.files import write_text
@@ -38,6 +40,7 @@ class Written:
         fingerprint, data_fingerprint: of the model, and of the images' names, sizes, order and labels.
         failed: images that could not be embedded.
         others: files of the folder that are not images by their names.
+        tracklets: how many are in the file, if it has one row for each instead of one for each image.
     """
 
     file: str
@@ -49,6 +52,7 @@ class Written:
     data_fingerprint: str
     failed: tuple[BadImage, ...]
     others: tuple[str, ...] = ()
+    tracklets: int = 0
 
     def numbers(self) -> dict[str, Any]:
         """The fields, ready for JSON."""
@@ -64,6 +68,7 @@ def embed_to_file(
     part: int = PART,
     ray: str | None = None,
     about: dict[str, Any] | None = None,
+    clips: Clips | None = None,
     progress: Progress | None = None,
 ) -> Written:
     """Embed ``images`` into ``file`` and say in ``<file>.manifest.json`` what is in it.
@@ -80,12 +85,16 @@ def embed_to_file(
         ray: let the workers of a Ray cluster compute, to the same bytes: ``HOST:PORT`` of its head, or ``auto``
             (:mod:`resight.embedding.bulk.scale_out`).
         about: more for the manifest.
+        clips: write one row for each tracklet of a split, of the frames and with the pooling that it says.
         progress: called with (images done, images in all).
 
     Raises:
         DataError: nothing to embed, an image that cannot be read, or parts of other work.
         ResightError: the disk is full, the place cannot be written, or Ray does not do it.
     """
+    card = embedder.model.card
+    if clips is not None:
+        images = frames_to_embed(images, clips, card)
     source = source_of(images)
     if not isinstance(source, Source) or not (source.files or source.stamp):
         raise DataError("Only files can be gone on with: pass paths, or use Embedder.stream for what is in memory.")
@@ -93,7 +102,6 @@ def embed_to_file(
     check(file, columns)
     check_replaceable(file)
     data = source.fingerprint()
-    card = embedder.model.card
     plan = {
         "model": card.fingerprint,
         "images": data,
@@ -117,14 +125,20 @@ def embed_to_file(
     if not len(kept):
         raise DataError(f"None of {len(source):,} images can be embedded; of the first: {failed[0].reason}")
     manifest, fingerprint = f"{file}.manifest.json", card.fingerprint
-    written = Written(str(file), manifest, len(source), len(kept), dim, fingerprint, data, tuple(failed), source.others)
+    rows = {name: column[kept] for name, column in columns.items()}
+    tracklets = 0 if clips is None else len(np.unique(rows["tracks"]))
+    counts = len(source), len(kept), dim
+    written = Written(str(file), manifest, *counts, fingerprint, data, tuple(failed), source.others, tracklets)
     settings = plan | {"engine": embedder.engine}
     facts = written.numbers() | {"card": card.model_dump(), "settings": settings, "versions": versions()}
     write_text(folder / _MANIFEST, json.dumps(facts | (about or {}), indent=2) + "\n")
     vectors = (Part.read(folder, start).vectors for start in range(0, len(source), part))
-    rows = {name: column[kept] for name, column in columns.items()}
+    some_rows = (some for some in vectors if len(some))
+    if clips is not None:
+        rows, of_tracklets = pooled(rows, some_rows, by_length=clips.pooling_with(card) == "attention")
+        some_rows = (one for one in (of_tracklets,))
     joined = folder / f"joined{Path(file).suffix}"  # here, so that a killed run leaves nothing elsewhere
-    write(joined, rows, (some for some in vectors if len(some)), len(kept), fingerprint, card.metric)
+    write(joined, rows, some_rows, tracklets or len(kept), fingerprint, card.metric)
     _move(joined, written.file)
     _move(folder / _MANIFEST, manifest)
     _end(folder)
