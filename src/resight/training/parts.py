@@ -122,7 +122,7 @@ class Sampler(Part):
     """``identities``: batches of batch_size / images_per_identity identities; ``random``: shuffled images;
     ``triplets``: the data's own triplets, batch_size / 3 of them; ``cameras``: as ``identities``, the images of an
     identity from different cameras, for ``steps`` batches an epoch (0: as many as show each image once);
-    ``tracklets``: as ``identities``, with a clip of ``frames`` random frames of a tracklet in the place of an image, and
+    ``tracklets``: as ``identities``, with a clip of ``frames`` random frames of a tracklet in place of an image, and
     batch_size counting frames.
 
     With several sources of data, ``sources`` says how they share batches: ``pooled`` draws from all images alike,
