@@ -41,13 +41,14 @@ class PostgresServer:
     It ends with this process, however that ends: a shell waits for the end of its standard input.
 
     Args:
+        of: another one, of which this is to be a replica.
         settings: of postgresql.conf, on top of :data:`SMALL` and :data:`FAST`.
 
     Raises:
         RuntimeError: it does not start.
     """
 
-    def __init__(self, **settings: str) -> None:
+    def __init__(self, of: PostgresServer | None = None, **settings: str) -> None:
         self.folder = Path(tempfile.mkdtemp(prefix="postgres-"))
         self.data = self.folder / "data"
         self._settings = {**SMALL, **FAST, "unix_socket_directories": str(self.folder), **settings}
@@ -59,9 +60,11 @@ class PostgresServer:
         self._numbers = count(1)
         self._shell: subprocess.Popen[str] | None = None
         try:
-            self.run(
-                "initdb", "-D", str(self.data), "-U", "postgres", "-E", "UTF8", "--locale=C", "--no-sync", "-A", "trust"
-            )
+            if of is None:
+                options = ("-U", "postgres", "-E", "UTF8", "--locale=C", "--no-sync", "-A", "trust")
+                self.run("initdb", "-D", str(self.data), *options)
+            else:
+                self.run("pg_basebackup", "-d", of.address, "-D", str(self.data), "-R", "-c", "fast", "--no-sync")
             self.start()
         except BaseException:
             self.close()

@@ -276,6 +276,30 @@ def test_a_dump_restored_is_the_gallery(postgres: PostgresServer, uri: str) -> N
         assert gallery.check().problems == ()
 
 
+def test_a_replica_answers_and_takes_over(postgres: PostgresServer, uri: str) -> None:
+    here = str(postgres.folder)
+    with Gallery.open(uri, card()) as gallery:
+        gallery.add(embeddings(5))
+        replica = PostgresServer(of=postgres)
+        try:
+            with Gallery.open(uri.replace(here, str(replica.folder)), read_only=True) as reader:
+                gallery.add(embeddings(3, seed=1))
+                assert reader.store.wait(2, 20.0), "the replica does not follow"
+                assert reader.search(vectors(1)[0], 8) == gallery.search(vectors(1)[0], 8)
+            either = uri.replace(here, f"{here},{replica.folder}") + "&target_session_attrs=read-write"
+            with Gallery.open(either) as both:
+                both.add(embeddings(2, seed=2))
+                assert gallery.store.wait(3, 0.0)
+                postgres.stop()
+                replica.run("pg_ctl", "-D", str(replica.data), "promote")
+                assert both.add(embeddings(2, seed=3)).new == 2
+                assert len(both) == 12
+                both.verify_log()
+        finally:
+            replica.close()
+            postgres.start()
+
+
 def test_tables_of_an_older_format_are_brought_up_to_date(uri: str, monkeypatch: pytest.MonkeyPatch) -> None:
     from resight.gallery.postgres import making
 

@@ -21,7 +21,7 @@ _WHICH = "Filters"
 Where = Annotated[
     str,
     typer.Argument(
-        metavar="GALLERY", help="A name or file (seen, seen.db), or postgresql://USER@HOST/DB?gallery=NAME."
+        metavar="GALLERY", help="A name or file (seen, seen.db), or postgresql://HOST/DB?gallery=NAME in a database."
     ),
 ]
 Ids = Annotated[

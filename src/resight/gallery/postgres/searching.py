@@ -107,8 +107,9 @@ class Searcher:
     def _statement(self, apart: str, passing: str, count: int) -> str:
         """(distance, scale, vector, record) of the ``count`` nearest that pass, nearest first."""
         return (
-            f"SELECT r.apart, r.scale, r.vector, {RECORD} FROM (SELECT r.*, {apart} AS apart FROM records r "
-            f"WHERE {passing} ORDER BY {apart} LIMIT {count}) r {NAMED} ORDER BY r.apart"
+            f"SELECT near.apart, r.scale, r.vector, {RECORD} FROM (SELECT r.id, {apart} AS apart FROM records r "
+            f"WHERE {passing} ORDER BY {apart} LIMIT {count}) near JOIN records r ON r.id = near.id {NAMED} "
+            "ORDER BY near.apart"
         )
 
     def _surely(self, query: NDArray[np.float32], rows: list[Row], k: int) -> bool:
