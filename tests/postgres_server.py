@@ -7,6 +7,7 @@ used here.
 from __future__ import annotations
 
 import os
+import pwd
 import shutil
 import subprocess
 import sys
@@ -54,8 +55,9 @@ class PostgresServer:
         self._settings = {**SMALL, **FAST, "unix_socket_directories": str(self.folder), **settings}
         self._user: dict[str, Any] = {}
         if os.getuid() == 0:  # which PostgreSQL refuses to run as
-            self._user = {"user": "nobody", "group": "nogroup", "extra_groups": ()}
-            shutil.chown(self.folder, "nobody", "nogroup")
+            nobody = pwd.getpwnam("nobody")
+            self._user = {"user": nobody.pw_uid, "group": nobody.pw_gid, "extra_groups": ()}
+            os.chown(self.folder, nobody.pw_uid, nobody.pw_gid)
         self._programs = self._reachable(_programs())
         self._numbers = count(1)
         self._shell: subprocess.Popen[str] | None = None
@@ -167,8 +169,10 @@ class PostgresServer:
             subprocess.run([str(programs / "postgres"), "--version"], check=True, capture_output=True, **self._user)
             return programs
         except OSError:
-            shutil.copytree(programs.parent, self.folder / "programs")
-            return self.folder / "programs" / programs.name
+            package = programs.parents[1]
+            for folder in (programs.parent, package.with_name(f"{package.name}.libs")):
+                shutil.copytree(folder, self.folder / folder.relative_to(package.parent))
+            return self.folder / programs.relative_to(package.parent)
 
 
 def _lives(process: Any) -> bool:

@@ -184,13 +184,20 @@ def test_roles_have_the_rights_that_they_were_given(postgres: PostgresServer, ur
                         ResightError, match=r"permission denied|must be owner|belongs to the role postgres"
                     ):
                         act(one)
+        gallery.add(embeddings(6, seed=5), cameras=["north", "south"] * 3)
+        name = uri.partition("gallery=")[2]
+        with postgres.connect() as db:
+            db.execute(f"ALTER TABLE {name}.records ENABLE ROW LEVEL SECURITY")
+            db.execute(f"CREATE POLICY northern ON {name}.records FOR SELECT TO porter USING (camera = 'north')")
+        with Gallery.open(theirs, read_only=True) as one:
+            assert {hit.record.camera for hit in one.search(vectors(1)[0], 100)} == {"north"}
         assert [e.details["right"] for e in gallery.log() if e.action == "grant"] == ["none", "read", "write", "erase"]
         assert gallery.check().problems == ()
         with pytest.raises(ResightError, match="nobody_here"):
             gallery.store.grant("nobody_here", "read", "me")
         for change in ("UPDATE events SET actor = 'x'", "DELETE FROM events", "TRUNCATE events"):
             with postgres.connect() as db, pytest.raises(Exception, match="the log only grows"):
-                db.execute(change.replace("events", f"{uri.partition('gallery=')[2]}.events"))
+                db.execute(change.replace("events", f"{name}.events"))
 
 
 def test_erased_bytes_are_gone_after_a_purge(postgres: PostgresServer, uri: str) -> None:

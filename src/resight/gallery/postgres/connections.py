@@ -179,22 +179,18 @@ class Connections:
     def wait(self, statement: str, values: Values, seconds: float) -> bool:
         """Whether a statement gives rows now, or after an event that another action writes within so many seconds."""
         give_up = time.monotonic() + seconds
-        with self.alone() as db:
+        while True:
+            found = bool(self.rows(statement, values))  # also waits for a server that restarts
+            left = give_up - time.monotonic()
+            if found or left <= 0:
+                return found
             try:
-                db.execute(f"LISTEN {self.place.gallery}".encode())
-            except (errors.ReadOnlySqlTransaction, errors.ObjectNotInPrerequisiteState):  # a replica cannot listen
-                listening = False
-            else:
-                listening = True
-            while not Session(db).rows(statement, values):
-                left = give_up - time.monotonic()
-                if left <= 0:
-                    return False
-                if listening:
-                    list(db.notifies(timeout=left, stop_after=1))
-                else:
-                    time.sleep(min(left, _LOOK_AGAIN))
-        return True
+                with self._connect() as db:
+                    db.execute(f"LISTEN {self.place.gallery}".encode())
+                    if not Session(db).rows(statement, values):
+                        list(db.notifies(timeout=left, stop_after=1))
+            except psycopg.Error:  # the server stops, or is a replica, which cannot listen
+                time.sleep(min(left, _LOOK_AGAIN))
 
     @contextmanager
     def alone(self) -> Iterator[psycopg.Connection[Any]]:
