@@ -153,7 +153,7 @@ def test_events_are_told_as_they_come(uri: str) -> None:
         assert not reader.store.wait(2, 0.0)
 
 
-def test_roles_have_the_rights_that_they_were_given(postgres: PostgresServer, uri: str) -> None:
+def test_roles_have_the_rights_that_they_were_given(postgres: PostgresServer, uri: str, tmp_path: Path) -> None:
     with postgres.connect() as db:
         db.execute("DROP ROLE IF EXISTS porter")
         db.execute("CREATE ROLE porter LOGIN")
@@ -168,6 +168,7 @@ def test_roles_have_the_rights_that_they_were_given(postgres: PostgresServer, ur
             "write": [
                 lambda one: one.add(embeddings(1, seed=1), identities="Cy"),
                 lambda one: one.enrol("Ann", ids[3:]),
+                lambda one: one.export("Bob", tmp_path / "bob"),
                 lambda one: one.merge("Ann", ["Bob"]),
             ],
             "erase": [lambda one: one.erase(ids=ids[:1]), lambda one: one.erase(identity="Ann")],
@@ -184,6 +185,7 @@ def test_roles_have_the_rights_that_they_were_given(postgres: PostgresServer, ur
                         ResightError, match=r"permission denied|must be owner|belongs to the role postgres"
                     ):
                         act(one)
+            assert (tmp_path / "bob").exists() == (right != "read"), "data went out without a line in the log"
         gallery.add(embeddings(6, seed=5), cameras=["north", "south"] * 3)
         name = uri.partition("gallery=")[2]
         with postgres.connect() as db:

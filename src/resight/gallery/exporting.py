@@ -44,6 +44,7 @@ def export(store: Store, name: str, folder: Path, actor: str) -> Path:
             for id, small in zip(ids, store.thumbnails(ids), strict=True):
                 if small is not None:
                     (temporary / "thumbnails" / f"{id}.jpg").write_bytes(small)
+            store.note(actor, "export", {"identity": number, "records": len(records)})  # before anything is there
             temporary.replace(folder)
         finally:
             shutil.rmtree(temporary, ignore_errors=True)
@@ -51,5 +52,4 @@ def export(store: Store, name: str, folder: Path, actor: str) -> Path:
         raise ResightError(
             f"{folder} cannot be written ({error.strerror or error}): free some space or choose another place."
         ) from None
-    store.note(actor, "export", {"identity": number, "records": len(records)})
     return folder
