@@ -118,3 +118,15 @@ def test_tracks_that_were_there_together_are_two_people() -> None:
     assert known.forbid
     allowed = known.allowed(np.array([0, 0, 2, 0, 1]), np.array([2, 4, 5, 1, 3]))
     np.testing.assert_array_equal(allowed, [False, True, True, True, False])
+
+
+@pytest.mark.parametrize("seed", range(2))
+def test_names_of_some_help(seed: int) -> None:
+    vectors, identities, crops = scene(seed=seed)
+    named = np.arange(len(identities)) % 3 == 0
+    who = np.where(named, identities + 1, -1)
+    images = Split(crops.images.paths, who, crops.cameras)
+    nothing = only(crops)
+    some = Crops(images, nothing.cameras, nothing.camera_names, nothing.tracks, nothing.frames, nothing.times)
+    plain = right(vectors, identities, Constraints(some))
+    assert right(vectors, identities, Constraints(some, named=True)) > plain + 0.02

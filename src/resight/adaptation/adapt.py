@@ -65,6 +65,7 @@ def adapt(
     tracks: str = "",
     travel: float = 0.0,
     overlap: Sequence[tuple[str, str]] = (),
+    named: bool = False,
     epochs: int = EPOCHS,
     distance: float | None = None,
     check: Dataset | str | Path | None = None,
@@ -86,6 +87,8 @@ def adapt(
         cameras, tracks: which part of a name, or which column, tells the camera and the track.
         travel: the shortest time in seconds from one camera to another; 0 rules nothing out.
         overlap: pairs of cameras whose views overlap, where one person may be seen by both at once.
+        named: use the identities that are known of some crops: images of one name are of one person, of two names of
+            two.
         epochs: at most; 0 estimates the statistics of batch normalisation again, in one pass, and nothing else.
         distance: up to which two images are neighbours in a cluster; chosen by :func:`~resight.adaptation.look.look`.
         check: a labelled data set on which the model is measured before and after. It chooses nothing.
@@ -107,15 +110,15 @@ def adapt(
     run.refuse_taken(resume=resume)
     if resume and run.model.exists() and (done := run.results()) is not None and "stopped" in done:
         return done
-    named = str(model) if isinstance(model, (str, Path)) else model.card.architecture
+    called = str(model) if isinstance(model, (str, Path)) else model.card.architecture
     original = model if isinstance(model, Model) else load(model)
-    refuse_untrainable(original, named)
+    refuse_untrainable(original, called)
     checked = None if check is None else Check.of(check)
     crops = read(source, cameras=cameras, tracks=tracks, pictures=run.folder / "crops")
     refuse_few(crops)
     to = original.card.preprocessing
     refuse_wide(shapes(crops), to.height > to.width)
-    known = Constraints(crops, Rules(frozenset(map(frozenset, overlap)), travel))
+    known = Constraints(crops, Rules(frozenset(map(frozenset, overlap)), travel), named)
 
     accelerator = prepare_devices(precision, cpu=cpu)
     device, main = accelerator.device, accelerator.is_main_process
@@ -127,7 +130,7 @@ def adapt(
         images = Images(crops.images, to.height, to.width, how=to.resize, folder=folder, progress=reading)
         start = begin(original, images, device)
         if epochs == 0:
-            return _statistics_only(run, start, original, crops, images, device, named, checked, live)
+            return _statistics_only(run, start, original, crops, images, device, called, checked, live)
         shared: list[Any] = [None]
         if main:
             vectors = embedded(start.network, start.card, images, device, partial(live.preparing, "embedding"))
@@ -135,7 +138,7 @@ def adapt(
             if len(kept) < len(crops):
                 live.note(f"{len(crops) - len(kept):,} of {len(crops):,} crops are exact copies and were left out.")
             refuse_few(crops.take(kept))
-            known = Constraints(crops.take(kept), known.rules)
+            known = Constraints(crops.take(kept), known.rules, named)
             first = look(vectors[kept], known.crops, known, distance)
             live.note(f"Before training, at distance {first.distance:g}: {first.facts}.")
             for note in first.notes:
@@ -146,12 +149,12 @@ def adapt(
     if len(kept) < len(crops):
         crops = crops.take(kept)
         images = Images(crops.images, to.height, to.width, how=to.resize, folder=folder)
-    known = Constraints(crops, known.rules)
+    known = Constraints(crops, known.rules, named)
 
     recipe = settings(
         start.card,
         source=str(source) if isinstance(source, (str, Path)) else str(getattr(source, "name", "a table")),
-        model=named,
+        model=called,
         found=first.facts,
         images=len(crops),
         epochs=epochs,
@@ -161,7 +164,9 @@ def adapt(
         steps=steps,
     )
     essence = recipe.essence()
-    made_of = f"{crops.fingerprint()} {original.card.fingerprint} {first.distance:g} {travel:g} {sorted(overlap)}"
+    made_of = (
+        f"{crops.fingerprint()} {original.card.fingerprint} {first.distance:g} {travel:g} {sorted(overlap)} {named}"
+    )
     previous = checkpoint.read(run.checkpoint, essence, made_of) if resume and run.checkpoint.exists() else None
     examples = Examples(crops.images, first.labels, np.zeros(len(crops), np.int64))
     session = Session(recipe, examples, Teachers.read(()), accelerator, previous, start.network.state_dict())
@@ -172,7 +177,7 @@ def adapt(
         vectors = embedded(state.kept, start.card, images, device) if main else vectors
     else:
         state.remember("clusters", torch.from_numpy(centres(vectors, labels)))
-    card = card_of(original.card, crops, named, "adapted without labels")
+    card = card_of(original.card, crops, called, "adapted without labels")
     if main:
         run.begin(recipe, {"crops": len(crops), "cameras": list(crops.camera_names)}, resume=resume)
     session.read(to, folder)
@@ -226,7 +231,7 @@ def adapt(
             if checked is not None:
                 result["check"] = checked.measure(original, adapted, str(device), live.note)
             write_clusters(run.folder, crops, first.labels, labels)
-            _report(run, crops, first, labels, vectors, result, named, pictures=pictures)
+            _report(run, crops, first, labels, vectors, result, called, pictures=pictures)
             run.write_metrics(result)
             keep(adapted, run)
             live.note(f"{run.folder}: {card.trained_on}. {next_step(run.folder)}")
@@ -268,7 +273,7 @@ def _statistics_only(
     crops: Crops,
     images: Images,
     device: torch.device,
-    named: str,
+    called: str,
     checked: Check | None,
     live: Live,
 ) -> dict[str, Any]:
@@ -278,7 +283,7 @@ def _statistics_only(
     began = perf_counter()
     count = reestimate(start.network, in_random_order(images, start.card, device, len(crops)))
     how = "statistics estimated again without labels, on"
-    card: Card = card_of(original.card, crops, named, how).model_copy(update={"metric": original.card.metric})
+    card: Card = card_of(original.card, crops, called, how).model_copy(update={"metric": original.card.metric})
     adapted = Model(start.network, card)
     result: dict[str, Any] = {"norms": count, "stopped": "the statistics alone", "seconds": perf_counter() - began}
     if checked is not None:
@@ -297,13 +302,13 @@ def _report(
     labels: Labels,
     vectors: NDArray[np.float32],
     result: dict[str, Any],
-    named: str,
+    called: str,
     *,
     pictures: bool,
 ) -> None:
     write_adapted(
         run.folder / "report.html",
-        title=f"{named} adapted to {len(crops):,} crops",
+        title=f"{called} adapted to {len(crops):,} crops",
         paths=crops.images.paths.tolist(),
         cameras=[crops.camera_names[camera] if camera >= 0 else "" for camera in crops.cameras.tolist()],
         before=first.labels,

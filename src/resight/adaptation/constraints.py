@@ -1,9 +1,10 @@
 """What cameras, frames, tracks and times say of two crops, whatever they look like.
 
 Two boxes in one frame of one camera are two people, and so are two tracks of one camera that were there at the same
-time; nobody is in two cameras sooner than one can walk, unless their views overlap. The images of one track are of one
-person. All of it can be wrong here and there (a detector that boxes one person twice, a tracker that changes over to
-somebody else), so that a cluster is taken apart only where several of its images contradict each other.
+time; nobody is in two cameras sooner than one can walk, unless their views overlap.
+The images of one track are of one person, and so are those that somebody gave one name. All of it can be wrong here
+and there (a detector that boxes one person twice, a tracker that changes over to somebody else), so that a cluster is
+taken apart only where several of its images contradict each other.
 
 Shape letters: ``N`` images, ``E`` pairs of images, ``T`` tracks.
 """
@@ -18,6 +19,7 @@ from numpy.typing import NDArray
 
 from resight.adaptation.crops import UNKNOWN, Crops
 from resight.errors import DataError
+from resight.records import DISTRACTOR
 from resight.watch.link import Rules
 
 TOLERATED = 0.1  # the share of a cluster's images that may contradict another one
@@ -32,10 +34,12 @@ class Constraints:
     Attributes:
         crops: what is known of them.
         rules: which cameras' views overlap, and the shortest time from one camera to another.
+        named: whether the identities that are known of some crops count.
     """
 
     crops: Crops
     rules: Rules = field(default_factory=Rules)
+    named: bool = False
 
     def __post_init__(self) -> None:
         unknown = sorted({name for pair in self.rules.overlap for name in pair} - set(self.crops.camera_names))
@@ -45,14 +49,21 @@ class Constraints:
 
     @property
     def together(self) -> Integers | None:
-        """(N,) the tracks; None where none is known."""
-        return self.crops.tracks if (self.crops.tracks >= 0).any() else None
+        """(N,) which images are of one person: of one name, or else of one track, -1 for neither; None for all."""
+        tracks = self.crops.tracks
+        who = np.where(self._who >= 0, self._tracks + self._who, tracks)
+        return who if (who >= 0).any() else None
 
     @property
     def forbid(self) -> bool:
         """Whether any pair may be forbidden."""
         timed = self.rules.travel > 0 and bool(np.isfinite(self.crops.times).any())
-        return timed or bool((self.crops.frames >= 0).any()) or len(self._pairs_of_tracks) > 0
+        return (
+            timed
+            or len(np.unique(self._who[self._who >= 0])) > 1
+            or bool((self.crops.frames >= 0).any())
+            or len(self._pairs_of_tracks) > 0
+        )
 
     def allowed(self, one: Integers, other: Integers) -> NDArray[np.bool_]:
         """Which of E pairs of images may be of one person."""
@@ -68,6 +79,8 @@ class Constraints:
             soon = np.abs(crops.times[one] - crops.times[other]) < self.rules.travel
             fine &= ~(soon & (seen[0] != seen[1]) & ~self._overlap[seen])
         fine |= (tracks[0] == tracks[1]) & (tracks[0] >= 0)
+        names = self._who[one], self._who[other]
+        fine &= (names[0] == names[1]) | (np.minimum(*names) < 0)
         return np.asarray(fine, np.bool_)
 
     def contradicted(self, labels: Integers) -> Integers:
@@ -79,13 +92,22 @@ class Constraints:
         if not self.forbid:
             return np.empty(0, np.int64)
         wrong = np.zeros(len(labels), bool)
-        for key in (self.crops.frames, self.crops.times, self._begins):
+        for key in (self.crops.frames, self.crops.times, self._begins, self._who):
             for one, other in _neighbours(labels, key):
                 clash = ~self.allowed(one, other)
                 wrong[one[clash]] = wrong[other[clash]] = True
         sizes = np.bincount(labels[labels >= 0])
         counts = np.bincount(labels[wrong & (labels >= 0)], minlength=len(sizes))
         return np.flatnonzero(counts > TOLERATED * sizes)
+
+    @cached_property
+    def _who(self) -> Integers:
+        """(N,) the names as numbers from 0 on, -1 where unknown or not to count."""
+        found = np.full(len(self.crops), UNKNOWN, np.int64)
+        known = self.crops.images.identities > DISTRACTOR
+        if self.named and known.any():
+            found[known] = np.unique(self.crops.images.identities[known], return_inverse=True)[1]
+        return found
 
     @cached_property
     def _overlap(self) -> NDArray[np.bool_]:

@@ -51,8 +51,12 @@ def adapt(
             metavar="A,B", rich_help_panel=_WHAT, help="Two cameras whose views overlap, for --travel; repeatable."
         ),
     ] = None,
+    named: Annotated[
+        bool,
+        typer.Option("--named", rich_help_panel=_WHAT, help="Some crops have identities: use them, with clusters."),
+    ] = False,
     labelled: Annotated[
-        bool, typer.Option("--labelled", rich_help_panel=_WHAT, help="The crops have identities: fine-tune with them.")
+        bool, typer.Option("--labelled", rich_help_panel=_WHAT, help="All crops have identities: fine-tune on them.")
     ] = False,
     check: Annotated[
         Path | None,
@@ -118,6 +122,7 @@ def adapt(
         common["lr"] = lr
     if labelled:
         unused = {"--travel": travel, "--overlap": pairs, "--distance": distance, "--steps": steps, "--tracks": tracks}
+        unused["--named"] = named
         for option, given in unused.items():
             if given:
                 raise RecipeError(f"{option} is about clusters, which --labelled does not make: leave it out.")
@@ -133,6 +138,7 @@ def adapt(
             tracks=tracks,
             travel=travel,
             overlap=pairs,  # type: ignore[arg-type]
+            named=named,
             distance=distance,
             steps=steps,
             pictures=pictures,
