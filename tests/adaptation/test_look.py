@@ -79,7 +79,7 @@ def test_facts_centres_and_agreement() -> None:
     np.testing.assert_allclose(centres(vectors, labels), [[2**-0.5, 2**-0.5], [0, 1]], atol=1e-6)
     assert agreement(labels, np.array([5, 5, 2, 2, 2, 0])) == 1.0
     assert agreement(np.array([0, 0, 1, 1]), np.array([0, 1, 0, 1])) < 0.1
-    assert neighbourhood(12_936) == 30 and neighbourhood(500) == 14
+    assert neighbourhood(12_936) == 20 and neighbourhood(500) == 13
 
 
 def entry(epoch: int, **more: float) -> dict[str, float]:
