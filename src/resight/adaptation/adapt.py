@@ -172,6 +172,7 @@ def adapt(
     session = Session(recipe, examples, Teachers.read(()), accelerator, previous, start.network.state_dict())
     state = session.state
     labels = first.labels
+    beginning = {**first.facts.numbers(), "spread": judge.spread(vectors)}
     if previous is not None and previous.labels is not None:
         labels = previous.labels.numpy()
         vectors = embedded(state.kept, start.card, images, device) if main else vectors
@@ -181,7 +182,6 @@ def adapt(
     if main:
         run.begin(recipe, {"crops": len(crops), "cameras": list(crops.camera_names)}, resume=resume)
     session.read(to, folder)
-    beginning = {**first.facts.numbers(), "spread": judge.spread(vectors)}
     reached = partial(_reached, known=known, distance=first.distance)
     stopped = f"all {epochs} epochs are done"
     with (
