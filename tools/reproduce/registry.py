@@ -15,6 +15,7 @@ from resight.yaml_text import read_yaml
 NUMBERS = Path(__file__).with_name("numbers.yaml")
 DATA = {
     "market1501": "../shared/data/Market-1501-v15.09.15.zip",
+    "domains": "../shared/data/person_domains.zip",
     "vehicles": "../shared/data/two_camera_vehicles.zip",
     "course": "course",
     "weights": "../shared/weights",

@@ -118,7 +118,7 @@ def embedder_of(about: About, uri: str) -> Embedder:
     if model.card.fingerprint != about.card.fingerprint:
         raise ModelError(
             f"{about.model} is {model.card.fingerprint} now, but {uri} holds embeddings of {about.card.fingerprint}: "
-            "open it with model=, or move it to the new model with reembed."
+            "open it with model=, or move it to the new model (resight gallery reembed OLD NEW)."
         )
     return Embedder(model)
 
