@@ -209,7 +209,7 @@ def test_exit_code_and_json(toy: Path, capfd: pytest.CaptureFixture[str]) -> Non
 def test_what_cannot_be_reproduced(toy: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     with pytest.raises(RecipeError, match="is a number of trainings"):
         check.reproduce("toy", seeds=2)
-    with pytest.raises(RecipeError, match="it is one of market1501, vehicles"):
+    with pytest.raises(RecipeError, match="it is one of market1501, domains"):
         check.reproduce("toy", data={"msmt": "x"})
     with pytest.raises(RecipeError, match=r"toy needs market1501, but gone\.zip does not exist"):
         check.reproduce("toy", data={"market1501": "gone.zip"})

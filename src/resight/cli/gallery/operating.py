@@ -36,7 +36,7 @@ def purge(where: Where, yes: Yes = False, json: Annotated[bool, Json] = False) -
 
 
 def grant(
-    where: Where,
+    where: Annotated[str, typer.Argument(metavar="GALLERY", help="The address of a gallery in PostgreSQL.")],
     role: Annotated[str, typer.Argument(metavar="ROLE", help="A role of the database; make it with CREATE ROLE.")],
     right: Annotated[
         Literal["none", "read", "write", "erase"],
