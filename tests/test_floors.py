@@ -20,7 +20,7 @@ FLOORS = (
     {"watch", "report", "integrations"},
     {"adaptation"},
     {"server"},
-    {"demo", "doctor"},
+    {"demo", "doctor", "quickstart"},
     {"cli"},
     {"__main__"},
 )

@@ -13,7 +13,7 @@ from resight.training import recipe as recipes
 
 README = (Path(__file__).parents[1] / "README.md").read_text(encoding="utf-8")
 PAGES = [Path(__file__).parents[1] / "README.md", *sorted((Path(__file__).parents[1] / "docs").glob("*.md"))]
-WITHOUT = {"command_line", "responsible"}  # pages without a Python example
+WITHOUT = {"command_line", "quickstart", "responsible"}  # pages without a Python example
 SHELL = [
     line.split("#")[0].split()
     for block in re.findall(r"```sh\n(.*?)```", README, re.DOTALL)

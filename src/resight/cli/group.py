@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+from dataclasses import asdict
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from resight.cli.console import Json, bar, err, out, print_json
-from resight.cli.options import BatchSize, ModelOption
+from resight.cli.options import BatchSize, ModelOption, OnError, SkipOrFail
 from resight.errors import RecipeError
+
+if TYPE_CHECKING:
+    from resight.images.stream import BadImage
 
 
 def add(app: typer.Typer) -> None:
@@ -38,6 +42,7 @@ def group(
     copy: Annotated[
         bool, typer.Option("--copy", help="In --folders, copy the images instead of linking them.")
     ] = False,
+    on_error: SkipOrFail = OnError.fail,
     batch_size: BatchSize = 64,
     json: Annotated[bool, Json] = False,
 ) -> None:
@@ -65,7 +70,9 @@ def group(
             f"{model} has no calibrated threshold: run resight calibrate {model} DATA first, or pass --threshold."
         )
     with bar("embedding", json) as progress:
-        found = Embedder(loaded, batch_size=batch_size)(images, progress=progress)
+        bad: list[BadImage] = []
+        skip = bad.append if on_error is OnError.skip else None
+        found = Embedder(loaded, batch_size=batch_size)(images, progress=progress, on_error=skip)
     warning = ""
     if threshold is None and loaded.card.decision is not None:
         applied = apply(Decision.from_card(loaded.card), found)
@@ -85,9 +92,14 @@ def group(
         err.print(f"warning: {warning}", markup=False)
     if json:
         files = {"file": output, "sheet": sheet, "folders": folders}
-        print_json({"images": len(groups), "groups": count, "threshold": limit} | files)
+        left_out = [asdict(one) for one in bad]
+        print_json({"images": len(groups), "groups": count, "threshold": limit, "failed": left_out} | files)
         return
     out.print(f"{len(groups):,} images in {count:,} groups ({loaded.card.metric} distance up to {limit:.4g}).")
+    for one in bad[:5]:
+        err.print(f"left out: {one.reason}", markup=False)
+    if len(bad) > 5:
+        err.print(f"and {len(bad) - 5:,} more", markup=False)
     for file in (output, sheet, folders):
         if file:
             err.print(f"written: {file}", markup=False)

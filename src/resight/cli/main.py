@@ -13,11 +13,11 @@ app = typer.Typer(
     name="resight",
     help=(
         "Re-identification of people and vehicles: have we seen this one before?\n\n"
-        "Start with `resight demo`. For your own data: `resight data check PATH`, then `resight train RECIPE`, "
+        "Start with `resight demo`, or `resight quickstart PICTURES` with your own. "
+        "For your own data: `resight data check PATH`, then `resight train RECIPE`, "
         "`resight evaluate MODEL DATA` and `resight report RUN`. To store and search images: `resight gallery --help`."
     ),
     no_args_is_help=True,
-    add_completion=False,
     pretty_exceptions_enable=False,
     rich_markup_mode="markdown",
     context_settings={"help_option_names": ["-h", "--help"]},
@@ -40,6 +40,7 @@ def _root(
 for _command in (
     "start.demo",
     "start.doctor",
+    "start.quickstart",
     "data",
     "models",
     "train",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+import webbrowser
 from pathlib import Path
 from typing import Annotated
 
@@ -50,6 +51,7 @@ def serve(
         typer.Option(metavar="ADDRESS", help="TLS proxy in front; its X-Forwarded headers are trusted; repeatable."),
     ] = None,
     engine: Engine = EngineName.auto,
+    browse: Annotated[bool, typer.Option("--open", help="Open the page in the browser.")] = False,
 ) -> None:
     """Serve a gallery over HTTP, with a search page at http://127.0.0.1:8000.
 
@@ -90,6 +92,11 @@ def serve(
     from resight.gallery.gallery import Gallery
     from resight.models.load import load
 
+    def ready(url: str) -> None:
+        out.print(f"listening on {url}", markup=False)
+        if browse:
+            webbrowser.open(url)
+
     embedder = None if model is None else Embedder(load(model), engine.value)
     with Gallery.open(gallery, embedder) as opened:
-        run(opened, settings, log=sys.stderr, ready=lambda url: out.print(f"listening on {url}", markup=False))
+        run(opened, settings, log=sys.stderr, ready=ready)
