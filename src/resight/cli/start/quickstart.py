@@ -46,14 +46,9 @@ def quickstart(
 
     Each step is a command of its own, which is printed before it runs.
     """
-    from typing import cast
-
-    from resight.quickstart import Folders as Meaning
     from resight.quickstart import plan
 
-    chosen = plan(
-        pictures, output, folders=cast(Meaning, folders.value) if folders else None, detector=detector, model=model
-    )
+    chosen = plan(pictures, output, folders=folders.value if folders else None, detector=detector, model=model)
     for finding in chosen.findings:
         err.print(finding, markup=False)
     output.mkdir(parents=True, exist_ok=True)
