@@ -159,6 +159,20 @@ def test_clocks_that_differ_are_a_reason(shell: Shell, tmp_path: Path, model: Pa
     )
 
 
+def test_travel_times_are_read_and_written(shell: Shell, tmp_path: Path, model: Path) -> None:
+    write(tmp_path, "door", [Walk("red", 0, 14)]), write(tmp_path, "yard", [Walk("red", 25, 39)])
+    common = ("watch", "door.avi", "yard.avi", "--detector", ".", "-m", model, "--threshold", "0.9")
+    table = "from,to,after,until,links\ndoor,hall,4,6,3\n"
+    Path("times.csv").write_text(table)
+    for _ in range(2):  # the second time nothing is new, and nothing is counted again
+        code, _, err = shell(*common, "--start", "2026-11-21T13:30", "--travel-times", "times.csv")
+        assert code == 0, err
+        assert Path("times.csv").read_text() == table + "door,yard,1,1.5,1\n"
+    Path("times.csv").write_text("nothing")
+    code, _, err = shell(*common, "--travel-times", "times.csv")
+    assert code == 2 and "times.csv is no table of travel times" in " ".join(err.split())
+
+
 def test_what_has_no_name_is_named_later(shell: Shell, tmp_path: Path, model: Path) -> None:
     write(tmp_path, "door", DOOR)
     assert shell("watch", "door.avi", "--detector", ".", "-m", model, "--threshold", "0.9")[0] == 0

@@ -169,3 +169,35 @@ def test_what_a_live_camera_does_not_take(gallery: Gallery) -> None:
     assert "secret" not in str(caught.value)
     with pytest.raises(DataError, match=r"^rtsp://127\.0\.0\.1:1/x does not answer \(Connection refused\)"):
         watch([View("rtsp://admin:secret@127.0.0.1:1/x")], gallery, red, threshold=0.1)
+
+
+def test_a_budget_is_kept_whatever_a_camera_sends() -> None:
+    """At most 5 frames a second on average, of 25 and of 4 a second, and of bursts; none is held back for later."""
+    for rate, times, wanted in (
+        (5.0, [at / 25 for at in range(250)], 50),
+        (5.0, [at / 4 for at in range(40)], 40),
+        (0.0, [at / 25 for at in range(250)], 250),
+        (2.0, [second + at / 100 for second in range(0, 20, 4) for at in range(20)], 10),
+    ):
+        camera = module.Camera("0", rate=rate)
+        taken = [time for time in times if camera._is_due(1000.0 + time)]
+        assert abs(len(taken) - wanted) <= 1, (rate, len(taken))
+
+
+def test_a_budget_is_shared_and_what_it_leaves_out_is_counted(gallery: Gallery) -> None:
+    with door(40) as one, door(40) as other:
+        until = time.monotonic() + 3
+        found = watch(
+            [View(one.address, "door"), View(other.address, "yard")],
+            gallery,
+            red,
+            threshold=0.1,
+            budget=8.0,
+            stop=lambda: time.monotonic() > until,
+        )
+    assert set(found.live) == {"door", "yard"}
+    for facts in found.live.values():
+        assert 0 < facts.read - facts.skipped <= 4.0 * 6 and facts.skipped > facts.read / 2
+    assert found.frames <= sum(one.read - one.skipped - one.dropped for one in found.live.values())
+    with pytest.raises(RecipeError, match="budget is -1"):
+        watch([View("rtsp://door/1")], gallery, red, threshold=0.1, budget=-1)

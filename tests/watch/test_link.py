@@ -46,6 +46,17 @@ def test_it_takes_time_to_walk() -> None:
     assert not clash(seen("door", 0, 5), seen("door", 8, 9), slow)  # who turns round is back at once
 
 
+def test_a_window() -> None:
+    """Two tracks an hour apart are linked only over one between them."""
+    vectors = np.ones((3, 4), np.float32)
+    first, between, last = seen("door", 0, 5), seen("yard", 1800, 1805), seen("door", 3600, 3605)
+    one_hour = Rules(window=2000)
+    assert link(vectors[:2], "cosine", 0.1, [first, last], one_hour) == [0, 1]
+    assert link(vectors[:2], "cosine", 0.1, [first, last], ANY) == [0, 0]
+    assert link(vectors, "cosine", 0.1, [first, between, last], one_hour) == [0, 0, 0]
+    assert link(vectors[:2], "cosine", 0.1, [first, seen("door", 3600, 3605, "film")], one_hour) == [0, 0]
+
+
 def test_times_of_different_clocks_say_nothing() -> None:
     assert clash(seen("door", 0, 5, "film"), seen("door", 4, 9, "film"))
     assert not clash(seen("door", 0, 5, "film"), seen("door", 4, 9))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import signal
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
@@ -84,6 +85,12 @@ def watch(
     travel: Annotated[
         float, typer.Option(min=0, metavar="SECONDS", help="Shortest time to travel between two cameras.")
     ] = 0.0,
+    window: Annotated[
+        float | None,
+        typer.Option(
+            min=0, metavar="SECONDS", help="Longest time between two tracks that are linked (default: no limit)."
+        ),
+    ] = None,
     travel_times: Annotated[
         Path | None,
         typer.Option(
@@ -92,6 +99,14 @@ def watch(
         ),
     ] = None,
     every: Annotated[int, typer.Option(metavar="N", min=1, help="Process every Nth frame.")] = 1,
+    budget: Annotated[
+        float,
+        typer.Option(
+            metavar="FPS",
+            min=0,
+            help="Frames per second of all live cameras together, shared equally (default: no limit).",
+        ),
+    ] = 0.0,
     basis: Annotated[
         str, typer.Option(metavar="TEXT", help="Legal basis for keeping the records: consent, contract, ...")
     ] = "",
@@ -139,11 +154,14 @@ def watch(
     if json and "-" in (events or ()):
         raise RecipeError("--json and --events - both write to standard output: leave one out, or write to a file.")
     if name:
-        return _name(videos or [], gallery, what, threshold, overlap or [], travel, events or [], outbox, json)
+        times = travel, _window(window)
+        return _name(videos or [], gallery, what, threshold, overlap or [], times, events or [], outbox, json)
     if not videos:
         raise RecipeError("Nothing to watch: pass at least one video or camera, or --name.")
     views = _views(videos, camera or [], start or [])
-    rules = Rules(frozenset(_pair(pair, [view.camera for view in views]) for pair in overlap or ()), travel)
+    rules = Rules(
+        frozenset(_pair(pair, [view.camera for view in views]) for pair in overlap or ()), travel, _window(window)
+    )
     times = TravelTimes.read(travel_times) if travel_times and travel_times.exists() else TravelTimes()
     if detector is None:
         raise ModelError(NEEDED)
@@ -165,6 +183,7 @@ def watch(
             threshold=threshold,
             rules=rules,
             every=every,
+            budget=budget,
             basis=basis,
             expires=until,
             on_track=tracks.add if truth or save_tracks else None,
@@ -202,7 +221,7 @@ def _name(
     what: What,
     threshold: float | None,
     overlap: Sequence[str],
-    travel: float,
+    times: tuple[float, float],
     events: Sequence[str],
     outbox: Path | None,
     json: bool,
@@ -215,7 +234,7 @@ def _name(
     if videos:
         raise RecipeError("--name names what is in the gallery: leave out the videos, or leave out --name.")
     with Gallery.open(where) as gallery, _sending(gallery, events, outbox):
-        rules = Rules(frozenset(_pair(pair, gallery.stats().cameras) for pair in overlap), travel)
+        rules = Rules(frozenset(_pair(pair, gallery.stats().cameras) for pair in overlap), *times)
         names = name_later(gallery, what=what.value, threshold=threshold, rules=rules)
         if json:
             print_json({"tracks": len(names), "people": list(dict.fromkeys(names)), "gallery": gallery.uri})
@@ -223,6 +242,10 @@ def _name(
             console = err if "-" in events else out
             console.print(f"{len(names):,} tracks named: {len(set(names)):,} identities.")
             err.print(f"written: {gallery.uri}", markup=False)
+
+
+def _window(seconds: float | None) -> float:
+    return math.inf if seconds is None else seconds
 
 
 def _views(videos: Sequence[str], cameras: Sequence[str], starts: Sequence[str]) -> list[View]:

@@ -27,12 +27,13 @@ class Camera:
 
     Args:
         source: its number or address; ``name``: what messages call it.
-        every: only every ``every``-th frame counts.
+        every: only every ``every``-th frame counts; ``rate``: at most so many frames a second, 0 for all.
         say: called, from the camera's thread, with a sentence when it is lost and when it is back.
         wake: called, from the camera's thread, whenever there is something new.
 
     Attributes:
         name: what messages call it.
+        read: how many frames came; ``skipped``: how many of them ``every`` and ``rate`` left out.
         dropped: how many frames were left out, because newer ones came before they were taken.
         losses: how often it was lost.
         ended: whether no frame will come any more.
@@ -44,14 +45,16 @@ class Camera:
         name: str = "",
         *,
         every: int = 1,
+        rate: float = 0.0,
         say: Say = lambda _: None,
         wake: Callable[[], None] = lambda: None,
     ) -> None:
         self.source, self.shown = source, shown_address(source)
         self.name = name or self.shown
-        self.dropped = self.losses = 0
+        self.read = self.skipped = self.dropped = self.losses = 0
         self.ended = False
         self._every, self._say, self._wake = every, say, wake
+        self._pause, self._due = 1 / rate if rate else 0.0, 0.0
         self._error: DataError | None = None
         self._opened = threading.Event()  # or failed to
         self._waiting: deque[Frame] = deque()
@@ -87,7 +90,7 @@ class Camera:
     def trouble(self) -> str:
         """A message about frames that were left out and connections that were lost; "" where there are none."""
         parts = [
-            f"{self.dropped:,} of {-(-self._number // self._every):,} frames were left out, as the detector was slower"
+            f"{self.dropped:,} of {self.read - self.skipped:,} frames were left out, as the detector was slower"
             if self.dropped
             else "",
             f"the connection was lost {self.losses:,} time{'s' * (self.losses > 1)}" if self.losses else "",
@@ -132,11 +135,21 @@ class Camera:
                 if self.losses and first:
                     self._say(f"camera {self.name}: it is back.")
                 first = False
-                if self._number % self._every == 0:
+                self.read += 1
+                if self._number % self._every == 0 and self._is_due(last):
                     self._put(Frame(self.shown, self._number, time.time(), still.pixels()))
+                else:
+                    self.skipped += 1
                 self._number += 1
         silent = time.monotonic() - last > 0.9 * SILENCE
         return f"no frame for {SILENCE:.0f} s" if silent else "the connection was lost"
+
+    def _is_due(self, now: float) -> bool:
+        """Whether a frame at this time keeps within the rate, on average and not much later than it should."""
+        if now < self._due:
+            return False
+        self._due = max(self._due + self._pause, now)
+        return True
 
     def _put(self, frame: Frame) -> None:
         if len(self._waiting) >= WAITING:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from collections import deque
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
@@ -174,13 +175,35 @@ class _OpenFilm:
         self.ahead = prefetch(batches(film_frames(self.film, every)))
 
 
+@dataclass(frozen=True)
+class CameraFacts:
+    """Frames of a live camera.
+
+    Attributes:
+        read: how many came.
+        skipped: left out by rule, to keep within the budget or for ``every``.
+        dropped: left out because newer ones came first; the rest were processed.
+        losses: how often the connection was lost.
+    """
+
+    read: int
+    skipped: int
+    dropped: int
+    losses: int
+
+
 class CameraLane:
     """A live camera."""
 
-    def __init__(self, view: View, run: Run, every: int, wake: Callable[[], None]) -> None:
+    def __init__(self, view: View, run: Run, every: int, rate: float, wake: Callable[[], None]) -> None:
         self._view, self._run, self._tracker = view, run, run.tracker()
-        self._camera = Camera(view.address, view.camera, every=every, say=run.say, wake=wake).start()
+        self._camera = Camera(view.address, view.camera, every=every, rate=rate, say=run.say, wake=wake).start()
         self._last = time.monotonic()
+
+    def facts(self) -> CameraFacts:
+        """What came and what was left out."""
+        one = self._camera
+        return CameraFacts(one.read, one.skipped, one.dropped, one.losses)
 
     def check(self) -> None:
         """Wait until the camera answers; DataError where it does not."""

@@ -55,10 +55,12 @@ class Rules:
     Attributes:
         overlap: pairs of cameras with overlapping views, which may see one individual at the same time.
         travel: the shortest time in seconds from one camera to another whose view does not overlap.
+        window: two tracks with more seconds between them do not bring their groups together.
     """
 
     overlap: frozenset[frozenset[str]] = frozenset()
     travel: float = 0.0
+    window: float = np.inf
 
 
 @dataclass(frozen=True)
@@ -141,11 +143,17 @@ def link(
     near = matches_within(Embeddings(vectors), Embeddings(vectors), reach or threshold, metric)
     left = np.repeat(np.arange(len(vectors)), np.diff(near.offsets))
     for a, b, far in zip(left.tolist(), near.indices.tolist(), near.distances.tolist(), strict=True):
-        if far <= home or seen[a].camera != seen[b].camera:
+        near_in_time = seen[a].clock != seen[b].clock or pause(seen[a], seen[b]) <= rules.window
+        if near_in_time and (far <= home or seen[a].camera != seen[b].camera):
             linkage.allow(a, b)
     linkage.link()
     numbers: dict[int, int] = {}
     return [numbers.setdefault(groups.of(at), len(numbers)) for at in range(len(seen))]
+
+
+def pause(one: Sighted, other: Sighted) -> float:
+    """The seconds from the end of one sighting to the beginning of the other; below 0 where they overlap."""
+    return max(one.begin, other.begin) - min(one.end, other.end)
 
 
 def excluded(seen: Sequence[Sighted], rules: Rules, answers: Answers) -> list[set[int]]:

@@ -199,7 +199,7 @@ class Review:
         if records:
             vectors = self.gallery.vectors([record.id for record in records])
         named = [sighted(record) for record in records]
-        self.rules = Rules(self.rules.overlap | overlapping(named), self.rules.travel)
+        self.rules = Rules(self.rules.overlap | overlapping(named), self.rules.travel, self.rules.window)
         own = [replace(one, name=None) for one in named]
         ids = {record.id for record in records}
         others, known = known_identities(self.gallery, ids, set(), vectors, self.threshold, GIVEN)

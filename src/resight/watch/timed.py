@@ -9,6 +9,11 @@ where i, j are the neighbours in time that come from different groups when the t
 is how fast the logarithm of the odds falls with the distance, which the calibration knows: both terms are evidence in
 the same unit. The bound is the calibrated threshold, as without times.
 
+A usual time makes up for a larger distance, but among many tracks there are look-alikes beyond the threshold whose time
+is usual as well. How many is known: the share of the pairs that cannot be one individual and are within the threshold
+all the same, times the number of tracks. Where more than one look-alike is expected for each track, what usual times
+take off the distance is divided by their number.
+
 Shape letters: ``T`` tracks.
 """
 
@@ -25,7 +30,9 @@ from numpy.typing import NDArray
 from resight.clustering.linkage import Groups
 from resight.decisions.decide import Decision
 from resight.decisions.probability import log_likelihood_ratio
-from resight.watch.link import NOTHING, Answers, Rules, Sighted, link
+from resight.records import Embeddings
+from resight.retrieval.ranking.within import matches_within
+from resight.watch.link import NOTHING, Answers, Rules, Sighted, forbidden, link
 from resight.watch.travel import MOST, TravelTimes, evidence
 
 ROUNDS = 2  # links are looked for again with what was learnt from the ones before
@@ -77,6 +84,10 @@ class TimedGroups(Groups):
         return super().join(x, y)
 
     def _between(self, x: int, y: int) -> float:
+        if len(self._members[x]) == len(self._members[y]) == 1:  # most are
+            (a,), (b,) = self._members[x], self._members[y]
+            one = float(self._bonus[a, b] if self._order[a] < self._order[b] else self._bonus[b, a])
+            return one if one == one else 0.0
         own = set(self._members[x])
         line = list(heapq.merge(self._members[x], self._members[y], key=self._order.__getitem__))
         new = [self._bonus[a, b] for a, b in pairwise(line) if (a in own) != (b in own)]
@@ -127,7 +138,10 @@ def link_in_time(
         slope: see :func:`slope_of`.
         context: sightings of these cameras with which links are compared; those of ``seen`` if there are more of them.
     """
+    if not seen:
+        return Linked([], [], TimedGroups(vectors, metric, threshold, np.zeros(0), np.zeros((0, 0), np.float32)))
     begin = np.array([one.begin for one in seen])
+    crowd = np.float32(max(1.0, len(seen) * look_alikes(vectors, metric, threshold, forbidden(seen, rules))))
     compared = context if len(context) > len(seen) else seen
     bonus = np.full((len(seen), len(seen)), np.nan, np.float32)
     for last in (*(False,) * ROUNDS, True):
@@ -139,7 +153,16 @@ def link_in_time(
         if last or learnt.total < ENOUGH:
             break
         bonus = evidence(learnt, seen, compared, rules) / np.float32(slope)
+        bonus = np.where(bonus > 0, bonus / crowd, bonus)
     return Linked(groups, links, made)
+
+
+def look_alikes(vectors: NDArray[np.float32], metric: str, threshold: float, apart: Sequence[set[int]]) -> float:
+    """The share of the pairs that cannot be one individual and are within the threshold; with few pairs near 1%."""
+    near = matches_within(Embeddings(vectors), Embeddings(vectors), threshold, metric)
+    left = np.repeat(np.arange(len(vectors)), np.diff(near.offsets))
+    alike = sum(b in apart[a] for a, b in zip(left.tolist(), near.indices.tolist(), strict=True))
+    return (alike + 1) / (sum(map(len, apart)) + 100)
 
 
 def successions(seen: Sequence[Sighted], groups: Sequence[int]) -> list[tuple[int, int]]:

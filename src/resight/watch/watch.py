@@ -16,7 +16,7 @@ from resight.watch.events.delivery import Delivery
 from resight.watch.following.tracker import Tracking
 from resight.watch.frames import batches
 from resight.watch.keeping import ROUND, Keeper, OnTrack
-from resight.watch.lanes import CameraLane, FilmLane, Run
+from resight.watch.lanes import CameraFacts, CameraLane, FilmLane, Run
 from resight.watch.learning import Learning
 from resight.watch.link import Rules
 from resight.watch.naming import name_tracks, unnamed_tracks
@@ -50,6 +50,7 @@ class Watched:
             many of these are within the threshold all the same; ``alike_across``: how many of those are of two cameras.
             Many are a sign that the threshold is too wide, or that the clocks of two cameras differ.
         clocks: a sentence for each camera whose clock differs from the others.
+        live: what came from each live camera, and what was left out.
         times: how long people took between cameras, with what was known before.
         problems: a sentence for each video or camera of which something is missing.
         complete: whether every video was read to its end; damaged frames between do not count.
@@ -69,6 +70,7 @@ class Watched:
     alike_across: int
     problems: tuple[str, ...]
     clocks: tuple[str, ...]
+    live: dict[str, CameraFacts]
     times: TravelTimes = field(repr=False)
     complete: bool
     stopped: bool
@@ -90,6 +92,7 @@ def watch(
     tracking: Tracking = AS_USUAL,
     rules: Rules = ANYWHERE,
     every: int = 1,
+    budget: float = 0.0,
     basis: str = "",
     expires: float | None = None,
     on_track: OnTrack | None = None,
@@ -114,6 +117,7 @@ def watch(
         threshold: the distance up to which two tracks are of one individual; the gallery's decision's when None.
         tracking: how tracks are made; ``rules``: what time and place allow.
         every: process every ``every``-th frame.
+        budget: frames a second of all live cameras together, an equal share of it for each; 0 for no limit.
         basis, expires: as for :meth:`resight.Gallery.add`.
         on_track: called with each track and the id of its record.
         on_message: called with a sentence when a camera is lost or back, or a video is damaged.
@@ -129,6 +133,8 @@ def watch(
     films, live = sorted_out(views)
     if every < 1:
         raise RecipeError(f"every is {every}: it must be 1 or more.")
+    if budget < 0:
+        raise RecipeError(f"budget is {budget}: choose frames a second, or 0 for no limit.")
     limit = _limit(gallery, threshold, what)
     learning = Learning(times or TravelTimes())
     keeper = Keeper(gallery, limit, rules, what, basis, expires, on_track, events, learning)
@@ -138,7 +144,9 @@ def watch(
     run = Run(keeper, detector, KINDS[what], tracking, on_message or (lambda _: None), wake.set)
     total = sum(-(-count // every) for count in films.values())
     with ExitStack() as opened:
-        cameras = [opened.enter_context(closing(CameraLane(view, run, every, wake.set))) for view in live]
+        cameras = [
+            opened.enter_context(closing(CameraLane(view, run, every, budget / len(live), wake.set))) for view in live
+        ]
         for camera in cameras:
             camera.check()
         reading = opened.enter_context(closing(FilmLane(list(films), run, every)))
@@ -175,6 +183,7 @@ def watch(
         keeper.alike_across,
         tuple(run.problems),
         tuple(map(str, learning.shifts)),
+        {view.camera: lane.facts() for view, lane in zip(live, cameras, strict=True)},
         learning.times,
         run.complete,
         stopped,
