@@ -144,7 +144,7 @@ def run(folder: Path, cameras: list[RtspCamera], options: argparse.Namespace) ->
     processor = own.cpu_times()
     with resight.Gallery.open(folder / "seen", model) as gallery:
         found = watch(
-            [View(one.address, f"camera {number}") for number, one in enumerate(cameras, 1)],
+            [View(one.address, f"{number}") for number, one in enumerate(cameras, 1)],
             gallery,
             detector,
             rules=Rules(travel=2.0),
