@@ -4,10 +4,11 @@
     python benchmarks/live.py --minutes 4 --budget 6
 
 Synthetic people walk before RTSP cameras on this computer (GStreamer's RTSP server; Debian's packages python3-gi,
-gir1.2-gst-rtsp-server-1.0, gstreamer1.0-plugins-good), which loop 40 seconds at 10 frames a second. The server of the
-last camera is killed after a third of the time and comes back after 20 s, and is stopped (frozen) for 20 s after two
-thirds. ``resight watch`` runs with the person detector and the bundled person model in this process, so that its memory
-is that of this process. Prints what came from each camera, what was left out, and the memory.
+gir1.2-gst-rtsp-server-1.0, gstreamer1.0-plugins-good), which loop 40 seconds of 10 frames a second, as fast as the
+server sends them. The server of the last camera is killed after a third of the time and comes back after 20 s, and is
+stopped (frozen) for 20 s after two thirds. ``resight watch`` runs with the person detector and the bundled person model
+in this process, so that its memory is that of this process. Prints what came from each camera, what was left out, and
+the memory.
 """
 
 from __future__ import annotations

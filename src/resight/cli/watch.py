@@ -154,8 +154,8 @@ def watch(
     if json and "-" in (events or ()):
         raise RecipeError("--json and --events - both write to standard output: leave one out, or write to a file.")
     if name:
-        times = travel, _window(window)
-        return _name(videos or [], gallery, what, threshold, overlap or [], times, events or [], outbox, json)
+        limits = travel, _window(window)
+        return _name(videos or [], gallery, what, threshold, overlap or [], limits, events or [], outbox, json)
     if not videos:
         raise RecipeError("Nothing to watch: pass at least one video or camera, or --name.")
     views = _views(videos, camera or [], start or [])
@@ -221,7 +221,7 @@ def _name(
     what: What,
     threshold: float | None,
     overlap: Sequence[str],
-    times: tuple[float, float],
+    limits: tuple[float, float],
     events: Sequence[str],
     outbox: Path | None,
     json: bool,
@@ -234,7 +234,7 @@ def _name(
     if videos:
         raise RecipeError("--name names what is in the gallery: leave out the videos, or leave out --name.")
     with Gallery.open(where) as gallery, _sending(gallery, events, outbox):
-        rules = Rules(frozenset(_pair(pair, gallery.stats().cameras) for pair in overlap), *times)
+        rules = Rules(frozenset(_pair(pair, gallery.stats().cameras) for pair in overlap), *limits)
         names = name_later(gallery, what=what.value, threshold=threshold, rules=rules)
         if json:
             print_json({"tracks": len(names), "people": list(dict.fromkeys(names)), "gallery": gallery.uri})
