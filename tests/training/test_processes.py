@@ -25,15 +25,15 @@ resight.train(sys.argv[1], sys.argv[2], cpu=True, progress=False)
 """
 
 
-def in_two_processes(recipe: Path, output: Path) -> tuple[list[int], str]:
-    """Train as under torchrun, but without the launcher's own start: exit codes, and the errors of both."""
+def in_two_processes(*arguments: object) -> tuple[list[int], str]:
+    """Run Python as under torchrun, but without the launcher's own start: exit codes, and the errors of both."""
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
     world = {"MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(port), "WORLD_SIZE": "2", "LOCAL_WORLD_SIZE": "2"}
     both = [
         subprocess.Popen(
-            [sys.executable, "-c", SCRIPT, str(recipe), str(output)],
+            [sys.executable, *map(str, arguments)],
             env={**os.environ, **world, "OMP_NUM_THREADS": "1", "RANK": str(rank), "LOCAL_RANK": str(rank)},
             stderr=subprocess.PIPE,
             text=True,
@@ -71,7 +71,7 @@ def test_two_processes_equal_one(tiny_recipe: TinyRecipe, two_teachers: tuple[st
         evaluation={"every": 1},
     )
     (tmp_path / "recipe.yaml").write_text(recipe.yaml())
-    codes, errors = in_two_processes(tmp_path / "recipe.yaml", tmp_path / "two")
+    codes, errors = in_two_processes("-c", SCRIPT, tmp_path / "recipe.yaml", tmp_path / "two")
     assert codes == [0, 0], errors[-3000:]
     one = train(recipe, tmp_path / "one", cpu=True, progress=False)
     two = json.loads((tmp_path / "two" / "metrics.json").read_text())
@@ -112,8 +112,8 @@ from resight.models.output import Output
 from resight.training.losses import LOSSES, Target
 from resight.training.objective import objective
 
-def gradient(rows):
-    data = torch.load(sys.argv[1], weights_only=True)
+def gradient(file, rows):
+    data = torch.load(file, weights_only=True)
     x, logits = (data[name].requires_grad_() for name in ("x", "logits"))
     output = Output(x[rows], (x[rows],), (logits[rows],))
     plain = data["plain"][rows]
@@ -127,31 +127,31 @@ def gradient(rows):
 if __name__ == "__main__":
     dist.init_process_group("gloo")
     rank = dist.get_rank()
-    torch.save(gradient(slice(4 * rank, 4 * rank + 4)), f"{sys.argv[2]}{rank}.pt")
+    for file in sys.argv[1:]:
+        torch.save(gradient(file, slice(4 * rank, 4 * rank + 4)), f"{file}.part{rank}")
 """
 
 
-@pytest.mark.parametrize("first", [[0, 1, -1, 0], [-1, -1, -1, -1]], ids=["some", "none"])
-def test_unlabelled_images_and_plain_views_over_two_processes(tmp_path: Path, first: list[int]) -> None:
+def test_unlabelled_images_and_plain_views_over_two_processes(tmp_path: Path) -> None:
     """One process has fewer images that a loss counts than the other, or none: the gradients' mean is that of one."""
     torch.manual_seed(0)
-    data = {name: torch.randn(8, dim) for name, dim in (("x", 5), ("logits", 3), ("teacher", 5))}
-    data["labels"] = torch.tensor([*first, 1, 0, 2, 1])
-    data["plain"] = torch.tensor([True, True, False, True, True, False, True, True])
-    torch.save(data, tmp_path / "data.pt")
-    (tmp_path / "uneven.py").write_text(UNEVEN)
-    command = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node=2"]
-    command += [str(tmp_path / "uneven.py"), str(tmp_path / "data.pt"), str(tmp_path / "part")]
-    done = subprocess.run(command, capture_output=True, text=True, timeout=120)
-    assert done.returncode == 0, done.stderr[-3000:]
-    both = [torch.load(tmp_path / f"part{rank}.pt", weights_only=True) for rank in range(2)]
-    alone = runpy.run_path(str(tmp_path / "uneven.py"), run_name="alone")
-    with pytest.MonkeyPatch.context() as patched:
-        patched.setattr(sys, "argv", ["", str(tmp_path / "data.pt")])
-        whole = alone["gradient"](slice(None))
-    assert both[0].keys() == both[1].keys() == whole.keys() and len(whole) == 12
-    for name, value in whole.items():
-        torch.testing.assert_close((both[0][name] + both[1][name]) / 2, value, rtol=1e-4, atol=1e-6)
+    files = [tmp_path / "some.pt", tmp_path / "none.pt"]
+    for file, first in zip(files, ([0, 1, -1, 0], [-1, -1, -1, -1]), strict=True):
+        data = {name: torch.randn(8, dim) for name, dim in (("x", 5), ("logits", 3), ("teacher", 5))}
+        data["labels"] = torch.tensor([*first, 1, 0, 2, 1])
+        data["plain"] = torch.tensor([True, True, False, True, True, False, True, True])
+        torch.save(data, file)
+    script = tmp_path / "uneven.py"
+    script.write_text(UNEVEN)
+    codes, errors = in_two_processes(script, *files)
+    assert codes == [0, 0], errors[-3000:]
+    gradient = runpy.run_path(str(script), run_name="alone")["gradient"]
+    for file in files:
+        both = [torch.load(f"{file}.part{rank}", weights_only=True) for rank in range(2)]
+        whole = gradient(file, slice(None))
+        assert both[0].keys() == both[1].keys() == whole.keys() and len(whole) == 12
+        for name, value in whole.items():
+            torch.testing.assert_close((both[0][name] + both[1][name]) / 2, value, rtol=1e-4, atol=1e-6)
 
 
 def test_one_result_and_one_rectangle(tiny_recipe: TinyRecipe, tmp_path: Path) -> None:
@@ -179,6 +179,6 @@ def test_one_result_and_one_rectangle(tiny_recipe: TinyRecipe, tmp_path: Path) -
 def test_a_batch_that_two_cannot_share(tiny_recipe: TinyRecipe, tmp_path: Path) -> None:
     recipe = tiny_recipe(sampler={"batch_size": 6, "images_per_identity": 2})
     (tmp_path / "recipe.yaml").write_text(recipe.yaml())
-    codes, errors = in_two_processes(tmp_path / "recipe.yaml", tmp_path / "run")
+    codes, errors = in_two_processes("-c", SCRIPT, tmp_path / "recipe.yaml", tmp_path / "run")
     assert all(codes) and "cannot be divided among 2 processes in whole identities" in errors
     assert not (tmp_path / "run").exists()
