@@ -10,7 +10,7 @@ import resight
 
 HOUSE = Path(resight.__file__).parent
 FLOORS = (
-    {"records", "dataframes", "labels", "errors", "files", "pools", "secrets", "yaml_text"},
+    {"records", "dataframes", "labels", "engines", "errors", "files", "pools", "secrets", "yaml_text"},
     {"datasets", "models", "retrieval"},
     {"images"},
     {"embedding"},
@@ -25,6 +25,7 @@ FLOORS = (
     {"__main__"},
 )
 GROUND = {
+    "engines": 0,
     "errors": 0,
     "pools": 0,
     "secrets": 0,

@@ -14,7 +14,6 @@ from resight.cli.options import (
     BatchSize,
     DataName,
     Engine,
-    EngineName,
     Flip,
     Frames,
     Half,
@@ -55,7 +54,7 @@ def embed(
     on_error: SkipOrFail = OnError.fail,
     flip: Flip = False,
     half: Half = False,
-    engine: Engine = EngineName.auto,
+    engine: Engine = "auto",
     batch_size: BatchSize = 64,
     tracklets: Annotated[
         bool, typer.Option("--tracklets", help="Write one row for each tracklet of a data set of tracklets.")
@@ -94,7 +93,7 @@ def embed(
         raise RecipeError("--frames, --sampling and --pooling are about tracklets: add --tracklets.")
     clips = Clips(frames, sampling.value, pooling.value) if tracklets else None
     loaded = load(model, weights, height=height, width=width)
-    embedder = Embedder(loaded, engine.value, batch_size, flip=flip, half=half)
+    embedder = Embedder(loaded, engine, batch_size, flip=flip, half=half)
     about = {"model": model, "source": str(source), "command": shlex.join(["resight", *sys.argv[1:]])}
     about = {name: without_secrets(text) for name, text in about.items()}
     with bar("embedding", json) as progress:

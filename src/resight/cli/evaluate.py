@@ -13,7 +13,6 @@ from resight.cli.options import (
     DataOptions,
     DataSets,
     Engine,
-    EngineName,
     Flip,
     Frames,
     Half,
@@ -56,7 +55,7 @@ def evaluate(
     flip: Flip = False,
     half: Half = False,
     batch_size: BatchSize = 64,
-    engine: Engine = EngineName.auto,
+    engine: Engine = "auto",
     options: DataOptions = None,
     repeats: Annotated[
         int,
@@ -122,7 +121,7 @@ def evaluate(
     decision = Decision.from_card(loaded.card) if decide else None
     if decision and metric and decision.metric not in metric:
         raise RecipeError(f"The decision is about {decision.metric} distances: add --metric {decision.metric}.")
-    embedding: dict[str, Any] = {"engine": engine.value, "batch_size": batch_size, "flip": flip, "half": half}
+    embedding: dict[str, Any] = {"engine": engine, "batch_size": batch_size, "flip": flip, "half": half}
     if repeats > 1:
         draws = [load_data(data[0], name, options, repeat=at) for at in range(repeats)]
         print_notes(draws[0])

@@ -8,17 +8,10 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from resight.engines import CHOICES
+
 if TYPE_CHECKING:
     from resight.datasets.catalog import Dataset
-
-
-class EngineName(str, Enum):
-    """The engines of :mod:`resight.embedding.engines`, named here so that nothing heavy is imported for ``--help``."""
-
-    auto = "auto"
-    torch = "torch"
-    onnx = "onnx"
-    openvino = "openvino"
 
 
 class SamplingName(str, Enum):
@@ -57,7 +50,15 @@ Flip = Annotated[bool, typer.Option("--flip", help="Average the embeddings of ea
 Half = Annotated[
     bool, typer.Option("--half", help="Compute in 16 bits: less exact, and faster if the processor supports it.")
 ]
-Engine = Annotated[EngineName, typer.Option(help="Inference engine.")]
+
+
+def _engine(name: str) -> str:
+    if name not in CHOICES:
+        raise typer.BadParameter(f"{name!r} is not one of {', '.join(map(repr, CHOICES))}.")
+    return name
+
+
+Engine = Annotated[str, typer.Option(parser=_engine, metavar="ENGINE", help=f"Inference engine: {', '.join(CHOICES)}.")]
 
 Pattern = Annotated[
     str,

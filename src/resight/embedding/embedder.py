@@ -15,8 +15,9 @@ from numpy.typing import NDArray
 from torch import nn
 
 from resight.embedding.compute import Progress, outputs
-from resight.embedding.engines import Engine, network_for
+from resight.embedding.engines import network_for
 from resight.embedding.source import Pictures, Source, source_of
+from resight.engines import CHOICES, in_words
 from resight.errors import DataError, ModelError, RecipeError
 from resight.images.batches import prefetch
 from resight.images.cache import Images
@@ -56,7 +57,7 @@ class Embedder:
     def __init__(
         self,
         model: Model,
-        engine: Engine = "auto",
+        engine: str = "auto",
         batch_size: int = 64,
         *,
         flip: bool = False,
@@ -70,8 +71,8 @@ class Embedder:
                 f"Embedder takes what resight.load gives, not a {type(model).__name__}: pass resight.load('person') or "
                 "your own model, loaded likewise."
             )
-        if engine not in ("auto", "torch", "onnx", "openvino"):
-            raise RecipeError(f"engine {engine!r} is not known: choose 'auto', 'torch', 'onnx' or 'openvino'.")
+        if engine not in CHOICES:
+            raise RecipeError(f"engine {engine!r} is not known: choose {in_words()}.")
         if isinstance(batch_size, bool) or not isinstance(batch_size, (int, np.integer)) or batch_size < 1:
             raise RecipeError(f"batch_size is {batch_size!r}: it must be a whole number of at least 1.")
         if model.card.trained_on == IMAGENET_ONLY:
@@ -238,7 +239,7 @@ class Embedder:
         return self.__dict__ | {"_made": None}  # made anew where it is unpickled or copied
 
 
-def _with_cameras(model: Model, engine: Engine) -> Model:
+def _with_cameras(model: Model, engine: str) -> Model:
     """The same model, whose card is that of embeddings with cameras.
 
     Raises:

@@ -13,7 +13,6 @@ import numpy as np
 from resight.datasets import Dataset
 from resight.embedding.compute import shifted
 from resight.embedding.embedder import Embedder
-from resight.embedding.engines import Engine
 from resight.embedding.tracklets import ALL_FRAMES, Clips, embed_tracklets, pool_clips, tracks_of
 from resight.errors import DataError
 from resight.models.model import Model
@@ -26,7 +25,7 @@ def measure(
     model: Model,
     data: Dataset,
     *,
-    engine: Engine = "auto",
+    engine: str = "auto",
     batch_size: int = 64,
     flip: bool = False,
     half: bool = False,

@@ -11,21 +11,22 @@ from __future__ import annotations
 import hashlib
 from functools import partial
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 import torch
 from torch import Tensor, nn
 
+from resight.engines import ENGINES
 from resight.errors import ModelError
 from resight.files import expanded, taken_for
+from resight.models import runtimes
 from resight.models.card import Card, Preprocessing, card_path, parse_card
 from resight.models.output import Output
-from resight.models.runtimes import Floats, Onnx, OpenVino, Run, TorchScript, making_ready, settle_torch
+from resight.models.runtimes import Floats, Run, making_ready, settle_torch
 from resight.pools import OfProcess, Pool
 
-Runtime = Literal["onnx", "openvino", "torch"]
-RUNTIMES: dict[str, Runtime] = {".onnx": "onnx", ".xml": "openvino", ".torchscript": "torch"}  # by the file's ending
+RUNTIMES = {engine.reads[0]: engine.name for engine in ENGINES.values()}  # by the file's ending
 PIECE = 8  # images that a thread computes at a time: their maps fit into its cache
 
 
@@ -50,7 +51,7 @@ class Exported(nn.Module):
     def __init__(
         self,
         file: str | Path,
-        runtime: Runtime | None = None,
+        runtime: str | None = None,
         *,
         threads: int | None = None,
         half: bool = False,
@@ -61,17 +62,16 @@ class Exported(nn.Module):
         self.runtime = runtime or RUNTIMES[self.file.suffix.lower()]
         self.threads = threads or torch.get_num_threads()
         self.in_half = half
-        if half and self.runtime != "openvino":
+        if half and (self.runtime == "torch" or not ENGINES[self.runtime].half):  # TorchScript: as it was exported
             raise ModelError(f"{self.file} cannot be computed in 16 bits by {self.runtime}: leave that out.")
         if not self.file.is_file():
             raise ModelError(f"{self.file} does not exist: check the path of the model.")
         weights = self.file.with_suffix(".bin")
         if self.file.suffix.lower() == ".xml" and not weights.is_file():
             raise ModelError(f"{weights} does not exist: OpenVINO's weights must be beside {self.file.name}.")
-        kinds: dict[Runtime, type[Onnx | OpenVino | TorchScript]]
-        kinds = {"onnx": Onnx, "openvino": OpenVino, "torch": TorchScript}
         try:
-            self._opened = kinds[self.runtime](self.file)
+            self._opened: runtimes.Onnx | runtimes.OpenVino | runtimes.TorchScript
+            self._opened = getattr(runtimes, ENGINES[self.runtime].opens)(self.file)
         except ImportError as error:
             raise ModelError(
                 f"{self.file} needs {error.name}, which is not installed: pip install 'resight[{self.runtime}]'."

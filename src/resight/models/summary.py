@@ -62,7 +62,7 @@ def summarise(
         network = registry.create(name, **arguments or {}).eval()
         for module in network.modules():
             if isinstance(module, _CHANGE_NO_SHAPE):  # they have no products, but take most of the time without memory
-                module.forward = _unchanged
+                module.forward = _unchanged  # type: ignore[method-assign]
         for stage, module in _steps(network):
             module.register_forward_hook(record(stage))
         with torch.inference_mode(), FlopCounterMode(display=False) as flops:

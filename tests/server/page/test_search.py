@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+from resight import Embeddings
 from resight.gallery.record import Filter
 from resight.server.curve import curve
 
@@ -198,3 +199,32 @@ def test_a_model_that_was_never_calibrated(serve: Callable[..., Site], visit: Ca
     expect(page.locator("#ruler-note")).to_contain_text("resight calibrate")
     assert page.locator("#results .card[data-decision]").count() == 0
     expect(page.locator("#found-says")).to_have_text("24 records")
+
+
+def test_more_records_than_a_page_shows(site: Site, page: Any) -> None:
+    """60 at first; the rest follow, and the focus is on the first of them."""
+    rng = np.random.default_rng(0)
+    vectors = rng.normal(size=(30, site.gallery.card.dim)).astype(np.float32)
+    site.gallery.add(Embeddings(vectors, fingerprint=site.gallery.card.fingerprint), cameras="roof")
+    page.get_by_role("link", name="Records").click()
+    expect(page.locator("#records-cards .card")).to_have_count(60)
+    expect(page.locator("#records-says")).to_contain_text("The first 60 matching records")
+    page.locator("#records-more").click()
+    expect(page.locator("#records-cards .card")).to_have_count(ALL + 30)
+    expect(page.locator("#records-more")).to_be_hidden()
+    expect(page.locator("#records-cards .card").nth(60).get_by_role("button")).to_be_focused()
+    ids = page.locator("#records-cards .card").evaluate_all("cards => cards.map(card => card.dataset.id)")
+    assert ids == [record.id for record in site.gallery.records(limit=100)]
+
+
+def test_pictures_unlike_the_calibration_are_no_match(serve: Callable[..., Site], visit: Callable[..., Any]) -> None:
+    """Not even the picture itself; the page gives the reason."""
+    site = serve(fill=False)
+    picture = sighting(1, 1)
+    dark = np.random.default_rng(0).uniform(0, 8, (80, site.gallery.card.dim)).astype(np.float32)
+    site.gallery.add(Embeddings(dark, fingerprint=site.gallery.card.fingerprint))
+    site.gallery.add([picture])
+    page = visit(site.url)
+    ask(page, picture)
+    expect(page.locator("#ruler-note")).to_contain_text("unlike those the threshold was learnt on")
+    assert decisions(page)[0] == "unsure" and "match" not in decisions(page)

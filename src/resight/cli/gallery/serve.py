@@ -10,7 +10,7 @@ from typing import Annotated
 import typer
 
 from resight.cli.console import err, out
-from resight.cli.options import Engine, EngineName
+from resight.cli.options import Engine
 from resight.errors import RecipeError
 
 
@@ -50,7 +50,7 @@ def serve(
         list[str] | None,
         typer.Option(metavar="ADDRESS", help="TLS proxy in front; its X-Forwarded headers are trusted; repeatable."),
     ] = None,
-    engine: Engine = EngineName.auto,
+    engine: Engine = "auto",
     browse: Annotated[bool, typer.Option("--open", help="Open the page in the browser.")] = False,
 ) -> None:
     """Serve a gallery over HTTP, with a search page at http://127.0.0.1:8000.
@@ -80,7 +80,7 @@ def serve(
         expire_every=expire_every * 3600,
         proxies=tuple(proxy or ()),
     )
-    if model is None and engine is not EngineName.auto:
+    if model is None and engine != "auto":
         raise RecipeError("--engine is about the model that is given: add --model MODEL.")
     try:
         from resight.server.run import serve as run
@@ -97,6 +97,6 @@ def serve(
         if browse:
             webbrowser.open(url)
 
-    embedder = None if model is None else Embedder(load(model), engine.value)
+    embedder = None if model is None else Embedder(load(model), engine)
     with Gallery.open(gallery, embedder) as opened:
         run(opened, settings, log=sys.stderr, ready=ready)

@@ -9,8 +9,6 @@ With ``half``, torch and OpenVINO compute convolutions and products in 16 bits.
 
 from __future__ import annotations
 
-from typing import Literal
-
 import torch
 from torch import nn
 
@@ -19,10 +17,8 @@ from resight.embedding.engines.make import build
 from resight.models.exported import Exported
 from resight.models.model import Model
 
-Engine = Literal["auto", "torch", "onnx", "openvino"]
 
-
-def network_for(model: Model, engine: Engine, *, batch_size: int, half: bool, device: torch.device) -> nn.Module:
+def network_for(model: Model, engine: str, *, batch_size: int, half: bool, device: torch.device) -> nn.Module:
     """A module with the model's forward in evaluation mode, computed by ``engine`` for batches of ``batch_size``.
 
     But for ``auto``, it is made from the model's weights as they are now. Only torch computes elsewhere than on the

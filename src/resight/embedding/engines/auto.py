@@ -23,7 +23,7 @@ from resight.embedding.engines.make import build, engines_of, installed
 from resight.errors import ResightError
 from resight.files import write_text
 from resight.images.cache import engines_folder
-from resight.models.exported import PIECE, Exported, Runtime
+from resight.models.exported import PIECE, Exported
 from resight.models.model import Model
 from resight.models.output import Output
 from resight.models.runtimes import making_ready, openvino_works
@@ -34,7 +34,7 @@ CPU = torch.device("cpu")
 
 LOG = logging.getLogger("resight.embedding")
 
-Rates = dict[Runtime, float]  # images per second
+Rates = dict[str, float]  # images per second
 
 
 class Auto(nn.Module):
@@ -50,7 +50,7 @@ class Auto(nn.Module):
         super().__init__()
         self.model, self.batch_size, self.in_half = model, batch_size, half
         self._seen = 0  # about: threads that add at the same time may lose some
-        self.engine: Runtime | None
+        self.engine: str | None
         if isinstance(model.network, Exported):
             self.engine = next(iter(engines_of(model, half)), model.network.runtime)
         else:
@@ -87,7 +87,7 @@ class Auto(nn.Module):
         self.engine, self._plain = engine, None
 
 
-def fastest(rates: Rates) -> Runtime | None:
+def fastest(rates: Rates) -> str | None:
     """The engine with the most images per second, or None if nothing was measured."""
     return max(rates, key=lambda engine: rates[engine], default=None)
 
@@ -99,14 +99,14 @@ def measure(model: Model, batch_size: int, half: bool = False, *, rounds: int = 
     two pieces. An engine that cannot compute this model is left out.
     """
     images = example(model, min(batch_size, 2 * PIECE * torch.get_num_threads()))
-    networks: dict[Runtime, nn.Module] = {}
+    networks: dict[str, nn.Module] = {}
     LOG.info("Timing the engines with this model, once on this machine; this takes some seconds.")
     for engine in engines_of(model, half):
         try:
             networks[engine] = build(model, engine, CPU, half=half)
         except ResightError:  # also where its file cannot be written
             continue
-    took: dict[Runtime, list[float]] = {engine: [] for engine in networks}
+    took: dict[str, list[float]] = {engine: [] for engine in networks}
     with torch.inference_mode():
         for _ in range(rounds + 1):
             for engine, network in networks.items():

@@ -10,27 +10,23 @@ from torch import nn
 from resight.embedding.engines.convert import converted, example
 from resight.embedding.engines.fused import fused
 from resight.embedding.engines.half import Half
+from resight.engines import ENGINES, in_words
 from resight.errors import ModelError
-from resight.models.exported import Exported, Runtime
+from resight.models.exported import Exported
 from resight.models.model import Model
 from resight.models.runtimes import making_ready, openvino_works
 
-PACKAGES: dict[Runtime, tuple[str, ...]] = {
-    "torch": ("torch",),
-    "onnx": ("onnxruntime", "onnx"),
-    "openvino": ("openvino", "onnx"),
-}
-IN_HALF: tuple[Runtime, ...] = ("torch", "openvino")  # the engines that can compute in 16 bits
-READS: dict[str, tuple[Runtime, ...]] = {
-    ".onnx": ("onnx", "openvino"),
-    ".xml": ("openvino",),
-    ".torchscript": ("torch",),
+PACKAGES = {engine.name: engine.packages for engine in ENGINES.values()}
+IN_HALF = tuple(engine.name for engine in ENGINES.values() if engine.half)
+READS = {
+    ending: tuple(engine.name for engine in ENGINES.values() if ending in engine.reads)
+    for ending in dict.fromkeys(ending for engine in ENGINES.values() for ending in engine.reads)
 }
 
 
-def installed() -> dict[Runtime, dict[str, str]]:
+def installed() -> dict[str, dict[str, str]]:
     """The engines that can be used here, each with the versions of the packages it needs."""
-    found: dict[Runtime, dict[str, str]] = {}
+    found: dict[str, dict[str, str]] = {}
     for engine, packages in PACKAGES.items():
         try:
             found[engine] = {package: version(package) for package in packages}
@@ -39,7 +35,7 @@ def installed() -> dict[Runtime, dict[str, str]]:
     return found
 
 
-def engines_of(model: Model, half: bool = False) -> tuple[Runtime, ...]:
+def engines_of(model: Model, half: bool = False) -> tuple[str, ...]:
     """The engines among which to choose for a model here: those that work; a file has the one it is made for."""
     if not isinstance(model.network, Exported):
         there = tuple(engine for engine in installed() if engine in IN_HALF or not half)
@@ -49,7 +45,7 @@ def engines_of(model: Model, half: bool = False) -> tuple[Runtime, ...]:
     return tuple(engine for engine in READS[model.network.file.suffix.lower()] if engine in IN_HALF)
 
 
-def build(model: Model, engine: Runtime, device: torch.device, *, half: bool = False) -> nn.Module:
+def build(model: Model, engine: str, device: torch.device, *, half: bool = False) -> nn.Module:
     """The model's function as a module, made from its weights as they are now.
 
     ``device`` is where torch computes a network; files and the other engines are computed on the CPU. With ``half``,
@@ -61,9 +57,7 @@ def build(model: Model, engine: Runtime, device: torch.device, *, half: bool = F
     if engine not in installed():
         raise ModelError(f"engine {engine!r} is not installed: pip install 'resight[{engine}]', or choose 'torch'.")
     if half and engine not in IN_HALF:
-        raise ModelError(
-            f"engine {engine!r} computes in 32 bits alone: choose 'torch' or 'openvino', or not in 16 bits."
-        )
+        raise ModelError(f"engine {engine!r} computes in 32 bits alone: choose {in_words(IN_HALF)}, or not in 16 bits.")
     network = model.network
     if isinstance(network, Exported):
         if engine not in READS[network.file.suffix.lower()]:
