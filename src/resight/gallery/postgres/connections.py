@@ -135,18 +135,9 @@ class Connections:
         """The rows of one statement that only reads."""
         return self.read(lambda session: session.rows(statement, values))
 
-    def read(self, work: Callable[[Session], Result], settings: Mapping[str, str] | None = None) -> Result:
-        """Read on one connection, with some settings of the server's changed; begun again where it is lost."""
-
-        def once(db: psycopg.Connection[Any]) -> Result:
-            if not settings:
-                return work(Session(db))
-            with db.transaction():
-                changed = ", ".join(f"set_config('{name}', %s, true)" for name in settings)
-                Session(db).rows(f"SELECT {changed}", list(settings.values()))
-                return work(Session(db))
-
-        return self._persistently(once)
+    def read(self, work: Callable[[Session], Result]) -> Result:
+        """Read on one connection, in no transaction; begun again where the connection is lost."""
+        return self._persistently(lambda db: work(Session(db)))
 
     def write(self, work: Callable[[Action], Result]) -> Result:
         """Do something in a transaction: wholly or not at all, and durable when this returns.

@@ -43,25 +43,18 @@ class Searcher:
         """See :meth:`resight.gallery.store.Store.near`."""
         passing, values = condition(where)
         scaled = self._scaled(queries)
-        by_index = approximate and self.has_index()
 
         def each(session: Session) -> list[list[Row]]:
-            if by_index:
+            if approximate and self._looks_far(session, k):
                 statement = self._statement(self._near, passing, k + _MORE)
                 return [session.rows(statement, values | {"query": query}) for query in scaled]
             return [self._exactly(session, query, k, passing, values | {"query": query}) for query in scaled]
 
-        found = self._connections.read(each, self._settings(k) if by_index else None)
+        found = self._connections.read(each)
         return [
             Candidates([record(row[3:]) for row in rows], vectors_of((row[1:3] for row in rows), self._dim))
             for rows in found
         ]
-
-    def has_index(self) -> bool:
-        """Whether there is an index that can be used."""
-        return bool(
-            self._connections.rows("SELECT 1 FROM pg_index WHERE indexrelid = to_regclass(%s) AND indisvalid", (INDEX,))
-        )
 
     def index(self) -> int:
         """See :meth:`resight.gallery.store.Store.index`; others go on writing meanwhile."""
@@ -96,13 +89,16 @@ class Searcher:
                 return rows
             wanted *= 4
 
-    def _settings(self, k: int) -> dict[str, str]:
-        """How far an approximate search for ``k`` neighbours looks."""
-        return {
-            "hnsw.ef_search": str(min(max(_LOOK, 2 * k), 1000)),
+    def _looks_far(self, session: Session, k: int) -> bool:
+        """Have approximate searches on a connection look far enough for ``k``, and say whether there is an index."""
+        settings = {
+            "hnsw.ef_search": min(max(_LOOK, 2 * k), 1000),
             "hnsw.iterative_scan": "relaxed_order",  # goes on where a filter lets too few pass
-            "hnsw.max_scan_tuples": str(max(20_000, 4 * k)),
+            "hnsw.max_scan_tuples": max(20_000, 4 * k),
         }
+        changed = ", ".join(f"set_config('{name}', '{value}', false)" for name, value in settings.items())
+        there = "EXISTS (SELECT 1 FROM pg_index WHERE indexrelid = to_regclass(%s) AND indisvalid)"
+        return bool(session.rows(f"SELECT {there}, {changed}", (INDEX,))[0][0])
 
     def _statement(self, apart: str, passing: str, count: int) -> str:
         """(distance, scale, vector, record) of the ``count`` nearest that pass, nearest first."""
