@@ -13,7 +13,8 @@ here, after torch's distances. ``torchreid re-ranking`` is torchreid's file with
 matrices, since it squares what it is given; its time stops at the matrix, resight's includes the evaluation.
 
 Each contender works in a process of its own on the same files; rounds take turns. Time: the median of the rounds, and
-the ratio to the product is the median of the ratios of each round. Memory: the process's peak beyond what it held when
+the ratio to the product is the median of the ratios of each round. The time that all cores together spent on it hardly
+depends on what else they do. Memory: the process's peak beyond what it held when
 the embeddings were loaded and the libraries imported.
 """
 
@@ -105,7 +106,8 @@ def main() -> int:
     for row in table:
         ratio = f"{row['ratio']:6.2f} x the product" if row["ratio"] else " " * 20
         numbers = f"R1 {row['R1']:.4%}  mAP {row['mAP']:.4%}" if row["mAP"] else ""
-        print(f"{row['contender']:>20}: {row['seconds']:8.2f} s {ratio} {row['peak'] / 2**20:8.0f} MiB   {numbers}")
+        spent = f"{row['seconds']:8.2f} s ({row['processor']:.2f} s of cores)"
+        print(f"{row['contender']:>20}: {spent} {ratio} {row['peak'] / 2**20:8.0f} MiB   {numbers}")
     if apart:
         print(f"{apart['share']:.4%} of the re-ranked distances differ by more than 1e-5, at most {apart['most']:.1e}")
     return 0
@@ -117,6 +119,7 @@ def summary(contender: str, found: list[Numbers], product: list[Numbers] | None)
     return {
         "contender": contender,
         "seconds": statistics.median(one["seconds"] for one in found),
+        "processor": statistics.median(one["processor"] for one in found),
         "ratio": statistics.median(ratios) if ratios and contender != "product" else None,
         "peak": max(one["peak"] for one in found),
         "R1": found[0]["R1"],
@@ -187,10 +190,10 @@ def work(contender: str, folder: Path) -> Numbers:
     run, after = CONTENDERS[contender](query, gallery, folder)
     Path("/proc/self/clear_refs").write_text("5")  # the peak begins anew
     before = memory("VmRSS")
-    began = time.perf_counter()
+    began, used = time.perf_counter(), time.process_time()
     found = run()
-    took = time.perf_counter() - began
-    return {"seconds": took, "peak": memory("VmHWM") - before} | after(found)
+    took, used = time.perf_counter() - began, time.process_time() - used
+    return {"seconds": took, "processor": used, "peak": memory("VmHWM") - before} | after(found)
 
 
 def memory(kind: str) -> int:

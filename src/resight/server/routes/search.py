@@ -7,6 +7,7 @@ from typing import Annotated
 
 import numpy as np
 from fastapi import APIRouter, File, Form, UploadFile
+from starlette.responses import Response
 
 from resight.gallery.record import Hit
 from resight.gallery.searching import elsewhere
@@ -25,10 +26,13 @@ def search_routes(service: Service) -> APIRouter:
     def search(vector: Vector, how: How) -> list[Hit]:
         return service.search(vector, Search(how.k, how.where.filter(), how.rerank, how.approximate))
 
-    def found(hits: list[Hit], began: float) -> Found:
-        return Found(hits=hits, threshold=service.threshold, took_ms=round(1000 * (perf_counter() - began), 3))
+    def found(hits: list[Hit], began: float) -> Response:
+        """The answer as text, made in the thread that searched: FastAPI would hand it to another one for that."""
+        took = round(1000 * (perf_counter() - began), 3)
+        answer = Found(hits=hits, threshold=service.threshold, took_ms=took)
+        return Response(answer.model_dump_json(), media_type="application/json")
 
-    @routes.post("", summary="Search with a picture, or several of one individual")
+    @routes.post("", response_model=Found, summary="Search with a picture, or several of one individual")
     def by_picture(
         _: Reader,
         image: Annotated[
@@ -48,7 +52,7 @@ def search_routes(service: Service) -> APIRouter:
         unknown: Annotated[bool | None, Form()] = None,
         rerank: Annotated[bool, Form()] = False,
         approximate: Annotated[bool, Form()] = False,
-    ) -> Found:
+    ) -> Response:
         began = perf_counter()
         where = Where(
             camera=camera,
@@ -61,15 +65,15 @@ def search_routes(service: Service) -> APIRouter:
         vector = service.vector([one.file.read() for one in image])
         return found(search(vector, How(k=k, where=where, rerank=rerank, approximate=approximate)), began)
 
-    @routes.post("/embedding", summary="Search with an embedding")
-    def by_embedding(_: Reader, query: ByEmbedding) -> Found:
+    @routes.post("/embedding", response_model=Found, summary="Search with an embedding")
+    def by_embedding(_: Reader, query: ByEmbedding) -> Response:
         began = perf_counter()
         with np.errstate(over="ignore"):  # infinity is refused by the gallery
             vector = np.array(query.embedding, np.float32)
         return found(search(vector, query), began)
 
-    @routes.post("/record", summary="Search for more like a record")
-    def by_record(_: Reader, query: ByRecord) -> Found:
+    @routes.post("/record", response_model=Found, summary="Search for more like a record")
+    def by_record(_: Reader, query: ByRecord) -> Response:
         began = perf_counter()
         vector, where = service.gallery.vectors([query.id])[0], query.where.filter()
         if query.other_cameras:
