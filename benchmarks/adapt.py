@@ -16,12 +16,14 @@ import time
 from pathlib import Path
 
 import numpy as np
+from deadline import add_deadline, limit
 
 IDENTITIES, DIM, CAMERAS = 2_500, 512, 8
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    add_deadline(parser, 4 * 3600)
     kinds = parser.add_subparsers(dest="kind", required=True)
     clustering = kinds.add_parser("clustering")
     clustering.add_argument("--crops", type=int, default=50_000)
@@ -38,6 +40,7 @@ def main() -> None:
     market.add_argument("--without-cameras", action="store_true")
     market.add_argument("--random", action="store_true", help="begin with random weights")
     arguments = parser.parse_args()
+    limit(arguments.deadline)
     measure_clustering(arguments.crops) if arguments.kind == "clustering" else measure_market(arguments)
 
 

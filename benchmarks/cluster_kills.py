@@ -137,13 +137,17 @@ def check(uri: str, names: Names, done: int, reported: int) -> int:
 
 
 if __name__ == "__main__":
+    from deadline import add_deadline, limit
+
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--kills", type=int, default=200)
-    parser.add_argument("--deadline", type=float, default=600.0, help="seconds after which no other kill begins")
+    parser.add_argument("--seconds", type=float, default=600.0, help="after which no other kill begins")
     parser.add_argument("--seed", type=int, default=0)
+    add_deadline(parser, 3600)
     options = parser.parse_args()
+    limit(options.seconds + options.deadline)
     database = PostgresServer(fsync="on", full_page_writes="on")
     try:
-        print(json.dumps(run(database, options.kills, options.deadline, options.seed)))
+        print(json.dumps(run(database, options.kills, options.seconds, options.seed)))
     finally:
         database.close()

@@ -89,7 +89,8 @@ def run(server: PostgresServer, seconds: float, restart: float = 0.0) -> dict[st
         server.start()
         restarts += 1
     for process in (*writers, *readers):
-        process.join()
+        process.join(max(stop + 120 - time.time(), 1))
+        process.kill()  # one that hangs, which the next line then says
     assert all(process.exitcode == 0 for process in (*writers, *readers)), "see above"
     with Gallery.open(uri) as gallery:
         gallery.verify_log()
@@ -100,10 +101,14 @@ def run(server: PostgresServer, seconds: float, restart: float = 0.0) -> dict[st
 
 
 if __name__ == "__main__":
+    from deadline import add_deadline, limit
+
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--seconds", type=float, default=60.0)
     parser.add_argument("--restart", action="store_true")
+    add_deadline(parser, 600)
     options = parser.parse_args()
+    limit(options.seconds + options.deadline)
     database = PostgresServer(fsync="on", full_page_writes="on")
     try:
         print(json.dumps(run(database, options.seconds, 10.0 if options.restart else 0.0)))

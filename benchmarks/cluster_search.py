@@ -30,6 +30,7 @@ sys.path.insert(0, str(Path(__file__).parents[1] / "tests"))
 sys.path.insert(0, str(Path(__file__).parents[1]))
 
 import numpy as np
+from deadline import add_deadline, limit
 from numpy.typing import NDArray
 from pgvector.psycopg import register_vector
 
@@ -116,12 +117,14 @@ if __name__ == "__main__":
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--sizes", type=lambda text: [int(size) for size in text.split(",")], default=[20_000, 200_000])
     parser.add_argument("--queries", type=int, default=100)
+    add_deadline(parser, 3600)
     options = parser.parse_args()
     database = PostgresServer(
         fsync="on", full_page_writes="on", shared_buffers="2GB", max_wal_size="4GB", effective_cache_size="6GB"
     )
     try:
         for records in options.sizes:
+            limit(options.deadline)
             print(json.dumps(run(database, records, options.queries), indent=1), flush=True)
     finally:
         database.close()

@@ -18,6 +18,7 @@ import time
 from pathlib import Path
 
 import numpy as np
+from deadline import add_deadline, limit
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "tests"))
 
@@ -36,7 +37,9 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--sizes", nargs="+", default=["3,10", "6,50", "12,200"], metavar="CAMERAS,PEOPLE")
     parser.add_argument("--scenes", type=int, default=4, help="how many of each size below 200 people")
+    add_deadline(parser, 3600)
     options = parser.parse_args()
+    limit(options.deadline)
     columns = ("appearance", "and times", "identities", "20 answers", "20 random pairs", "clock 8 s late", "seconds")
     print(f"| cameras, people | tracks | {' | '.join(columns)} |\n|---{'|---:' * (len(columns) + 1)}|")
     for size in options.sizes:

@@ -27,6 +27,7 @@ from pathlib import Path
 
 import cv2
 import psutil
+from deadline import add_deadline, limit
 
 import resight
 from resight.datasets.synthetic.scene import write_scene
@@ -79,7 +80,7 @@ class RtspCamera:
 
     def stop(self) -> None:
         self.process.kill()
-        self.process.wait()
+        self.process.wait(60)
 
 
 def pictures(film: Path, folder: Path) -> Path:
@@ -102,7 +103,9 @@ def main() -> None:
     parser.add_argument("--budget", type=float, default=6.0, help="frames a second of all cameras together")
     parser.add_argument("--size", type=int, nargs=2, default=(240, 424), metavar=("HEIGHT", "WIDTH"))
     parser.add_argument("--scene", type=Path, help="a folder of an earlier run; made there if it does not exist")
+    add_deadline(parser, 600)
     options = parser.parse_args()
+    limit(60 * options.minutes + options.deadline)
     with tempfile.TemporaryDirectory() as temporary:
         place = options.scene or Path(temporary) / "scene"
         if not place.exists():

@@ -14,13 +14,13 @@ from __future__ import annotations
 
 import argparse
 import json
-import subprocess
 import sys
 import tempfile
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+from deadline import add_deadline, limit, run
 
 RATE = 10
 SHARED = Path(__file__).parents[2] / "shared"
@@ -35,7 +35,9 @@ def main() -> None:
     parser.add_argument("--seconds", type=float, default=30.0)
     parser.add_argument("--json", action="store_true")
     parser.add_argument("--follow", nargs=2, help=argparse.SUPPRESS)  # the part that the peers' Python runs
+    add_deadline(parser, 4 * 3600)
     options = parser.parse_args()
+    limit(options.deadline)
     if options.follow:
         follow_peers(*options.follow)
         return
@@ -182,7 +184,7 @@ def rows_of(camera: int, track: Any) -> np.ndarray:
 def by_peers(python: str, seen: dict[str, np.ndarray], folder: Path) -> dict[str, np.ndarray]:
     np.savez(folder / "seen.npz", **seen)
     command = [python, "-W", "ignore", __file__, "--follow", str(folder / "seen.npz"), str(folder / "found.npz")]
-    subprocess.run(command, check=True, timeout=1200)
+    run(command, 1200, check=True)
     with np.load(folder / "found.npz") as found:
         return {name: found[name] for name in found.files}
 
