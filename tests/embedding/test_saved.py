@@ -77,8 +77,8 @@ def test_other_tools_read_the_files(tmp_path: Path) -> None:
     assert found.vectors.tolist() == theirs["embedding"] and found.columns["note"].tolist() == ["x", "y"]
     assert found.cameras is not None and found.cameras.tolist() == [1, 2] and found.fingerprint == ""
     for rows, message in {
-        ((1.0,), (1.0, 2.0)): "rows of different lengths in embedding",
-        (None, (1.0, 2.0)): r"has 1 row\(s\) without embedding",
+        ((1.0,), (1.0, 2.0)): "The rows of embedding have different lengths",
+        (None, (1.0, 2.0)): r"1 row\(s\) are without embedding",
     }.items():
         pyarrow.parquet.write_table(pyarrow.table({"embedding": list(rows)}), tmp_path / "theirs.parquet")
         with pytest.raises(DataError, match=message):

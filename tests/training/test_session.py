@@ -74,7 +74,7 @@ def test_freed_memory_is_kept_for_the_time_being() -> None:
 
     if not hasattr(ctypes.CDLL(None), "mallopt"):
         pytest.skip("another allocator")
-    size = 64 << 20
+    size = 512 << 20  # more than other tests may have left free in this process
     with freed_memory_kept() as kept:
         before = resident()
         blocks = [np.ones(size // 8 // 8) for _ in range(8)]
