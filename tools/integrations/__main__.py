@@ -28,7 +28,8 @@ def environment(group: str) -> Path:
         subprocess.run([sys.executable, "-m", "venv", folder], check=True)
         version = f"python{sys.version_info.major}.{sys.version_info.minor}"
         own = folder / "lib" / version / "site-packages"
-        (own / "zz_outer.pth").write_text(sysconfig.get_paths()["purelib"] + "\n")
+        outer = sysconfig.get_paths()["purelib"]  # with its own .pth files, which an editable installation is
+        (own / "zz_outer.pth").write_text(f"import site; site.addsitedir({outer!r})\n")
         install = [python, "-m", "pip", "install", "--quiet", "--disable-pip-version-check"]
         subprocess.run([*install, *GROUPS[group]], check=True)
         (folder / "installed").touch()
