@@ -147,7 +147,7 @@ class Decision:
         """
         self.check(images)
         known = [one.reference for one in self.domains] or [self.reference]
-        found = [drifting.drift(one, images, self.metric) for one in known]
+        found = drifting.drifts(known, images, self.metric)
         return min(found, key=lambda one: (one.unlike, max(shift.distance for shift in one.shifts)))
 
     def taken_over(self, fingerprint: str) -> Decision:

@@ -22,7 +22,7 @@ from numpy.typing import NDArray
 from resight.decisions.calibrate import both_sides, calibrate, check_promises, set_size, together
 from resight.decisions.curves import threshold_at
 from resight.decisions.decide import Decision, Domain
-from resight.decisions.drift import Reference, drift
+from resight.decisions.drift import Reference, drifts
 from resight.decisions.operating import needed
 from resight.decisions.pairs import collect, end_of, near_impostors, step_of
 from resight.decisions.probability import Knots, log_likelihood_ratio
@@ -201,7 +201,7 @@ class _Domain:
 
 def _unlike(domain: _Domain, others: Sequence[Reference]) -> bool:
     """Whether a domain's images are unlike those of every other one: a decision of the others gives no match there."""
-    return all(drift(one, domain.images, domain.metric).unlike for one in others)
+    return all(found.unlike for found in drifts(others, domain.images, domain.metric))
 
 
 def _end_below(distance: float) -> float:

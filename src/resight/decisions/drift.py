@@ -16,6 +16,7 @@ Shape letters: ``N`` images, ``D`` embedding.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Literal
 
@@ -126,15 +127,31 @@ def drift(reference: Reference, images: Embeddings, metric: str) -> Drift:
     Raises:
         DataError: fewer than 64 images, or embeddings of another dimension.
     """
-    if images.vectors.shape[1] != reference.dim:
-        raise DataError(
-            f"The images have embeddings of {images.vectors.shape[1]} dimensions and the calibration's have "
-            f"{reference.dim}: embed them with the same model."
-        )
+    return drifts([reference], images, metric)[0]
+
+
+def drifts(references: Sequence[Reference], images: Embeddings, metric: str) -> list[Drift]:
+    """New images compared with those of each calibration as by :func:`drift`; their statistics are computed once.
+
+    Raises:
+        DataError: fewer than 64 images, or embeddings of another dimension.
+    """
+    for one in references:
+        if images.vectors.shape[1] != one.dim:
+            raise DataError(
+                f"The images have embeddings of {images.vectors.shape[1]} dimensions and the calibration's have "
+                f"{one.dim}: embed them with the same model."
+            )
     kept = _without_junk(images)
     new = min(len(kept), _different(images) or len(kept))
+    statistics = _statistics(kept, metric)
+    return [_compared(one, statistics, new) for one in references]
+
+
+def _compared(reference: Reference, statistics: tuple[NDArray[np.float64], ...], new: int) -> Drift:
+    """The statistics (N,) of N images, ``new`` of which count, against the calibration's."""
     effective = new * reference.identities / (new + reference.identities)
-    every = zip(STATISTICS, reference.quantiles, _statistics(kept, metric), strict=True)
+    every = zip(STATISTICS, reference.quantiles, statistics, strict=True)
     compared = [one for one in every if one[1]]
     shifts = []
     for name, quantiles, values in compared:
@@ -142,7 +159,7 @@ def drift(reference: Reference, images: Embeddings, metric: str) -> Drift:
         p = min(1.0, len(compared) * float(kolmogorov(np.sqrt(effective) * apart)))
         middle = quantiles[QUANTILES // 2]
         shifts.append(Shift(name, apart, p, middle, float(np.median(values)), p < LEVEL and apart >= APART))
-    return Drift(len(kept), tuple(shifts))
+    return Drift(len(statistics[0]), tuple(shifts))
 
 
 def kolmogorov_distance(quantiles: NDArray[np.float64], values: NDArray[np.float64]) -> float:
