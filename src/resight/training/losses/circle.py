@@ -12,6 +12,7 @@ from torch.nn import functional as F
 from resight.models.output import Output
 from resight.training.losses.gather import gather
 from resight.training.losses.loss import Loss, State, Target, mean_over
+from resight.training.losses.pairs import cosine_pairs, log_sum
 from resight.training.losses.triplet import mean_where
 
 
@@ -26,18 +27,13 @@ def circle_loss(features: Tensor, labels: Tensor, margin: float, scale: float) -
         labels: (B,) int64.
         margin, scale: m and g.
     """
-    unit = F.normalize(features.float())
-    cosines = unit @ unit.T
-    same = labels[:, None] == labels[None, :]
-    other = ~same
-    same = same & ~torch.eye(len(labels), dtype=torch.bool, device=labels.device)
+    cosines, same, other = cosine_pairs(features, labels)
     still = cosines.detach()
     near = -scale * (1 + margin - still).clamp_min(0) * (cosines - 1 + margin)
     far = scale * (still + margin).clamp_min(0) * (cosines - margin)
     valid = same.any(1) & other.any(1)
-    lowest = torch.finfo(cosines.dtype).min / 4  # not infinity: rows without a pair would have a gradient of NaN
-    sums = [torch.where(pairs, x, lowest).logsumexp(1) for pairs, x in ((same, near), (other, far))]
-    return mean_where(F.softplus(torch.where(valid, sums[0] + sums[1], 0.0)), valid)
+    both = log_sum(near, same) + log_sum(far, other)
+    return mean_where(F.softplus(torch.where(valid, both, 0.0)), valid)
 
 
 class Circle(Loss):

@@ -12,6 +12,7 @@ from torch.nn import functional as F
 from resight.models.output import Output
 from resight.training.losses.gather import gather
 from resight.training.losses.loss import Loss, State, Target, mean_over
+from resight.training.losses.pairs import cosine_pairs, log_sum
 
 
 def multi_similarity(
@@ -28,20 +29,14 @@ def multi_similarity(
         labels: (B,) int64.
         alpha, beta, base, epsilon: a, b, l and epsilon.
     """
-    unit = F.normalize(features.float())
-    cosines = unit @ unit.T
-    same = labels[:, None] == labels[None, :]
-    other = ~same
-    same = same & ~torch.eye(len(labels), dtype=torch.bool, device=labels.device)
+    cosines, same, other = cosine_pairs(features, labels)
     still = cosines.detach()
     hardest = torch.where(other, still, -torch.inf).amax(1, keepdim=True)
     farthest = torch.where(same, still, torch.inf).amin(1, keepdim=True)
     positive, negative = same & (still - epsilon < hardest), other & (still + epsilon > farthest)
     counts = positive.any(1) & negative.any(1)
-    lowest = torch.finfo(cosines.dtype).min / 4
-    near = torch.where(positive, -alpha * (cosines - base), lowest)
-    far = torch.where(negative, beta * (cosines - base), lowest)
-    each = F.softplus(near.logsumexp(1)) / alpha + F.softplus(far.logsumexp(1)) / beta
+    near, far = log_sum(-alpha * (cosines - base), positive), log_sum(beta * (cosines - base), negative)
+    each = F.softplus(near) / alpha + F.softplus(far) / beta
     return torch.where(counts, each, 0.0).mean()
 
 
