@@ -53,6 +53,8 @@ def main() -> None:
 
 
 def measure(options: argparse.Namespace) -> list[dict[str, Any]]:
+    from watching import Mistaken
+
     from resight.datasets.synthetic.scene import write_scene
     from resight.watch.detectors import open_detector
 
@@ -80,31 +82,6 @@ def measure(options: argparse.Namespace) -> list[dict[str, Any]]:
                 rows.append({"boxes": name, "tracker": tracker} | scored(truth, found))
                 print(rows[-1], file=sys.stderr)
     return rows
-
-
-class Mistaken:
-    """The true boxes as a detector of middling quality would see them; the same mistakes every time."""
-
-    def __init__(self, truth: Any) -> None:
-        self.truth = truth
-
-    def __call__(self, frames: Any) -> Any:
-        return [self._look(frame, found) for frame, found in zip(frames, self.truth(frames), strict=True)]
-
-    def _look(self, frame: Any, found: Any) -> Any:
-        from resight.watch.detectors import Detections
-
-        random = np.random.default_rng((ord(Path(frame.source).stem[-1]), frame.number))
-        sizes = np.tile(found.boxes[:, 2:] - found.boxes[:, :2], 2)
-        boxes = found.boxes + 0.04 * sizes * random.normal(size=found.boxes.shape)
-        seen = boxes[random.random(len(boxes)) >= 0.1]
-        height, width = frame.pixels.shape[:2]
-        ghosts = []
-        while random.random() < 0.03 * max(1, len(boxes)):
-            x, y = random.uniform(0, width - 60), random.uniform(0, height - 150)
-            ghosts.append([x, y, x + 60, y + 150])
-        every = np.concatenate([seen, np.array(ghosts, np.float64).reshape(-1, 4)])
-        return Detections.within(frame, every, np.full(len(every), 0.8), np.full(len(every), "person"))
 
 
 def true_boxes(videos: Any) -> Any:

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from resight.datasets.catalog import Dataset, common_folder, register
 from resight.datasets.labels import from_folders, from_pattern, number_cameras, number_identities
 from resight.datasets.market1501 import FOLDERS
-from resight.datasets.splitting import answerable, choose_queries, hold_out
+from resight.datasets.splitting import answerable, choose_queries, for_training, hold_out
 from resight.errors import DataError, RecipeError
 from resight.files import left_out, list_images
 from resight.records import DISTRACTOR, Split
@@ -146,7 +146,7 @@ def _split(
             f"{where} holds {known} identity(ies), but to train and to test takes two or more: "
             "give each its own folder, or pass train_fraction=0 to test only."
         )
-    to_train = min(max(int(known * train_fraction + 0.5), 1), known - 1) if train_fraction else 0
+    to_train = for_training(known, train_fraction)
     notes.append(f"{to_train} of {known} identities are for training, the others for testing (seed {seed}).")
     return hold_out(split, known - to_train, seed=seed, single_camera=single)
 

@@ -88,6 +88,11 @@ def _occurrences(keys: NDArray[np.int64], among: NDArray[np.int64]) -> NDArray[n
     return np.searchsorted(ordered, keys, side="right") - np.searchsorted(ordered, keys, side="left")
 
 
+def for_training(known: int, fraction: float) -> int:
+    """How many of the known identities are to train on: at least one on either side, or none with ``fraction=0``."""
+    return min(max(int(known * fraction + 0.5), 1), known - 1) if fraction else 0
+
+
 def hold_out(split: Split, count: int, *, seed: int = 0, single_camera: bool = False) -> tuple[Split, Split, Split]:
     """``split`` as train, query and gallery, where ``count`` identities stand only in the last two.
 

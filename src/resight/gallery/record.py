@@ -164,6 +164,9 @@ class Event:
     digest: str
 
 
+SOON = 7 * 86400.0  # seconds; what expires within them is counted as expiring
+
+
 @dataclass(frozen=True)
 class Stats:
     """A gallery in numbers.

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from resight.datasets.catalog import Dataset, register
 from resight.datasets.labels import number_cameras, number_identities
-from resight.datasets.splitting import answerable, choose_query_tracks, hold_out
+from resight.datasets.splitting import answerable, choose_query_tracks, for_training, hold_out
 from resight.datasets.tracklets.sequences import in_order
 from resight.errors import DataError, RecipeError
 from resight.files import left_out, list_images, split_archive
@@ -113,7 +113,7 @@ def _parts(
                 f"There is {known} identity, but to train and to test takes two or more: add identities, or pass "
                 "train_fraction=0 to test only."
             )
-        training = min(max(int(known * share + 0.5), 1), known - 1) if share else 0
+        training = for_training(known, share)
         notes.append(f"{training} of {known} identities are for training, the others for testing (seed {seed}).")
         return hold_out(everything, known - training, seed=seed, single_camera=single)
     train = everything.take(parts == "train", "tracklets (train)")

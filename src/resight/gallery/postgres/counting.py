@@ -6,10 +6,8 @@ from collections.abc import Iterator
 
 from resight.gallery.postgres.connections import Connections
 from resight.gallery.postgres.searching import INDEX
-from resight.gallery.record import Stats
+from resight.gallery.record import SOON, Stats
 from resight.models.card import Card
-
-_SOON = 7 * 86400.0
 
 
 def stats(connections: Connections, card: Card, now: float) -> Stats:
@@ -22,7 +20,7 @@ def stats(connections: Connections, card: Card, now: float) -> Stats:
         "pg_total_relation_size('thumbnails'), "
         "(SELECT sum(pg_indexes_size(c)) FROM unnest('{records,labels,identities,events,meta}'::regclass[]) c)::bigint "
         "FROM records",
-        (now + _SOON,),
+        (now + SOON,),
     )
     total = sum(cameras.values())
     return Stats(

@@ -8,13 +8,11 @@ from pathlib import Path
 
 from resight.errors import DataError
 from resight.gallery import log
-from resight.gallery.record import Stats
+from resight.gallery.record import SOON, Stats
 from resight.gallery.sqlite.cache_files import paths
 from resight.gallery.sqlite.events import EVENTS, event_of
 from resight.gallery.sqlite.leftovers import indexes
 from resight.models.card import Card
-
-_SOON = 7 * 86400.0
 
 
 def stats(db: sqlite3.Connection, path: Path, card: Card, now: float) -> Stats:
@@ -26,7 +24,7 @@ def stats(db: sqlite3.Connection, path: Path, card: Card, now: float) -> Stats:
         "SELECT (SELECT count(*) FROM records WHERE identity IS NOT NULL), (SELECT min(time) FROM records), "
         "(SELECT max(time) FROM records), (SELECT count(*) FROM records WHERE expires <= ?), "
         "(SELECT count(*) FROM identities)",
-        (now + _SOON,),
+        (now + SOON,),
     ).fetchone()
     total = sum(cameras.values())
     return Stats(
