@@ -36,6 +36,7 @@ def main() -> None:
     market.add_argument("--steps", type=int, default=0)
     market.add_argument("--lr", type=float, default=3.5e-4)
     market.add_argument("--seed", type=int, default=1)
+    market.add_argument("--precision", default="no", help="bf16 is faster on processors that have it")
     market.add_argument("--distance", type=float)
     market.add_argument("--without-cameras", action="store_true")
     market.add_argument("--random", action="store_true", help="begin with random weights")
@@ -98,6 +99,7 @@ def measure_market(arguments: argparse.Namespace) -> None:
         lr=arguments.lr,
         seed=arguments.seed,
         distance=arguments.distance,
+        precision=arguments.precision,
         resume=True,
         pictures=False,
     )
