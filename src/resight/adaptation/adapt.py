@@ -9,7 +9,6 @@ the clusters (:mod:`resight.adaptation.constraints`), and no label is used to st
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from time import perf_counter
@@ -17,22 +16,20 @@ from typing import Any
 
 import numpy as np
 import torch
-from accelerate.utils import broadcast_object_list
 from numpy.typing import NDArray
 
-from resight.adaptation import judge
 from resight.adaptation.checking import Check
-from resight.adaptation.clusters import Labels, agreement, centres
 from resight.adaptation.constraints import Constraints
+from resight.adaptation.course import Course
 from resight.adaptation.crops import Crops, read
-from resight.adaptation.look import Look, again, first_of_copies, look, refuse_few, refuse_wide
+from resight.adaptation.look import Look, first_of_copies, look, refuse_few, refuse_wide
 from resight.adaptation.pixels import embedded, shapes
 from resight.adaptation.result import card_of, next_step, write_clusters
-from resight.adaptation.settings import EPOCHS, LOWERED, settings
+from resight.adaptation.settings import EPOCHS, settings
 from resight.adaptation.start import begin, refuse_untrainable
 from resight.adaptation.statistics import reestimate
 from resight.datasets import Dataset
-from resight.errors import RecipeError, TrainingError
+from resight.errors import RecipeError
 from resight.images.cache import Images, cache_folder
 from resight.models.card import Card
 from resight.models.load import load
@@ -40,19 +37,13 @@ from resight.models.model import Model
 from resight.report.adapted import write_adapted
 from resight.training import checkpoint
 from resight.training.devices import accelerator as prepare_devices
-from resight.training.devices import untouched
-from resight.training.examples import Examples
+from resight.training.devices import from_main, untouched
 from resight.training.loop import keep
 from resight.training.memory import freed_memory_kept
 from resight.training.progress.live import Live
 from resight.training.progress.recording import recorded
 from resight.training.run import Run
-from resight.training.session import Session
-from resight.training.state import State
-from resight.training.teachers import Teachers
 from resight.watch.link import Rules
-
-_SHOWN = ("epoch", "loss", "clusters", "clustered", "spanning", "agreement", "seconds", "seconds_clustering")
 
 
 @untouched()
@@ -118,38 +109,22 @@ def adapt(
     refuse_few(crops)
     to = original.card.preprocessing
     refuse_wide(shapes(crops), to.height > to.width)
-    known = Constraints(crops, Rules(frozenset(map(frozenset, overlap)), travel), named)
+    rules = Rules(frozenset(map(frozenset, overlap)), travel)
 
     accelerator = prepare_devices(precision, cpu=cpu)
     device, main = accelerator.device, accelerator.is_main_process
-    folder = cache_folder()
-    with accelerator.main_process_first(), Live(epochs, 0, show=progress and main) as live:
+    with Live(epochs, 0, show=progress and main) as live:
         for note in crops.notes:
             live.note(note)
         reading = partial(live.preparing, "decoding")
-        images = Images(crops.images, to.height, to.width, how=to.resize, folder=folder, progress=reading)
-        start = begin(original, images, device)
+        with accelerator.main_process_first():
+            images = Images(crops.images, to.height, to.width, how=to.resize, folder=cache_folder(), progress=reading)
+            start = begin(original, images, device)
         if epochs == 0:
             return _statistics_only(run, start, original, crops, images, device, called, checked, live)
-        shared: list[Any] = [None]
-        if main:
-            vectors = embedded(start.network, start.card, images, device, partial(live.preparing, "embedding"))
-            kept = first_of_copies(vectors)
-            if len(kept) < len(crops):
-                live.note(f"{len(crops) - len(kept):,} of {len(crops):,} crops are exact copies and were left out.")
-            refuse_few(crops.take(kept))
-            known = Constraints(crops.take(kept), known.rules, named)
-            first = look(vectors[kept], known.crops, known, distance)
-            live.note(f"Before training, at distance {first.distance:g}: {first.facts}.")
-            for note in first.notes:
-                live.note(note)
-            shared = [(kept, vectors[kept], first)]
-    broadcast_object_list(shared)
-    kept, vectors, first = shared[0]
-    if len(kept) < len(crops):
-        crops = crops.take(kept)
-        images = Images(crops.images, to.height, to.width, how=to.resize, folder=folder)
-    known = Constraints(crops, known.rules, named)
+        first_look = partial(_first_look, crops, images, start, rules, named, distance, device, live)
+        kept, vectors, first = from_main(accelerator, first_look)
+    crops = crops.take(kept)
 
     recipe = settings(
         start.card,
@@ -163,107 +138,61 @@ def adapt(
         precision=precision,
         steps=steps,
     )
-    essence = recipe.essence()
     made_of = (
         f"{crops.fingerprint()} {original.card.fingerprint} {first.distance:g} {travel:g} {sorted(overlap)} {named}"
     )
+    essence = recipe.essence()
     previous = checkpoint.read(run.checkpoint, essence, made_of) if resume and run.checkpoint.exists() else None
-    examples = Examples(crops.images, first.labels, np.zeros(len(crops), np.int64))
-    session = Session(recipe, examples, Teachers.read(()), accelerator, previous, start.network.state_dict())
-    state = session.state
-    labels = first.labels
-    beginning = {**first.facts.numbers(), "spread": judge.spread(vectors)}
-    if previous is not None and previous.labels is not None:
-        labels = previous.labels.numpy()
-        vectors = embedded(state.kept, start.card, images, device) if main else vectors
-    else:
-        state.remember("clusters", torch.from_numpy(centres(vectors, labels)))
-    card = card_of(original.card, crops, called, "adapted without labels")
+    course = Course(recipe, Constraints(crops, rules, named), first, vectors, start, accelerator, previous)
     if main:
         run.begin(recipe, {"crops": len(crops), "cameras": list(crops.camera_names)}, resume=resume)
-    session.read(to, folder)
-    reached = partial(_reached, known=known, distance=first.distance)
-    stopped = f"all {epochs} epochs are done"
     with (
         freed_memory_kept(device.type == "cpu"),
-        Live(epochs, state.epoch, show=progress and main) as live,
+        Live(epochs, course.state.epoch, show=progress and main) as live,
         recorded(run.folder, recipe, (), wanted=main) as record,
     ):
-        for epoch in range(state.epoch, epochs):
-            if judge.settled(state.history, round(epochs * LOWERED)):
-                stopped = f"the clusters do not change any more, after {state.epoch} of {epochs} epochs"
-                live.note(f"Stopped: {stopped}.")
-                break
-            live.epoch_begins(epoch)
-            entry = session.epoch(labels, live.step)
-            shared = [None]
-            if main:
-                began = perf_counter()
-                now = embedded(state.kept, card, images, device)
-                found, numbers = reached(now, labels)
-                entry |= numbers | {"drift": judge.drift(vectors, now), "seconds_clustering": perf_counter() - began}
-                wrong = judge.collapsed(entry, beginning, state.history)
-                shared = [(found, now, entry, wrong)]
-            broadcast_object_list(shared)
-            found, now, entry, wrong = shared[0]
-            if wrong:
-                stopped = _go_back(state, run, wrong, epoch)
-                live.note(stopped)
-                break
-            labels, vectors = found, now
-            state.remember("clusters", torch.from_numpy(centres(vectors, labels)))
-            state.history.append(entry)
-            if main:
-                saved = state.checkpoint(essence.yaml(), made_of, accelerator)
-                replace(saved, labels=torch.from_numpy(labels)).save(run.checkpoint)
-                run.write_metrics({"look": first.numbers(), "history": state.history, "seconds": state.seconds})
-                record(entry)
-                live.epoch_ends({key: entry[key] for key in _SHOWN if entry[key] is not None})
-            accelerator.wait_for_everyone()
+        stopped = course.learn(run, live, record, essence=essence.yaml(), made_of=made_of)
         result: dict[str, Any] = {
             "look": first.numbers(),
-            "history": state.history,
+            "history": course.state.history,
             "stopped": stopped,
-            "seconds": state.seconds,
+            "seconds": course.state.seconds,
         }
         if main:
-            adapted = Model(state.kept, card)
+            card = card_of(original.card, crops, called, "adapted without labels")
+            adapted = Model(course.state.kept, card)
             if checked is not None:
                 result["check"] = checked.measure(original, adapted, str(device), live.note)
-            write_clusters(run.folder, crops, first.labels, labels)
-            _report(run, crops, first, labels, vectors, result, called, pictures=pictures)
+            write_clusters(run.folder, crops, first.labels, course.labels)
+            _report(run, crops, first, course, result, called, pictures=pictures)
             run.write_metrics(result)
             keep(adapted, run)
             live.note(f"{run.folder}: {card.trained_on}. {next_step(run.folder)}")
-        shared = [result]
-        broadcast_object_list(shared)
-    return dict(shared[0])
+        return dict(from_main(accelerator, lambda: result))
 
 
-def _reached(
-    vectors: NDArray[np.float32], before: Labels, *, known: Constraints, distance: float
-) -> tuple[Labels, dict[str, Any]]:
-    """The clusters of these embeddings, and the numbers of an entry of the history."""
-    labels, found = again(vectors, known, distance)
-    return labels, found.numbers() | {"agreement": agreement(before, labels), "spread": judge.spread(vectors)}
-
-
-def _go_back(state: State, run: Run, wrong: str, epoch: int) -> str:
-    """Put the weights of the epoch before in place, and say why.
-
-    Raises:
-        TrainingError: there is none.
-    """
-    if epoch == 0:
-        raise TrainingError(
-            f"The adaptation went wrong in its first epoch ({wrong}), and nothing was kept: try a smaller --distance "
-            "or --lr, and look at the crops."
-        )
-    before: dict[str, Any] = torch.load(run.checkpoint, map_location="cpu", weights_only=True)
-    state.network.load_state_dict(before["network"])
-    if state.averaged is not None and before["averaged"] is not None:
-        state.averaged.load_state_dict(before["averaged"])
-    return f"epoch {epoch + 1} went wrong ({wrong}), so that the model is that of epoch {epoch}"
+def _first_look(
+    crops: Crops,
+    images: Images,
+    start: Model,
+    rules: Rules,
+    named: bool,
+    distance: float | None,
+    device: torch.device,
+    live: Live,
+) -> tuple[NDArray[np.int64], NDArray[np.float32], Look]:
+    """The crops that are no copies of others, their embeddings by the model as it is, and their clusters."""
+    vectors = embedded(start.network, start.card, images, device, partial(live.preparing, "embedding"))
+    kept = first_of_copies(vectors)
+    if len(kept) < len(crops):
+        live.note(f"{len(crops) - len(kept):,} of {len(crops):,} crops are exact copies and were left out.")
+    crops = crops.take(kept)
+    refuse_few(crops)
+    first = look(vectors[kept], crops, Constraints(crops, rules, named), distance)
+    live.note(f"Before training, at distance {first.distance:g}: {first.facts}.")
+    for note in first.notes:
+        live.note(note)
+    return kept, vectors[kept], first
 
 
 def _statistics_only(
@@ -299,8 +228,7 @@ def _report(
     run: Run,
     crops: Crops,
     first: Look,
-    labels: Labels,
-    vectors: NDArray[np.float32],
+    course: Course,
     result: dict[str, Any],
     called: str,
     *,
@@ -312,8 +240,8 @@ def _report(
         paths=crops.images.paths.tolist(),
         cameras=[crops.camera_names[camera] if camera >= 0 else "" for camera in crops.cameras.tolist()],
         before=first.labels,
-        after=labels,
-        vectors=vectors,
+        after=course.labels,
+        vectors=course.vectors,
         result=result,
         pictures=pictures,
     )

@@ -3,18 +3,21 @@
 from __future__ import annotations
 
 import random
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from datetime import timedelta
-from typing import Any
+from typing import Any, TypeVar, cast
 
 import numpy as np
 import torch
 import torch.distributed as dist
 from accelerate import Accelerator, DistributedDataParallelKwargs, InitProcessGroupKwargs
 from accelerate.state import AcceleratorState, GradientState, PartialState
+from accelerate.utils import broadcast_object_list
 
 from resight.errors import RecipeError, first_line
+
+T = TypeVar("T")
 
 _SHARED: tuple[Any, ...] = (AcceleratorState, PartialState, GradientState)
 PATIENCE = timedelta(days=7)  # the others wait while the first process evaluates, however long that takes
@@ -83,3 +86,10 @@ def mean_over_processes(values: dict[str, float], accelerator: Accelerator) -> d
         torch.tensor(list(values.values()), dtype=torch.float32, device=accelerator.device), "mean"
     )
     return dict(zip(values, mean.tolist(), strict=True))
+
+
+def from_main(accelerator: Accelerator, work: Callable[[], T]) -> T:
+    """What the main process makes of this work, in all processes, which must call this together."""
+    shared = [work() if accelerator.is_main_process else None]
+    broadcast_object_list(shared)
+    return cast(T, shared[0])

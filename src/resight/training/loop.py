@@ -8,7 +8,6 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from accelerate.utils import broadcast_object_list
 from torch import nn
 
 from resight import datasets
@@ -26,7 +25,7 @@ from resight.training import checkpoint
 from resight.training import recipe as recipes
 from resight.training.checks import refuse_hopeless
 from resight.training.devices import accelerator as prepare_devices
-from resight.training.devices import untouched
+from resight.training.devices import from_main, untouched
 from resight.training.examples import Examples, stamp
 from resight.training.memory import freed_memory_kept
 from resight.training.progress.live import Live
@@ -133,9 +132,7 @@ def train(
             rows = ({"data": name, "command": command, **report.numbers()} for name, report in reports.items())
             run.write_metrics(result)
             keep(Model(state.kept, card.model_copy(update={"metrics": tuple(rows)})), run)
-        shared: list[dict[str, Any]] = [result]
-        broadcast_object_list(shared)
-    return shared[0]
+        return from_main(accelerator, lambda: result)
 
 
 def _recipe(given: object) -> Recipe:
