@@ -12,7 +12,7 @@ from threadpoolctl import ThreadpoolController
 
 import resight
 from resight.retrieval.ranking import threads
-from resight.retrieval.ranking.threads import one_blas_thread
+from resight.retrieval.ranking.threads import one_blas_thread, spread
 
 fork = pytest.mark.skipif("fork" not in multiprocessing.get_all_start_methods(), reason="needs fork")
 
@@ -27,6 +27,32 @@ def two_threads() -> Iterator[None]:
     """Two threads to begin with, however many cores there are; then as before."""
     with ThreadpoolController().select(user_api="blas").limit(limits=2):
         yield
+
+
+@pytest.mark.parametrize(("count", "step"), [(0, 4), (1, 4), (63, 64), (64, 64), (1000, 1), (99_999, 7)])
+def test_every_row_is_worked_on_once_in_few_pieces_of_work(
+    count: int, step: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    class Counting(threads.Pool):
+        handed = 0
+
+        def map(self, work, *items):  # type: ignore[no-untyped-def]
+            (pieces,) = items
+            Counting.handed += len(pieces)
+            return super().map(work, pieces)
+
+    monkeypatch.setattr(threads, "_pool", Counting(2, "counted", lambda: setattr(threads._here, "busy", True)))
+    seen = np.zeros(count, np.int64)
+    starts: list[int] = []
+
+    def work(rows: slice) -> None:
+        starts.append(rows.start)
+        assert 0 < rows.stop - rows.start <= step
+        seen[rows] += 1
+
+    spread(work, count, step)
+    assert (seen == 1).all() and sorted(starts) == list(range(0, count, step))
+    assert Counting.handed <= 16 * threads.THREADS
 
 
 def test_overlapping_uses_leave_the_number_of_threads_as_it_was() -> None:

@@ -18,6 +18,8 @@ assert np
 # The processor's cores that this process may use; not every system tells.
 THREADS = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
+_RUNS = 16  # of slices for each thread at most, so that all end at about the same time
+
 _here = threading.local()
 _pool = Pool(THREADS, "resight-rows", lambda: setattr(_here, "busy", True))
 _blas: list[Any] = ThreadpoolController().select(user_api="blas").lib_controllers
@@ -77,9 +79,15 @@ def one_blas_thread() -> Iterator[None]:
 def spread(work: Callable[[slice], object], count: int, step: int) -> None:
     """Call ``work`` with slices of ``step`` of ``count`` rows, in any order; what it raises is raised here.
 
+    Of very many slices each thread gets runs, since handing one over takes as long as some small ones themselves.
     ``work`` may itself spread its work: that is then done by the thread that it is in.
     """
-    pieces = [slice(start, min(start + step, count)) for start in range(0, count, step)]
-    each = map(work, pieces) if len(pieces) == 1 or hasattr(_here, "busy") else _pool.map(work, pieces)
-    for _ in each:
+    run = max(-(-count // (step * _RUNS * THREADS)), 1) * step
+    runs = [slice(start, min(start + run, count)) for start in range(0, count, run)]
+
+    def each(rows: slice) -> None:
+        for start in range(rows.start, rows.stop, step):
+            work(slice(start, min(start + step, rows.stop)))
+
+    for _ in map(each, runs) if len(runs) == 1 or hasattr(_here, "busy") else _pool.map(each, runs):
         pass

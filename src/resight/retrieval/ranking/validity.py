@@ -71,20 +71,22 @@ class Validity:
         self.kept = np.flatnonzero(gallery_ids != JUNK)
         same = _groups(query_ids, gallery_ids)
         same = same.select(~np.isin(query_ids, (JUNK, DISTRACTOR))[same.owners()])
-        left_out = nothing
+        out, left_out = np.zeros(len(same.images), np.bool_), nothing  # of those of the same identity, and of all
         if protocol.ignore_same_camera:
             query_cameras, cameras = _column(query, "query", "cameras"), _column(gallery, "gallery", "cameras")
-            left_out = same.select(cameras[same.images] == query_cameras[same.owners()])
+            out = cameras[same.images] == query_cameras[same.owners()]
+            left_out = same.select(out)
         if protocol.ignore_same_path:
             if query.paths is not None and gallery.paths is not None:
                 left_out = _union(left_out, _groups(_files(query), _files(gallery)), len(gallery))
+                out = np.isin(_keys(same, len(gallery)), _keys(left_out, len(gallery)))
             elif np.may_share_memory(query.vectors, gallery.vectors):
                 raise DataError(
                     f"The query and the gallery are the same vectors without paths, so {protocol.name} cannot leave "
                     "out each query itself: pass paths=... with both embeddings."
                 )
         self.same_identity, self.left_out = same, left_out
-        self.matches = same.select(~np.isin(_keys(same, len(gallery)), _keys(left_out, len(gallery))))
+        self.matches = same.select(~out)
 
     def mask(self, block: NDArray[np.float32], row: int, column: int) -> None:
         """Set the invalid pairs of a block of distances that starts at (``row``, ``column``) to infinity."""
