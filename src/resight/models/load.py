@@ -26,7 +26,7 @@ from resight.models.card import (
     read_card,
 )
 from resight.models.exported import Exported, describe, own_card
-from resight.models.foreign import families, fastreid, imagenet, mobilenet, openmodelzoo
+from resight.models.foreign import families, fastreid, imagenet, lightmbn, mobilenet, openmodelzoo
 from resight.models.foreign.imagenet import IMAGENET
 from resight.models.model import Model
 from resight.models.weights import read as read_weights
@@ -103,6 +103,8 @@ def load(
         size: dict[str, Any] = {"height": height or made_for.height, "width": width or made_for.width}
         if str(name) == fastreid.fastreid_resnet.__name__ and file is not None:
             tensors = read_weights(file)
+            if fastreid.is_resnest(tensors):
+                raise ModelError(f"{file} holds a ResNeSt of fast-reid: load it by its path alone.")
             arguments = fastreid.arguments_of(tensors, str(file)) | arguments
             size |= fastreid.colours(tensors)
         card = Card(
@@ -205,8 +207,12 @@ def _put(network: nn.Module, source: str | Path, *, part: str = "", partial: boo
     tensors = openmodelzoo.read(file).tensors if is_exported(file) else weights.read(file)
     if fastreid.is_fastreid(tensors):
         if not fastreid.is_its_network(network):
-            raise ModelError(f"{source} is a checkpoint of fast-reid: load it as fastreid_resnet.")
+            raise ModelError(
+                f"{source} is a checkpoint of fast-reid: load it as fastreid_resnet, or by its path alone."
+            )
         tensors = fastreid.renamed(tensors)
+    if lightmbn.is_lightmbn(tensors):
+        tensors = lightmbn.renamed(tensors)
     if mobilenet.is_first_code(tensors):
         tensors = mobilenet.renamed(tensors)
     own = {key.removeprefix(f"{part}."): t for key, t in tensors.items() if part and key.startswith(f"{part}.")}

@@ -8,7 +8,7 @@ from typing import Any
 from torch import Tensor
 
 from resight.errors import ModelError
-from resight.models.foreign import clipreid, dinov2, swin, transreid
+from resight.models.foreign import clipreid, dinov2, fastreid, lightmbn, swin, transreid
 from resight.models.foreign.recognised import Recognised
 
 Recogniser = Callable[[Mapping[str, Tensor], Mapping[str, Any]], Recognised | None]
@@ -16,6 +16,8 @@ FAMILIES: dict[str, tuple[Recogniser, tuple[str, ...]]] = {  # each with the key
     "CLIP-ReID": (clipreid.recognise, ("image_encoder.class_embedding", "image_encoder.attnpool.q_proj.weight")),
     "DINOv2": (dinov2.recognise, ("blocks.0.ls1.gamma", "pos_embed", "cls_token")),
     "SOLIDER or Swin": (swin.recognise, ("base.stages.0.blocks.0.attn.w_msa.qkv.weight", "layers.0.blocks.0.attn.qkv")),
+    "fast-reid": (fastreid.recognise, ("backbone.layer1.0.conv1.weight", "heads.bottleneck.0.weight")),
+    "LightMBN": (lightmbn.recognise, lightmbn.SIGNS),
     "TransReID, PersonViT or PASS": (transreid.recognise, ("base.cls_token", "base.blocks.0.norm1.weight")),
 }
 

@@ -35,7 +35,7 @@ class IBN(nn.Module):
         return torch.cat((self.IN(first.contiguous()), self.BN(rest.contiguous())), 1)
 
 
-class _Block(nn.Module):
+class Residual(nn.Module):
     """What both blocks share: residual branch, attention on it, addition, ReLU, and perhaps a non-local block."""
 
     def __init__(self, inputs: int, outputs: int, stride: int, kind: Attention) -> None:
@@ -55,7 +55,7 @@ class _Block(nn.Module):
         return out
 
 
-class BasicBlock(_Block):
+class BasicBlock(Residual):
     """Two 3x3 convolutions (ResNet-18 and -34)."""
 
     expansion = 1
@@ -74,7 +74,7 @@ class BasicBlock(_Block):
         return out
 
 
-class Bottleneck(_Block):
+class Bottleneck(Residual):
     """1x1, 3x3 (with the stride), 1x1 convolutions; four times as many channels come out as are inside."""
 
     expansion = 4
