@@ -18,7 +18,7 @@ from reference.gallery import PlainGallery
 from resight import DataError, Embeddings, Gallery, KReciprocal, ModelError, calibrate
 from resight.embedding.files import read
 from resight.errors import ResightError
-from resight.gallery import recall
+from resight.gallery import answers, recall
 from resight.gallery.applying import adopt
 from resight.gallery.record import Conflict, Filter, Hit, Missing, Policy
 from resight.retrieval.ranking.rank import topk
@@ -396,10 +396,13 @@ def test_reranking_orders_the_shortlist(gallery_uri: str) -> None:
 def test_export_holds_one_person_and_nobody_else(gallery_uri: str, tmp_path: Path) -> None:
     with Gallery.open(gallery_uri, card()) as gallery:
         ids = gallery.add(embeddings(5), identities=["Ann", "Bob"] * 2 + ["Ann"], times=[3.0, 2.0, 1.0, 0.0, 2.0]).ids
+        for other in (ids[2], ids[1]):
+            answers.put(gallery, ids[0], other, "same")
         folder = gallery.export("Ann", tmp_path / "out" / "ann")
         content = json.loads((folder / "records.json").read_text())
         assert [record["id"] for record in content["records"]] == [ids[2], ids[4], ids[0]]
         assert content["identity"] == "Ann"
+        assert [{one["first"], one["second"]} for one in content["answers"]] == [{ids[0], ids[2]}]
         assert "Bob" not in (folder / "records.json").read_text()
         saved = read(folder / "vectors.npz")
         np.testing.assert_array_equal(saved.vectors, vectors(5)[[2, 4, 0]])

@@ -15,6 +15,7 @@ from PIL import ExifTags, Image
 from conftest import write_noise
 from flat import flat_model
 from resight import DataError, Embedder, Gallery, ModelError, Split
+from resight.gallery import answers
 from resight.gallery.record import Missing, Policy
 from resight.images.decode import decode, decode_bytes
 from resight.images.stream import BadImage
@@ -202,6 +203,8 @@ def test_another_model_takes_the_sources_and_else_the_thumbnails(new_uri: NewUri
         (lost,) = gallery.add(model()(jpeg(30))).ids
         Path(paths[1]).unlink()
         write_noise(Path(paths[2]))  # another picture under the same name
+        for other in (ids[0], lost):
+            answers.put(gallery, cut, other, "different")
         target = new_uri()
         done = gallery.reembed(model("other"), target)
         assert done.records == 5
@@ -210,6 +213,7 @@ def test_another_model_takes_the_sources_and_else_the_thumbnails(new_uri: NewUri
         with Gallery.open(target, model("other")) as moved:
             assert moved.get([*ids, cut]) == gallery.get([*ids, cut])
             assert moved.thumbnail(cut) == gallery.thumbnail(cut)
+            assert [{one.first, one.second} for one in answers.of(moved)] == [{cut, ids[0]}]
             np.testing.assert_array_equal(moved.vectors([ids[0], cut]), model("other")([paths[0], crop]).vectors)
             small = [gallery.thumbnail(id) for id in ids[1:3]]
             np.testing.assert_array_equal(moved.vectors(ids[1:3]), model("other")(small).vectors)

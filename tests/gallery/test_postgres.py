@@ -315,12 +315,12 @@ def test_tables_of_an_older_format_are_brought_up_to_date(uri: str, monkeypatch:
     with Gallery.open(uri, card()) as gallery:
         ids = gallery.add(embeddings(2)).ids
     monkeypatch.setattr(making, "MIGRATIONS", (*making.MIGRATIONS, "CREATE TABLE more (vector vector({dim}));"))
-    monkeypatch.setattr(making, "FORMAT", 2)
+    monkeypatch.setattr(making, "FORMAT", making.FORMAT + 1)
     for _ in range(2):  # once only
         with Gallery.open(uri) as gallery:
             assert len(gallery.get(ids)) == 2
     monkeypatch.undo()
-    with pytest.raises(DataError, match="format 2, but 1 is known"):
+    with pytest.raises(DataError, match=f"format {making.FORMAT + 1}, but {making.FORMAT} is known"):
         Gallery.open(uri)
 
 

@@ -8,9 +8,10 @@ import numpy as np
 import pytest
 
 from resight.errors import DataError
+from resight.gallery import answers
 from resight.gallery.gallery import Gallery
 from resight.records import Embeddings
-from resight.watch.answers import AnswerFile
+from resight.watch.answers import between, export
 from resight.watch.link import Answers, Rules
 from resight.watch.origin import Origin
 from resight.watch.review import Review, doubts
@@ -79,7 +80,7 @@ def test_answers_in_a_gallery_change_its_names(tmp_path: Path) -> None:
     gallery, ids = filled(tmp_path, some)
     with gallery:
         number = {id: at for at, id in enumerate(ids)}
-        review = Review(gallery, AnswerFile(gallery), some.threshold, RULES)
+        review = Review(gallery, some.threshold, RULES)
 
         def measured() -> float:
             names = [record.identity or record.id for record in gallery.get(ids)]
@@ -91,48 +92,33 @@ def test_answers_in_a_gallery_change_its_names(tmp_path: Path) -> None:
         for _ in range(2):
             for one in review.questions(5):
                 same = some.who[number[one.first]] == some.who[number[one.second]]
-                review.answers.put(one.first, one.second, "same" if same else "different")
+                answers.put(gallery, one.first, one.second, "same" if same else "different")
             review.link()
         assert measured() > before and gallery.get([ids[0]])[0].identity == "Bea"
-        asked = {frozenset((one.first, one.second)) for one in review.answers.all()}
+        asked = {frozenset((one.first, one.second)) for one in answers.of(gallery)}
         assert len(asked) == 10
-        for one in review.answers.all():
+        for one in answers.of(gallery):
             names = [record.identity for record in gallery.get([one.first, one.second])]
             assert (names[0] == names[1]) == (one.answer == "same")
         (first, *_) = review.questions()
-        review.answers.put(first.first, first.second, "unsure")
+        answers.put(gallery, first.first, first.second, "unsure")
         assert all({one.first, one.second} != {first.first, first.second} for one in review.questions())
 
 
-def test_the_file_of_answers(tmp_path: Path) -> None:
+def test_answers_become_constraints_and_pairs(tmp_path: Path) -> None:
     some = tracks(people=3, seconds=20)
     gallery, ids = filled(tmp_path, some)
     with gallery:
-        file = AnswerFile(gallery)
-        assert file.all() == [] and not file.path.exists()
-        file.put(ids[0], ids[1], "same")
-        file.put(ids[1], ids[0], "different", "Ann")  # replaces it
-        file.put(ids[1], ids[2], "same")
-        file.put(ids[2], ids[3], "unsure")
-        between = file.between(ids)
-        assert {*map(frozenset, between.same)} == {frozenset((1, 2))}
-        assert {*map(frozenset, between.different)} == {frozenset((0, 1))}
-        assert sorted((one.answer, one.actor == "Ann") for one in file.all()) == [
-            ("different", True),
-            ("same", False),
-            ("unsure", False),
-        ]
-        assert file.export(tmp_path / "pairs") == 2
+        with pytest.raises(DataError, match="There is no answered pair"):
+            export(gallery, tmp_path / "pairs")
+        answers.put(gallery, ids[1], ids[0], "different")
+        answers.put(gallery, ids[1], ids[2], "same")
+        answers.put(gallery, ids[2], ids[3], "unsure")
+        found = between(gallery, ids)
+        assert {*map(frozenset, found.same)} == {frozenset((1, 2))}
+        assert {*map(frozenset, found.different)} == {frozenset((0, 1))}
+        assert between(gallery, ids[2:]) == Answers()
+        assert export(gallery, tmp_path / "pairs") == 2
         rows = (tmp_path / "pairs" / "pairs.csv").read_text().splitlines()
         assert rows[0] == "a,b,same" and {row.rsplit(",", 1)[1] for row in rows[1:]} == {"0", "1"}
         assert all((tmp_path / "pairs" / name).exists() for row in rows[1:] for name in row.split(",")[:2])
-        gallery.erase(ids=[ids[1]])
-        assert [one.answer for one in file.all()] == ["unsure"]
-        assert ids[1].encode() not in file.path.read_bytes()
-        for wrong, message in (
-            ((ids[0], ids[0], "same"), "one record twice"),
-            ((ids[0], ids[2], "maybe"), "choose one of same, different, unsure"),
-            ((ids[0], "0" * 32, "same"), "There is no record"),
-        ):
-            with pytest.raises(DataError, match=message):
-                file.put(*wrong)

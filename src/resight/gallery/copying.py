@@ -1,4 +1,4 @@
-"""A gallery copied to another place or engine: the same records, vectors, pictures and names, compared at the end."""
+"""A gallery copied to another place or engine: the same records, pictures, names and answers, compared at the end."""
 
 from __future__ import annotations
 
@@ -13,6 +13,7 @@ from resight.errors import DataError
 from resight.gallery import binding
 from resight.gallery.engines import open_store
 from resight.gallery.gallery import Gallery
+from resight.gallery.moving import copy_answers
 from resight.gallery.record import Filter, Record
 from resight.gallery.store import Rows
 
@@ -55,8 +56,9 @@ def open_target(source: Gallery, uri: str | Path) -> Gallery:
 
 
 def copy(source: Gallery, target: Gallery, progress: Callable[[str, int, int], None] | None = None) -> Copied:
-    """Copy all records that are not there yet, and compare everything at the end. The log stays where it is.
+    """Copy all records and answers that are not there yet, and compare everything at the end.
 
+    The log stays where it is.
     After an interruption the same call goes on. The log of the copy records what was copied when.
 
     Args:
@@ -76,6 +78,7 @@ def copy(source: Gallery, target: Gallery, progress: Callable[[str, int, int], N
         done += len(records)
         if progress:
             progress("copying", done, total)
+    copy_answers(source.store, target.store, target.actor)
     records_in, digest = _compare(source, target, total, progress)
     target.store.note(target.actor, "copy", {"records": records_in, "new": new, "digest": digest})
     return Copied(target.uri, records_in, new, digest)
@@ -93,6 +96,14 @@ def _compare(
         count += 1
         if progress and count % PART == 0:
             progress("comparing", count, total)
+    own, others = source.store.answers(), target.store.answers()
+    if sorted(map(str, own)) != sorted(map(str, others)):
+        raise DataError(
+            f"{source.uri} and {target.uri} hold different answers about pairs of records: copy again while no program "
+            "writes, or into a new gallery."
+        )
+    for answer in own:
+        whole.update(json.dumps(asdict(answer), sort_keys=True).encode())
     return count, whole.hexdigest()
 
 

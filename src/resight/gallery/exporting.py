@@ -36,7 +36,9 @@ def export(store: Store, name: str, folder: Path, actor: str) -> Path:
         try:
             temporary.mkdir()
             (temporary / "thumbnails").mkdir()
-            known = about | {"records": [asdict(replace(record, source=readable(record.source))) for record in records]}
+            answers = [asdict(one) for one in store.answers() if {one.first, one.second} <= set(ids)]
+            plain = [asdict(replace(record, source=readable(record.source))) for record in records]
+            known = about | {"records": plain, "answers": answers}
             text = json.dumps(known, indent=2, ensure_ascii=False) + "\n"
             (temporary / "records.json").write_text(text, encoding="utf-8")
             vectors = Embeddings(store.vectors(ids), paths=np.array(ids, np.str_), fingerprint=card.fingerprint)

@@ -46,7 +46,23 @@ def reembed(
         done += len(records)
         if progress:
             progress(done, total)
+    copy_answers(store, target, actor)
     return Reembedded(target.uri, moved, tuple(small), tuple(lost))
+
+
+def copy_answers(store: Store, target: Store, actor: str) -> None:
+    """Copy those answers about pairs of records of the target that it lacks or has older ones of."""
+    known = {(one.first, one.second): one for one in target.answers()}
+    found = [
+        one
+        for one in store.answers()
+        if (old := known.get((one.first, one.second))) is None or (old != one and old.time <= one.time)
+    ]
+    ids = list({id for one in found for id in (one.first, one.second)})
+    there = {id for id, record in zip(ids, target.get(ids), strict=True) if record is not None}
+    new = [one for one in found if {one.first, one.second} <= there]
+    if new:
+        target.answer(new, actor)
 
 
 def _pages(store: Store) -> Iterator[list[Record]]:

@@ -143,6 +143,26 @@ class Person:
     last: float | None
 
 
+SAME, DIFFERENT, UNSURE = "same", "different", "unsure"
+
+
+@dataclass(frozen=True)
+class Answer:
+    """What a person said about two records, see :mod:`resight.gallery.answers`.
+
+    Attributes:
+        first, second: ids of the records, ``first`` < ``second``.
+        answer: "same", "different" or "unsure".
+        time: when, in seconds since 1970; ``actor``: by whom.
+    """
+
+    first: str
+    second: str
+    answer: str
+    time: float
+    actor: str
+
+
 @dataclass(frozen=True)
 class Event:
     """One line of the log, which holds no names of people and no pictures.
@@ -150,8 +170,8 @@ class Event:
     Attributes:
         number: from 1, without gaps.
         time: when it was done; ``actor``: by whom.
-        action: "create", "calibrate", "add", "enrol", "merge", "split", "rename", "erase", "expire", "purge", "export",
-            "copy", "grant", or "times" and "logins", which were unknown or secret and are kept no longer.
+        action: "create", "calibrate", "add", "enrol", "merge", "split", "rename", "answer", "erase", "expire", "purge",
+            "export", "copy", "grant", or "times" and "logins", which were unknown or secret and are kept no longer.
         details: counts, and identities by their number.
         digest: of this event and the digest of the one before, see :mod:`resight.gallery.log`.
     """

@@ -17,7 +17,7 @@ from typing import Any, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from resight.gallery.record import Conflict, Event, Filter, Missing, Person, Policy, Record, Right, Stats
+from resight.gallery.record import Answer, Conflict, Event, Filter, Missing, Person, Policy, Record, Right, Stats
 from resight.models.card import Card
 
 
@@ -111,6 +111,15 @@ class Store(Protocol):
 
     def rename(self, name: str, new_name: str, actor: str) -> None:
         """Another name for an identity. DataError of :func:`no_such_identity` or :func:`name_taken`."""
+
+    def answer(self, answers: Sequence[Answer], actor: str) -> None:
+        """Keep answers about pairs of records; a later one about the same two replaces it.
+
+        They go with either record. Missing of :func:`not_there`, then none is kept.
+        """
+
+    def answers(self) -> list[Answer]:
+        """All answers, the oldest first."""
 
     def erase(
         self,

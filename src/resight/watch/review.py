@@ -17,10 +17,11 @@ from dataclasses import dataclass, replace
 import numpy as np
 from numpy.typing import NDArray
 
+from resight.gallery import answers
 from resight.gallery.gallery import Gallery
 from resight.gallery.record import Conflict, Filter, Missing, Record
 from resight.retrieval.ranking.distance import pairwise
-from resight.watch.answers import AnswerFile
+from resight.watch.answers import between
 from resight.watch.learning import Learning
 from resight.watch.link import NOTHING, Answers, Rules, Sighted, at_home, excluded
 from resight.watch.naming import fresh_names, known_identities
@@ -130,25 +131,24 @@ class Review:
 
     Args:
         gallery: holds the tracks.
-        answers: what people said.
         threshold: the largest distance of one individual.
         rules: what time and place allow; cameras overlap where one identity was seen by both at once.
     """
 
-    def __init__(self, gallery: Gallery, answers: AnswerFile, threshold: float, rules: Rules = ANYWHERE) -> None:
-        self.gallery, self.answers, self.threshold, self.rules = gallery, answers, threshold, rules
+    def __init__(self, gallery: Gallery, threshold: float, rules: Rules = ANYWHERE) -> None:
+        self.gallery, self.threshold, self.rules = gallery, threshold, rules
 
     def questions(self, most: int = 20) -> list[Doubt]:
         """The pairs whose answers would correct the most, without those that have an answer."""
-        records, seen, vectors, linked, answers = self._linked()
+        records, seen, vectors, linked, known = self._linked()
         if not records:
             return []
         ids = [record.id for record in records]
-        unsure = {frozenset((one.first, one.second)) for one in self.answers.all()}
+        unsure = {frozenset((one.first, one.second)) for one in answers.of(self.gallery)}
         found = []
         slope, metric = slope_of(self.gallery.decision, self.threshold), self.gallery.card.metric
         for a, b, joined, distance, wrong, pairs in doubts(
-            vectors, metric, self.threshold, slope, seen, self.rules, linked, answers
+            vectors, metric, self.threshold, slope, seen, self.rules, linked, known
         ):
             if a < len(ids) and b < len(ids) and frozenset((ids[a], ids[b])) not in unsure:
                 found.append(Doubt(ids[a], ids[b], joined, distance, wrong, pairs))
@@ -204,7 +204,7 @@ class Review:
         ids = {record.id for record in records}
         others, known = known_identities(self.gallery, ids, set(), vectors, self.threshold, GIVEN)
         seen, everything = [*own, *others], np.concatenate([vectors, known])
-        answers = self.answers.between([record.id for record in records])
+        answers = between(self.gallery, [record.id for record in records])
         linked = Learning().link(
             everything,
             self.gallery.card.metric,

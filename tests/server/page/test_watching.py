@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from resight.watch.answers import AnswerFile
+from resight.gallery import answers
 from resight.watch.origin import Origin
 
 from .conftest import BEGIN, Site, expect, sighting
@@ -88,27 +88,27 @@ def test_tracks_with_the_keyboard(page: Any) -> None:
 
 def test_the_review_queue(watched: Site, page: Any) -> None:
     """Keys answer; letters that are typed into a field do not; answers are kept and change the links."""
-    says, answers = page.locator("#review-says"), AnswerFile(watched.gallery)
+    says = page.locator("#review-says")
     expect(says).to_have_text("Question 1 of 9. 0 pairs have an answer.")
     expect(page.locator("#review-pair img[src^='blob:']")).to_have_count(2)
     page.locator("#watch-form [name=who]").focus()
     page.keyboard.press("s")
-    assert answers.all() == []
+    assert answers.of(watched.gallery) == []
     page.locator("#review-title").click()
     for number, (key, word) in enumerate((("s", "same"), ("D", "different"), ("u", "unsure")), 2):
         page.keyboard.press(key)
         said = f"Question {number} of 9. {number - 1} pair"
         expect(says).to_contain_text(said)
         expect(page.locator("#review-spoken")).to_contain_text(f"Answered: {word}. {said}")
-    assert sorted(one.answer for one in answers.all()) == ["different", "same", "unsure"]
+    assert sorted(one.answer for one in answers.of(watched.gallery)) == ["different", "same", "unsure"]
     page.get_by_role("button", name="Back").click()
     page.get_by_role("button", name="Different").click()
     expect(page.locator("#review-spoken")).to_contain_text("Answered: different.")
-    assert sorted(one.answer for one in answers.all()) == ["different", "different", "same"]
+    assert sorted(one.answer for one in answers.of(watched.gallery)) == ["different", "different", "same"]
     page.get_by_role("button", name="Link again with the answers").click()
     expect(page.locator("#said")).to_contain_text("Linked again: ")
     expect(says).to_contain_text("3 pairs have an answer.")
-    for one in answers.all():
+    for one in answers.of(watched.gallery):
         names = [record.identity for record in watched.gallery.get([one.first, one.second])]
         assert (names[0] == names[1]) == (one.answer == "same")
     assert watched.named()["Ada"] >= 3

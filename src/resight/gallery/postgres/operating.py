@@ -12,13 +12,13 @@ from resight.errors import DataError
 from resight.gallery.postgres.connections import Action, Connections
 from resight.gallery.record import Right
 
-_PERSONAL = ("thumbnails", "labels", "identities", "records")
+_PERSONAL = ("answers", "thumbnails", "labels", "identities", "records")
 _RIGHTS: dict[Right, tuple[str, ...]] = {
     "none": (),
     "read": ("SELECT ON ALL TABLES IN SCHEMA {schema}", "USAGE ON SCHEMA {schema}"),
     "write": (
         "INSERT ON records, thumbnails, events",
-        "INSERT, UPDATE, DELETE ON labels, identities",
+        "INSERT, UPDATE, DELETE ON labels, identities, answers",
         "INSERT, UPDATE ON meta",  # a newer card of the same model
     ),
     "erase": ("DELETE ON records",),  # which takes along what belongs to a record

@@ -53,5 +53,19 @@ CREATE FUNCTION events_stay() RETURNS trigger LANGUAGE plpgsql AS
     $$ BEGIN RAISE EXCEPTION 'the log only grows' USING ERRCODE = 'object_not_in_prerequisite_state'; END $$;
 CREATE TRIGGER events_stay BEFORE UPDATE OR DELETE OR TRUNCATE ON events EXECUTE FUNCTION events_stay();
 """,
+    """
+CREATE TABLE answers (  -- of first < second
+    first uuid NOT NULL REFERENCES records ON DELETE CASCADE,
+    second uuid NOT NULL REFERENCES records ON DELETE CASCADE,
+    answer text NOT NULL, time double precision NOT NULL, actor text NOT NULL,
+    PRIMARY KEY (first, second)
+);
+CREATE INDEX answers_second ON answers (second);
+DO $$ DECLARE one record; BEGIN  -- who may name records may answer about them
+    FOR one IN SELECT r.rolname, a.privilege_type FROM pg_class c, aclexplode(c.relacl) a
+        JOIN pg_roles r ON r.oid = a.grantee WHERE c.oid = 'labels'::regclass AND a.grantee <> c.relowner
+    LOOP EXECUTE 'GRANT ' || one.privilege_type || ' ON answers TO ' || quote_ident(one.rolname); END LOOP;
+END $$;
+""",
 )
 FORMAT = len(MIGRATIONS)  # of what is written here; in ``meta`` as "format"

@@ -18,12 +18,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from resight.errors import DataError
-from resight.gallery.postgres import counting, operating, people, rows
+from resight.gallery.postgres import answering, counting, operating, people, rows
 from resight.gallery.postgres.connections import EVENTS, Action, Connections
 from resight.gallery.postgres.making import about_of, create, keep, update
 from resight.gallery.postgres.place import Place
 from resight.gallery.postgres.searching import Searcher
-from resight.gallery.record import Event, Filter, Person, Record, Right, Stats
+from resight.gallery.record import Answer, Event, Filter, Person, Record, Right, Stats
 from resight.gallery.store import About, Candidates, Rows, no_such_identity, not_there
 
 
@@ -176,6 +176,16 @@ class PostgresStore:
             action.note(actor, "rename", {"identity": people.rename(action, name, new_name)})
 
         self._connections.write(work)
+
+    def answer(self, answers: Sequence[Answer], actor: str) -> None:
+        def work(action: Action) -> None:
+            action.lock()
+            answering.put(action, answers, actor)
+
+        self._connections.write(work)
+
+    def answers(self) -> list[Answer]:
+        return self._connections.read(answering.every)
 
     def erase(
         self,

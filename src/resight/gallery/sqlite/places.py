@@ -41,6 +41,14 @@ class Places:
         db.executemany(f"INSERT INTO {self.kind} VALUES (?, ?)", new)
         return places, used
 
+    def put_some(
+        self, db: sqlite3.Connection, contents: Sequence[bytes | None]
+    ) -> list[tuple[int, int] | tuple[None, None]]:
+        """As :meth:`put`: the place and size of each content, none where there is none."""
+        there = [content for content in contents if content is not None]
+        places = iter(self.put(db, there)[0])
+        return [(None, None) if content is None else (next(places), len(content)) for content in contents]
+
     def wipe(self, db: sqlite3.Connection, places: Iterable[int]) -> None:
         """Overwrite contents with zeros and make their places free."""
         which = [(place,) for place in places]

@@ -22,7 +22,19 @@ MARK = 0x72657367  # application_id: "resg"
 HOME = "home"  # the row of ``meta`` with the path at which the gallery was last written
 WAIT = 30.0  # seconds for another writer
 
-TABLES = """
+ANSWERS = """
+CREATE TABLE IF NOT EXISTS answers (   -- of first < second by their ids
+    first INTEGER NOT NULL REFERENCES records (slot) ON DELETE CASCADE,
+    second INTEGER NOT NULL REFERENCES records (slot) ON DELETE CASCADE,
+    answer TEXT NOT NULL, time REAL NOT NULL, actor TEXT NOT NULL,
+    PRIMARY KEY (first, second)
+) WITHOUT ROWID;
+CREATE INDEX IF NOT EXISTS answers_second ON answers (second);
+"""
+"""Galleries of version 0.1.0 get this table when they are opened for writing, and stay of the same format: that version
+erases the answers of a record with it."""
+
+TABLES = f"""
 CREATE TABLE meta (key TEXT PRIMARY KEY, value TEXT NOT NULL) WITHOUT ROWID;
 CREATE TABLE state (
     one INTEGER PRIMARY KEY CHECK (one = 1),
@@ -56,6 +68,7 @@ CREATE INDEX identities_key ON identities (key);
 CREATE INDEX records_identity ON records (identity) WHERE identity IS NOT NULL;
 CREATE INDEX records_time ON records (time) WHERE time IS NOT NULL;
 CREATE INDEX records_expires ON records (expires) WHERE expires IS NOT NULL;
+{ANSWERS}
 CREATE TABLE changes (slot INTEGER PRIMARY KEY, change INTEGER NOT NULL);  -- of slots that changed since they were new
 CREATE INDEX changes_change ON changes (change);
 CREATE TABLE events (

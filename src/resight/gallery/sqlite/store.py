@@ -21,8 +21,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from resight.errors import DataError, ResightError
-from resight.gallery.record import Damaged, Event, Filter, Person, Record, Right, Stats
-from resight.gallery.sqlite import backup, counting, first_version, leftovers, reading
+from resight.gallery.record import Answer, Damaged, Event, Filter, Person, Record, Right, Stats
+from resight.gallery.sqlite import answering, backup, counting, first_version, leftovers, reading
 from resight.gallery.sqlite.changes import touch, want_wipe, wipe_wanted
 from resight.gallery.sqlite.connections import Connections
 from resight.gallery.sqlite.events import EVENTS, event_of, note
@@ -89,8 +89,13 @@ class SqliteStore:
         return partial(SqliteStore, self.path, read_only=self._connections.read_only, actor=self._actor), ()
 
     def _settle(self, meta: Mapping[str, str]) -> None:
-        """Before anything is written here: nothing of this gallery is left elsewhere."""
+        """Before anything is written here: nothing of this gallery is left elsewhere, and no table is lacking."""
         leftovers.refuse_second_name(self.path)
+        with self._connections.reading() as db:
+            answerable = answering.is_there(db)
+        if not answerable:
+            with self._connections.writing() as db:
+                answering.make(db)
         if meta.get(HOME) != str(self.path):
             leftovers.clear(self.path, meta["uuid"], meta.get(HOME, ""))
             anew = False
@@ -127,8 +132,8 @@ class SqliteStore:
         people = self._people.numbers(db, {record.identity for record in records if record.identity is not None})
         vectors = [rows.vectors[at].astype("<f4").tobytes() for at in which]
         slots, used = self._places["vectors"].put(db, vectors)
-        texts = _placed(db, self._places["texts"], [reading.text_of(record) for record in records])
-        thumbnails = _placed(db, self._places["thumbnails"], [rows.thumbnails[at] for at in which])
+        texts = self._places["texts"].put_some(db, [reading.text_of(record) for record in records])
+        thumbnails = self._places["thumbnails"].put_some(db, [rows.thumbnails[at] for at in which])
         db.executemany(
             f"INSERT INTO records VALUES ({','.join('?' * 15)})",
             [
@@ -243,6 +248,14 @@ class SqliteStore:
         self._searcher.follow()
         if forgotten:
             self._wipe()
+
+    def answer(self, answers: Sequence[Answer], actor: str) -> None:
+        with self._connections.writing() as db:
+            answering.put(db, answers, actor)
+
+    def answers(self) -> list[Answer]:
+        with self._connections.reading() as db:
+            return answering.every(db)
 
     def erase(
         self,
@@ -385,12 +398,3 @@ def _cameras(db: sqlite3.Connection, names: set[str]) -> dict[str, int]:
         db.executemany("INSERT INTO cameras (name) VALUES (?)", [(name,) for name in sorted(names - found.keys())])
         found = reading.cameras(db)
     return found
-
-
-def _placed(
-    db: sqlite3.Connection, table: Places, contents: Sequence[bytes | None]
-) -> list[tuple[int, int] | tuple[None, None]]:
-    """The place and size of each content, none where there is none."""
-    there = [content for content in contents if content is not None]
-    places = iter(table.put(db, there)[0])
-    return [(None, None) if content is None else (next(places), len(content)) for content in contents]

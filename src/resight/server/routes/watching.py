@@ -8,6 +8,7 @@ from typing import Annotated
 from fastapi import APIRouter, Query
 
 from resight.errors import DataError
+from resight.gallery import answers
 from resight.gallery.gallery import Gallery
 from resight.server.keys import Caller
 from resight.server.routes.access import PROBLEMS, Reader, Writer
@@ -26,7 +27,6 @@ from resight.server.schema import (
     Where,
 )
 from resight.server.service import Service
-from resight.watch.answers import AnswerFile
 from resight.watch.origin import sighted
 from resight.watch.review import Review, track_records
 
@@ -44,7 +44,7 @@ def watching_routes(service: Service) -> APIRouter:
             raise DataError(
                 "Links cannot be reviewed, because the model was never calibrated: run resight calibrate MODEL DATA."
             )
-        return Review(gallery, AnswerFile(gallery), service.threshold)
+        return Review(gallery, service.threshold)
 
     @routes.get("/tracks", summary="The newest tracks, by time")
     def tracks(
@@ -78,14 +78,13 @@ def watching_routes(service: Service) -> APIRouter:
             )
             for one in found
         ]
-        return Questions(questions=asked, answered=len(asking.answers.all()))
+        return Questions(questions=asked, answered=len(answers.of(service.gallery)))
 
     @routes.post("/review", summary="Answer whether two tracks are of one individual")
     def answer(caller: Writer, what: Answering) -> Answered:
         gallery = service.acting(caller)
-        answers = AnswerFile(gallery)
-        answers.put(what.first, what.second, what.answer, caller.name)
-        return Answered(answered=len(answers.all()))
+        answers.put(gallery, what.first, what.second, what.answer)
+        return Answered(answered=len(answers.of(gallery)))
 
     @routes.post("/review/link", summary="Link all tracks anew with the answers")
     def link(caller: Writer) -> Changed:

@@ -1,0 +1,120 @@
+"""Answers about pairs of records: kept on each engine, erased with a record, copied with a gallery."""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from postgres_server import PostgresServer
+from resight import DataError, Gallery
+from resight.gallery import answers, copying
+from resight.gallery.record import Answer
+from seen import card, embeddings
+
+NewUri = Callable[[], str]
+
+
+def told(gallery: Gallery) -> list[tuple[set[str], str, str]]:
+    return [({one.first, one.second}, one.answer, one.actor) for one in answers.of(gallery)]
+
+
+def test_an_answer_replaces_the_one_before_and_goes_with_a_record(gallery_uri: str) -> None:
+    with Gallery.open(gallery_uri, card(), actor="Ann") as gallery:
+        a, b, c, d = gallery.add(embeddings(4), identities=["Cy", None, None, None]).ids
+        assert answers.of(gallery) == []
+        answers.put(gallery, a, b, "same")
+        answers.put(gallery, c, b, "same")
+        answers.put(gallery, d, c, "unsure")
+    with Gallery.open(gallery_uri, actor="Bea") as gallery:
+        answers.put(gallery, b, a, "different")
+        assert told(gallery) == [({b, c}, "same", "Ann"), ({c, d}, "unsure", "Ann"), ({a, b}, "different", "Bea")]
+        assert all(one.first < one.second for one in answers.of(gallery))
+        events = [(event.actor, event.details) for event in gallery.log() if event.action == "answer"]
+        assert events == [("Ann", {"same": 1}), ("Ann", {"same": 1}), ("Ann", {"unsure": 1}), ("Bea", {"different": 1})]
+        gallery.verify_log()
+        gallery.erase(identity="Cy")
+        assert told(gallery) == [({b, c}, "same", "Ann"), ({c, d}, "unsure", "Ann")]
+        gallery.erase(ids=[b])
+        assert gallery.add(embeddings(6, seed=1)).new == 6  # two of them in the places of those that are gone
+        assert told(gallery) == [({c, d}, "unsure", "Ann")]
+        assert gallery.check().problems == ()
+    with Gallery.open(gallery_uri, read_only=True) as gallery:
+        assert len(answers.of(gallery)) == 1
+        with pytest.raises(DataError, match="read"):
+            answers.put(gallery, a, b, "same")
+
+
+def test_what_is_no_answer_changes_nothing(gallery_uri: str) -> None:
+    with Gallery.open(gallery_uri, card()) as gallery:
+        a, b = gallery.add(embeddings(2)).ids
+        last = gallery.log()[-1].number
+        for wrong, message in (
+            ((a, a, "same"), "one record twice"),
+            ((a, b, "maybe"), "choose one of same, different, unsure"),
+            ((a, "0" * 32, "same"), f"There is no record {'0' * 32}"),
+            (("f" * 32, b, "same"), f"There is no record {'f' * 32}"),
+            ((a, "no id", "same"), "There is no record no id"),
+        ):
+            with pytest.raises(DataError, match=message):
+                answers.put(gallery, *wrong)
+        good, bad = (Answer(*sorted((a, other)), "same", 1.0, "Ann") for other in (b, "0" * 32))
+        with pytest.raises(DataError, match="There is no record"):
+            gallery.store.answer([good, bad], "Ann")
+        assert answers.of(gallery) == [] and gallery.log()[-1].number == last
+
+
+def test_a_copy_takes_answers_along(new_uri: NewUri) -> None:
+    with Gallery.open(new_uri(), card(), actor="Ann") as source:
+        a, b, c = source.add(embeddings(3)).ids
+        answers.put(source, a, b, "same")
+        answers.put(source, a, c, "different")
+        with copying.open_target(source, new_uri()) as target:
+            first = copying.copy(source, target)
+            assert answers.of(target) == answers.of(source) != []
+            assert copying.copy(source, target).digest == first.digest
+            answers.put(source, a, b, "different")
+            assert copying.copy(source, target).digest != first.digest
+            assert answers.of(target) == answers.of(source)
+            answers.put(target, b, c, "unsure")
+            with pytest.raises(DataError, match="different answers about pairs"):
+                copying.copy(source, target)
+
+
+def test_a_file_of_the_first_version_gets_the_table(tmp_path: Path) -> None:
+    with Gallery.open(tmp_path / "seen", card()) as gallery:
+        a, b = gallery.add(embeddings(2)).ids
+    with sqlite3.connect(tmp_path / "seen.db") as db:
+        db.execute("DROP TABLE answers")
+    with Gallery.open(tmp_path / "seen", read_only=True) as gallery:
+        assert answers.of(gallery) == []
+    with Gallery.open(tmp_path / "seen") as gallery:
+        answers.put(gallery, a, b, "same")
+        assert len(answers.of(gallery)) == 1
+        copied = gallery.backup(tmp_path / "backup.db")
+    with Gallery.open(copied) as gallery:
+        assert len(answers.of(gallery)) == 1
+
+
+def test_a_database_of_the_first_format_gets_the_table_and_its_rights(postgres: PostgresServer) -> None:
+    uri = postgres.uri()
+    name = uri.partition("gallery=")[2]
+    with Gallery.open(uri, card()) as gallery:
+        a, b = gallery.add(embeddings(2)).ids
+        with postgres.connect() as db:
+            db.execute("DROP ROLE IF EXISTS reviewer")
+            db.execute("CREATE ROLE reviewer LOGIN")
+        gallery.store.grant("reviewer", "write", "owner")
+    with postgres.connect() as db:
+        db.execute(f"DROP TABLE {name}.answers")
+        db.execute(f"UPDATE {name}.meta SET value = '1' WHERE key = 'format'")
+    with Gallery.open(uri, read_only=True) as gallery:
+        assert answers.of(gallery) == []
+    with Gallery.open(uri):
+        pass
+    with Gallery.open(uri.replace("postgres@", "reviewer@"), actor="reviewer") as gallery:
+        answers.put(gallery, a, b, "same")
+        answers.put(gallery, a, b, "different")
+        assert told(gallery) == [({a, b}, "different", "reviewer")]
