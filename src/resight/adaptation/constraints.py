@@ -4,13 +4,14 @@ Two boxes in one frame of one camera are two people, and so are two tracks of on
 time; nobody is in two cameras sooner than one can walk, unless their views overlap.
 The images of one track are of one person, and so are those that somebody gave one name. All of it can be wrong here
 and there (a detector that boxes one person twice, a tracker that changes over to somebody else), so that a cluster is
-taken apart only where several of its images contradict each other.
+taken apart only where several of its images contradict each other; or one answer of a person about two of them.
 
 Shape letters: ``N`` images, ``E`` pairs of images, ``T`` tracks.
 """
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from functools import cached_property
 
@@ -49,9 +50,12 @@ class Constraints:
 
     @property
     def together(self) -> Integers | None:
-        """(N,) which images are of one person: of one name, or else of one track, -1 for neither; None for all."""
+        """(N,) which images are of one person: of one name, or else the same by answers, or else of one track, -1
+        for none of these; None for all."""
         tracks = self.crops.tracks
-        who = np.where(self._who >= 0, self._tracks + self._who, tracks)
+        people = np.where(self._people >= 0, self._tracks + self._people, tracks)
+        after = int(people.max(initial=UNKNOWN)) + 1
+        who = np.where(self._who >= 0, after + self._who, people)
         return who if (who >= 0).any() else None
 
     @property
@@ -63,6 +67,7 @@ class Constraints:
             or len(np.unique(self._who[self._who >= 0])) > 1
             or bool((self.crops.frames >= 0).any())
             or len(self._pairs_of_tracks) > 0
+            or len(self._apart) > 0
         )
 
     def allowed(self, one: Integers, other: Integers) -> NDArray[np.bool_]:
@@ -79,12 +84,17 @@ class Constraints:
             soon = np.abs(crops.times[one] - crops.times[other]) < self.rules.travel
             fine &= ~(soon & (seen[0] != seen[1]) & ~self._overlap[seen])
         fine |= (tracks[0] == tracks[1]) & (tracks[0] >= 0)
+        people = self._people[one], self._people[other]
+        fine |= (people[0] == people[1]) & (people[0] >= 0)
+        fine &= ~self._answered_apart(*people)
         names = self._who[one], self._who[other]
         fine &= (names[0] == names[1]) | (np.minimum(*names) < 0)
         return np.asarray(fine, np.bool_)
 
     def contradicted(self, labels: Integers) -> Integers:
         """The clusters, ascending, of which more than ``TOLERATED`` of the images contradict another of their own.
+
+        One answer that two of its images are different suffices.
 
         Args:
             labels: (N,) clusters from 0 on, -1 for none.
@@ -98,7 +108,38 @@ class Constraints:
                 wrong[one[clash]] = wrong[other[clash]] = True
         sizes = np.bincount(labels[labels >= 0])
         counts = np.bincount(labels[wrong & (labels >= 0)], minlength=len(sizes))
-        return np.flatnonzero(counts > TOLERATED * sizes)
+        found = counts > TOLERATED * sizes
+        for images in self._told_apart():
+            own = labels[images[:, 0]]
+            found[own[(own >= 0) & (own == labels[images[:, 1]])]] = True
+        return np.flatnonzero(found)
+
+    def _told_apart(self) -> Iterator[Integers]:
+        """(E, 2) pairs of images that answers tell apart and names do not join, for each pair of people."""
+        for pair in self._apart.tolist():
+            one, other = (np.flatnonzero(self._people == person) for person in pair)
+            images = np.stack([grid.ravel() for grid in np.meshgrid(one, other)], axis=1)
+            yield images[~self.allowed(images[:, 0], images[:, 1])]
+
+    def _answered_apart(self, one: Integers, other: Integers) -> NDArray[np.bool_]:
+        """Which of E pairs of people, -1 for nobody, are two by an answer."""
+        if not len(self._apart):
+            return np.zeros(len(one), np.bool_)
+        count = int(self._apart.max()) + 1
+        low, high = np.minimum(one, other), np.maximum(one, other)
+        known = (low >= 0) & (high < count)
+        return known & np.isin(low * count + high, self._apart[:, 0] * count + self._apart[:, 1])
+
+    @property
+    def _people(self) -> Integers:
+        """(N,) who is the same by answers, -1 for nobody."""
+        answers = self.crops.answers
+        return answers.people if answers else np.full(len(self.crops), UNKNOWN, np.int64)
+
+    @property
+    def _apart(self) -> Integers:
+        """(M, 2) pairs of people that are two by answers."""
+        return self.crops.answers.apart if self.crops.answers else np.empty((0, 2), np.int64)
 
     @cached_property
     def _who(self) -> Integers:

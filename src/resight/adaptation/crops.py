@@ -9,7 +9,7 @@ import hashlib
 import os
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +18,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from resight import datasets
+from resight.adaptation.answered import Answered, answered
 from resight.datasets.catalog import common_folder
 from resight.datasets.detect import is_table
 from resight.datasets.labels import from_folders
@@ -47,6 +48,7 @@ class Crops:
         frames: (N,) int64 from 0 on, -1 where unknown: two images of one number were in one frame of one camera.
         times: (N,) float64, seconds on one clock for all cameras; NaN where unknown.
         notes: what a reader should know, one sentence each.
+        answers: what people answered about pairs of them.
     """
 
     images: Split
@@ -56,6 +58,7 @@ class Crops:
     frames: NDArray[np.int64]
     times: NDArray[np.float64]
     notes: tuple[str, ...] = ()
+    answers: Answered | None = None
 
     def __len__(self) -> int:
         return len(self.images)
@@ -69,7 +72,8 @@ class Crops:
     def take(self, which: NDArray[Any]) -> Crops:
         """The crops at ``which``, indices or a mask."""
         columns = (self.tracks[which], self.frames[which], self.times[which])
-        return Crops(self.images.take(which), self.cameras[which], self.camera_names, *columns, self.notes)
+        answers = self.answers and self.answers.take(which)
+        return Crops(self.images.take(which), self.cameras[which], self.camera_names, *columns, self.notes, answers)
 
     def fingerprint(self) -> str:
         """64 hex digits that stand for the images' names and all that is known of them."""
@@ -78,6 +82,8 @@ class Crops:
         digest = hashlib.sha256("\n".join(path[start:] for path in paths).encode("utf-8", "surrogateescape"))
         for column in (self.images.identities, self.cameras, self.tracks, self.frames, self.times):
             digest.update(column.tobytes())
+        if self.answers:
+            digest.update(self.answers.people.tobytes() + self.answers.apart.tobytes())
         return digest.hexdigest()
 
 
@@ -234,7 +240,7 @@ def _gallery(uri: str, pictures: Path | None) -> Crops:
     """The records of a gallery; their pictures become files in a folder, from the sources or the thumbnails."""
     if pictures is None:
         raise DataError(f"{uri} is a gallery, whose pictures need a folder: pass one.")
-    paths, seen, times, who = [], [], [], []
+    paths, seen, times, who, ids = [], [], [], [], []
     lost = 0
     pictures.mkdir(parents=True, exist_ok=True)
     with Gallery.open(uri, read_only=True) as gallery:
@@ -254,11 +260,14 @@ def _gallery(uri: str, pictures: Path | None) -> Crops:
                 seen.append(record.camera)
                 times.append(np.nan if record.time is None else record.time)
                 who.append(record.identity)
+                ids.append(record.id)
+        answers, told = answered(ids, gallery.store.answers())
     if not paths:
         raise DataError(f"{uri} holds no record with a picture: there is nothing to adapt to.")
     notes = (f"{lost:,} records have neither source nor thumbnail and were left out.",) * bool(lost)
     names = np.array(seen) if any(seen) else None
-    return _crops(_unlabelled(paths, who), names, {"times": np.array(times)}, notes)
+    found = _crops(_unlabelled(paths, who), names, {"times": np.array(times)}, (*notes, *told))
+    return replace(found, answers=answers)
 
 
 def _unlabelled(paths: Sequence[str], who: Any = None) -> Split:
