@@ -6,10 +6,14 @@ import sqlite3
 from collections.abc import Callable
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from postgres_server import PostgresServer
-from resight import DataError, Gallery
+from reference.pairs import people
+from resight import DataError, Embeddings, Gallery
+from resight.cli.main import main
+from resight.decisions.answered import calibrate_answers
 from resight.gallery import answers, copying
 from resight.gallery.record import Answer
 from seen import card, embeddings
@@ -118,3 +122,35 @@ def test_a_database_of_the_first_format_gets_the_table_and_its_rights(postgres: 
         answers.put(gallery, a, b, "same")
         answers.put(gallery, a, b, "different")
         assert told(gallery) == [({a, b}, "different", "reviewer")]
+
+
+def test_answers_calibrate_a_gallery(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The threshold is that of the same pairs given as embeddings."""
+    images = people(np.random.default_rng(1), 60, noise=0.3)
+    with Gallery.open(tmp_path / "seen", card(dim=16)) as gallery:
+        ids = gallery.add(Embeddings(images.vectors)).ids
+        assert images.identities is not None
+        who = images.identities
+        pairs = [(at, at + 1) for at in range(len(ids) - 1)] + [(at, (at + 37) % len(ids)) for at in range(len(ids))]
+        with pytest.raises(DataError, match="answer more"):
+            answers.calibrated(gallery)
+        kinds = ["same" if who[a] == who[b] else "different" for a, b in pairs]
+        told = [Answer(*sorted((ids[a], ids[b])), kind, 1.0, "") for (a, b), kind in zip(pairs, kinds, strict=True)]
+        gallery.store.answer([*told, Answer(*sorted((ids[0], ids[5])), "unsure", 2.0, "")], "Ann")
+        found = answers.calibrated(gallery, false_match_rate=0.05, coverage=0.8)
+        one, other = (Embeddings(images.vectors[[pair[at] for pair in pairs]]) for at in (0, 1))
+        same = np.array([kind == "same" for kind in kinds])
+        wanted = calibrate_answers(one, other, same, false_match_rate=0.05, coverage=0.8, metric="cosine")
+        assert found.threshold == wanted.threshold and found.facts.impostors == (~same).sum()
+    command = ["resight", "gallery", "calibrate", str(tmp_path / "seen"), "--answers"]
+    monkeypatch.setattr("sys.argv", [*command, "--false-match-rate", "0.05", "--coverage", "0.8"])
+    with pytest.raises(SystemExit) as stop:
+        main()
+    assert not stop.value.code
+    with Gallery.open(tmp_path / "seen") as gallery:
+        assert gallery.decision is not None and gallery.decision.threshold == found.threshold
+        assert gallery.log()[-1].action == "calibrate"
+    monkeypatch.setattr("sys.argv", [*command, "--model", "person"])
+    with pytest.raises(SystemExit) as stop:
+        main()
+    assert stop.value.code == 2

@@ -25,9 +25,12 @@ def calibrate(
         list[Path] | None, typer.Argument(metavar="[DATA...]", help="Labelled images of the gallery's cameras.")
     ] = None,
     pairs: Pairs = None,
+    answers: Annotated[
+        bool, typer.Option("--answers", help="Learn from the answers about pairs of its records, given on the page.")
+    ] = False,
     model: Annotated[
         str | None,
-        typer.Option("--model", "-m", metavar="MODEL", help="Without DATA and --pairs: take the decision of its card."),
+        typer.Option("--model", "-m", metavar="MODEL", help="Take the decision of its card."),
     ] = None,
     name: DataName = "",
     options: DataOptions = None,
@@ -37,21 +40,24 @@ def calibrate(
 ) -> None:
     """Change a gallery's decision: match, unsure or no match by which distances.
 
-    Learns from labelled images or pairs of images, or takes the decision from the card of the gallery's model, which
-    may have been calibrated since. The log keeps the thresholds before and after. Services that are running continue
-    with the former decision until they are restarted.
+    Learns from labelled images, pairs of images, or the answers in the gallery; or takes the decision from the card of
+    its model, which may have been calibrated since. The log keeps the thresholds before and after. Services that are
+    running continue with the former decision until they are restarted.
     """
     from resight.decisions.answered import read_answers
     from resight.decisions.decide import Decision
     from resight.decisions.model import calibrate as learn
+    from resight.gallery.answers import calibrated
     from resight.gallery.applying import adopt
     from resight.models.load import load
 
-    if bool(data) + bool(pairs) + bool(model) != 1:
-        raise RecipeError("A gallery is calibrated by one of three: pass DATA, --pairs FILE, or --model MODEL.")
+    if bool(data) + bool(pairs) + answers + bool(model) != 1:
+        raise RecipeError("A gallery is calibrated by one of four: DATA, --pairs FILE, --answers, or --model MODEL.")
     with open_gallery(where) as gallery:
         if model:
             decision = Decision.from_card(load(model).card)
+        elif answers:
+            decision = calibrated(gallery, false_match_rate=false_match_rate, coverage=coverage)
         else:
             sets = load_several(data or [], name, options)
             given: Any = read_answers(pairs) if pairs else sets
@@ -72,6 +78,7 @@ def calibrate(
         print_json({"gallery": uri, "before": before and before.plain(), "decision": decision.plain()})
         return
     if not model:
-        show_decision(", ".join(map(str, data or ())) or str(pairs), decision)
+        what = "answers about pairs" if answers else str(pairs)
+        show_decision(", ".join(map(str, data or ())) or what, decision)
     former = f"before, it was {before.threshold:.4g}" if before else "before, there was none"
     out.print(f"{uri}: match up to {decision.metric} distance {decision.threshold:.4g}; {former}.", markup=False)
