@@ -37,8 +37,10 @@ def main() -> None:
             raise SystemExit(f"The program and its kills: {hung}") from None
     if done.returncode:
         raise SystemExit("A promise was broken; what and when stands above.")
-    told = json.loads(done.stdout) | {"seconds": round(time.perf_counter() - start)}
-    print("| " + " | ".join(told) + " |\n|" + "---:|" * len(told) + "\n| " + " | ".join(map(str, told.values())) + " |")
+    found = json.loads(done.stdout) | {"seconds": round(time.perf_counter() - start)}
+    print(
+        "| " + " | ".join(found) + " |\n|" + "---:|" * len(found) + "\n| " + " | ".join(map(str, found.values())) + " |"
+    )
 
 
 if __name__ == "__main__":

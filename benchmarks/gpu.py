@@ -96,7 +96,7 @@ def in_a_process(part: str, seconds: float) -> Numbers:
 
 
 def about(device: str) -> Numbers:
-    """What computes."""
+    """The machine that computes."""
     name = torch.cuda.get_device_name(device) if device.startswith("cuda") else "cpu"
     return {"name": name, "torch": torch.__version__, "cuda": torch.version.cuda}
 
@@ -190,15 +190,15 @@ def retrieval(options: argparse.Namespace) -> Numbers:
         "device, 16 bits": TorchProducts(options.device, half=True),
     }
     found: Numbers = {}
-    told = {}
+    measured = {}
     for name, products in ways.items():
         rerank = resight.KReciprocal(products=products)
         plain = lambda p=products: resight.evaluate(query, gallery, products=p)  # noqa: E731
         again = lambda r=rerank: resight.evaluate(query, gallery, rerank=r)  # noqa: E731
         found[f"evaluation, {name}, seconds"] = seconds_of(plain, options.device, 2)
         found[f"re-ranking, {name}, seconds"] = seconds_of(again, options.device, 1)
-        told[name] = plain().numbers(), again().numbers()
-    found["equal numbers"] = all(one == told["processor"] for one in told.values())
+        measured[name] = plain().numbers(), again().numbers()
+    found["equal numbers"] = all(one == measured["processor"] for one in measured.values())
     return found
 
 

@@ -183,11 +183,11 @@ def measure(address: str, asked: str, request: bytes, clients: int, seconds: flo
     async def ask() -> float:
         nonlocal before, after
         await asyncio.gather(*(client(time.perf_counter() + WARM, False) for _ in range(clients)))
-        before = await asyncio.to_thread(told, address)
+        before = await asyncio.to_thread(counters, address)
         began = time.perf_counter()
         await asyncio.gather(*(client(began + seconds, True) for _ in range(clients)))
         whole = time.perf_counter() - began
-        after = await asyncio.to_thread(told, address)
+        after = await asyncio.to_thread(counters, address)
         return whole
 
     try:
@@ -222,7 +222,7 @@ async def answer(reader: asyncio.StreamReader) -> tuple[int, bool]:
     return int(head.split()[1]), b"retry-after:" in head
 
 
-def told(address: str) -> dict[str, float]:
+def counters(address: str) -> dict[str, float]:
     """What the service counted in model and search so far."""
     with urllib.request.urlopen(f"{address}/metrics", timeout=60) as page:
         text = page.read().decode()

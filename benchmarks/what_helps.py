@@ -1,7 +1,7 @@
 """What moves accuracy per minute of training: one thing changed at a time, everything else alike.
 
     python benchmarks/what_helps.py                               # all rows, 45 minutes on one core
-    python benchmarks/what_helps.py --only "drawn people first"   # some rows; the first is always there
+    python benchmarks/what_helps.py --only "synthetic people first"   # some rows; the first is always there
     python benchmarks/what_helps.py --epochs 68 28 --size 128 64 -o runs/what_helps_large  # longer and larger
 
 Each row is recipes/osnet_x0_25_market1501_cpu.yaml, small and short, with the settings of :data:`ROWS`: trained on 600
@@ -28,11 +28,11 @@ from resight.training import recipe as recipes
 ROOT = Path(__file__).parents[1]
 SHARED = ROOT.parent / "shared"
 RECIPE = ROOT / "recipes" / "osnet_x0_25_market1501_cpu.yaml"
-FIRST, DRAWN = "as it is", "DRAWN"
+FIRST, SYNTHETIC = "as it is", "SYNTHETIC_PEOPLE"
 SEEDS = (1, 2, 3)
 ROWS: dict[str, tuple[str, ...]] = {
     FIRST: (),
-    "drawn people first": (f"model.weights={DRAWN}",),
+    "synthetic people first": (f"model.weights={SYNTHETIC}",),
     "parts": ("model.name=parts_osnet_x0_25", "model.head=null"),
     "x0.5": ("model.name=osnet_x0_5",),
     "triplets among 8 people x 8 images": ("phases.1.sampler.images_per_identity=8",),
@@ -75,12 +75,12 @@ def measured(name: str, options: argparse.Namespace) -> dict[str, Any]:
         f"phases.1.epochs={options.epochs[1]}",
         "precision=bf16",
     ]
-    drawn = options.output / "drawn people"
-    settings = [setting.replace(DRAWN, json.dumps(str(drawn / "model.safetensors"))) for setting in ROWS[name]]
+    synthetic = options.output / "synthetic people"
+    settings = [setting.replace(SYNTHETIC, json.dumps(str(synthetic / "model.safetensors"))) for setting in ROWS[name]]
     before = 0.0
-    if DRAWN in " ".join(ROWS[name]):
-        pictures = f"data.root={json.dumps(str(options.output / 'pictures of drawn people'))}"
-        before = trained([*small, *DRAWING, pictures], drawn, only_first=True)["seconds"]
+    if SYNTHETIC in " ".join(ROWS[name]):
+        pictures = f"data.root={json.dumps(str(options.output / 'pictures of synthetic people'))}"
+        before = trained([*small, *DRAWING, pictures], synthetic, only_first=True)["seconds"]
     seeds = SEEDS if name == FIRST else SEEDS[:1]
     found = [trained([*small, *settings, f"seed={seed}"], options.output / f"{name}, seed {seed}") for seed in seeds]
     numbers: dict[str, Any] = {"what": name}

@@ -114,7 +114,7 @@ def cbdb() -> None:
 
 
 def course() -> None:
-    """Drawn people as the course system sees them: letterboxed to 128x128."""
+    """Synthetic people as the course system sees them: letterboxed to 128x128."""
     with tempfile.TemporaryDirectory() as folder:
         people = resight.datasets.load("synthetic", f"{folder}/people", identities=12, cameras=2, images_per_camera=2)
         shown = people.train.take(np.arange(6))

@@ -14,7 +14,7 @@ from resight.cli.main import main
 
 @pytest.fixture
 def folder(tmp_path: Path) -> Path:
-    """Drawn people, and a model of random weights whose card has no threshold."""
+    """Synthetic people, and a model of random weights whose card has no threshold."""
     resight.datasets.load("synthetic", tmp_path / "people", identities=6, cameras=2, images_per_camera=2)
     resight.load("osnet_x0_25", height=64, width=32).save(tmp_path / "model.safetensors")
     return tmp_path

@@ -23,7 +23,7 @@ RECIPES = sorted((Path(__file__).parents[2] / "recipes").glob("*.yaml"))
 
 @pytest.fixture(scope="module")
 def people(tmp_path_factory: pytest.TempPathFactory) -> Dataset:
-    """Drawn people with made-up attributes (two bits of the identity) and triplets."""
+    """Synthetic people with made-up attributes (two bits of the identity) and triplets."""
     root = tmp_path_factory.mktemp("drawn") / "people"
     data = datasets.load("synthetic", root, identities=12, cameras=2, images_per_camera=2, seed=3)
     who = data.train.identities

@@ -1,1 +1,1 @@
-"""Adapting a model to cameras of one's own: pseudo-labels, their memory, and the judgement without labels."""
+"""Adapting a model to the user's own cameras: pseudo-labels, cluster memory, and judging progress without labels."""

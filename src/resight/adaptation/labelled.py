@@ -1,4 +1,4 @@
-"""Fine-tuning on a few labelled people of one's own cameras: rates, losses, sampler and epochs from the counts.
+"""Fine-tuning on a few labelled people from the user's cameras: rates, losses, sampler and epochs from the counts.
 
 A new classifier learns alone first, so that its random weights do not spoil the trained network, and then everything
 with identity and triplet loss. Some people are held out: the model is measured on them before and after, and its

@@ -16,7 +16,7 @@ from resight.training.recipe import Recipe
 EPOCHS = 20
 LOWERED = 0.65  # the share of the epochs after which the learning rate is a tenth
 _IDENTITIES, _IMAGES = 16, 8  # clusters in a batch, and images of each
-_STAY = 0.4  # the share of the clusters that is there in every epoch (judge.collapsed sees to it)
+_STAY = 0.4  # the share of the clusters that every epoch has (judge.collapsed ensures it)
 _FEWEST_STEPS, _MOST_STEPS = 25, 400
 
 

@@ -1,9 +1,7 @@
 """Attribute re-ID: from attribute outputs to vectors whose Euclidean distance tells people apart.
 
 Three ways to compare two people by what they wear: the outputs as they are, each attribute weighted by how reliably it
-is recognised, and a linear layer fitted so that one person's images come close together. Source 002 tried the first
-two and proposed the third ("build an additional layer after the last full connected layer, to discover the connection
-between attributes and person ID").
+is recognised, and a linear layer fitted so that one person's images come close together.
 
 Shape letters: ``N`` images, ``A`` attributes.
 """

@@ -32,7 +32,7 @@ def folder(
     seed: int = 0,
     single_camera: bool | None = None,
 ) -> Dataset:
-    r"""A data set of crops of one's own.
+    r"""A data set of your own crops.
 
     Args:
         root: the folder or zip archive.

@@ -35,7 +35,7 @@ OWN_CAMERAS = {"name": "cameras", "value": "each image's own", "source": "given"
 
 
 class Embedder:
-    """A model made ready to embed.
+    """A model prepared to embed images.
 
     Any number of threads may use one at the same time, and get the numbers that one thread gets. It may be pickled and
     copied, and used in a forked process, where torch computes with one thread.
@@ -223,7 +223,7 @@ class Embedder:
 
     @property
     def _network(self) -> nn.Module:
-        """What computes, made when it is first needed."""
+        """The network on its engine, built when it is first needed."""
         if self._made is None:
             settle_torch()
             with making_ready:

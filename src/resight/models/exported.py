@@ -39,7 +39,7 @@ class Exported(nn.Module):
 
     Args:
         file: ONNX, OpenVINO's XML (its ``.bin`` beside it), or TorchScript.
-        runtime: what computes it; OpenVINO also reads ONNX.
+        runtime: the library that computes it; OpenVINO also reads ONNX.
         threads: how many; torch's number when None.
         half: compute in bfloat16 where the processor can; OpenVINO alone does.
         output: the name of the output that is the embedding; found when "", see :meth:`chosen`.

@@ -1,4 +1,4 @@
-"""What computes a model file: ONNX Runtime, OpenVINO or TorchScript, each opened and run in the same way.
+"""Libraries that compute a model file: ONNX Runtime, OpenVINO and TorchScript, each opened and run in the same way.
 
 A runtime has ``names`` of its outputs, the ``shape`` of its input (None where any size goes), the ``card`` written
 inside the file, and ``run(threads, streams, half)``: a function from images (B, 3, H, W) to outputs that ``streams``
@@ -31,7 +31,7 @@ Floats = NDArray[np.float32]
 Run = Callable[[Floats], list[Floats]]
 
 making_ready = Lock()
-"""Held while a model is made ready: exporters change what belongs to the whole process, and one first use at a time."""
+"""Held while a model is prepared: exporters change what belongs to the whole process, and one first use at a time."""
 
 _started_in = os.getpid()  # the process whose threads torch has
 _openvino: list[tuple[int, Any]] = []  # the process that uses it, and its core

@@ -19,7 +19,7 @@ class BatchedEmbedder(Embedder):
     """As another embedder, for many threads at once.
 
     Args:
-        embedder: what computes.
+        embedder: computes the embeddings.
         queue: how many pictures may wait; one more is refused (503).
         metrics: where its work is counted.
     """

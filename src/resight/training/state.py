@@ -46,7 +46,7 @@ class State:
     """One run in memory; every process has its own, and all are equal.
 
     Attributes:
-        network: the bare network; ``wrapped`` is the same, made ready for several processes and mixed precision.
+        network: the bare network; ``wrapped`` is the same, prepared for several processes and mixed precision.
         averaged: the moving average of its weights, if the recipe wants one.
         trainable: names of the parameters that the architecture trains.
         memories: what each loss of each phase remembers.

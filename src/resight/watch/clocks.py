@@ -25,7 +25,7 @@ from resight.watch.link import WORLD, Rules, Sighted
 
 LEAST = 4  # pairs of a camera with another one that must be impossible before anything is said
 SURE = 0.7  # of the threshold: tracks that are nearer look alike by far
-EXACT = 2.0  # seconds; smaller differences are not told
+EXACT = 2.0  # seconds; smaller differences are not reported
 USUAL = 30.0  # seconds; longer walks count little when shifts are compared
 OUTLIER = 0.05  # the weight of a pair that a shift forbids, or that is hours apart
 

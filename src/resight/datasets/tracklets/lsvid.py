@@ -116,7 +116,7 @@ class _Files:
         try:
             return sorted(filter(is_image_name, os.listdir(folder)))  # noqa: PTH208
         except OSError:
-            return []  # a tracklet without images is told of with its number
+            return []  # a tracklet without images is reported with its number
 
     @staticmethod
     def camera(images: Sequence[str], prefix: str) -> int:

@@ -26,7 +26,7 @@ _LAYOUT = "<identity>/<camera>/<tracklet>/*.jpg"
 
 @register("tracklets")
 def tracklets(root: str | Path, *, train_fraction: float = 0.5, seed: int = 0) -> Dataset:
-    """A data set of tracklets of one's own. No image is opened.
+    """A data set of your own tracklets. No image is opened.
 
     Args:
         root: the folder or zip archive. Images of a tracklet are in the order of the numbers in their names.

@@ -41,7 +41,7 @@ class Auto(nn.Module):
     """A model's function on the CPU, by whichever engine is the fastest.
 
     If that was measured before, it is used from the first image on. If not, the first :data:`PATIENCE` images are
-    computed by torch with a copy of the network; then every engine that is installed is made ready and timed, which
+    computed by torch with a copy of the network; then every engine that is installed is prepared and timed, which
     takes about as long as those images, and the fastest goes on. A few images never pay for it. Any number of threads
     may use it, and a forked process, where OpenVINO does not work, chooses among the others.
     """

@@ -86,7 +86,7 @@ def _exif(path: str) -> tuple[float | None, bool]:
         ValueError,
         SyntaxError,
         Image.DecompressionBombError,
-    ):  # no picture, which is told when it is added
+    ):  # no picture, which is reported when it is added
         return None, False
     return _since_1970(taken, str(tags.get(_FRACTION, "")).strip("\0 "), str(tags.get(_OFFSET, "")).strip("\0 "))
 

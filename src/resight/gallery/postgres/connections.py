@@ -185,7 +185,7 @@ class Connections:
 
     @contextmanager
     def alone(self) -> Iterator[psycopg.Connection[Any]]:
-        """A connection of one's own, in no transaction, for what takes long; nothing is repeated."""
+        """A separate connection, in no transaction, for what takes long; nothing is repeated."""
         with in_words(self.place), self._connect() as db:
             yield db
 

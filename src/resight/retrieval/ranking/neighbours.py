@@ -41,7 +41,7 @@ def neighbours(
         metric: "euclidean" or "cosine".
         memory: bytes for a block of distances and for a copy of the images it is of; O(N K) comes on top. It changes
             the speed, never the result.
-        products: what computes products, see :class:`resight.embedding.products.TorchProducts`; likewise.
+        products: computes the matrix products, see :class:`resight.embedding.products.TorchProducts`; likewise.
 
     Raises:
         DataError: vectors the metric cannot compare.

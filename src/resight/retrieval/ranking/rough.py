@@ -56,7 +56,7 @@ class Block(NamedTuple):
 
 
 class Products(Protocol):
-    """What computes products in place of numpy."""
+    """A way to compute matrix products in place of numpy."""
 
     def error(self, dimensions: int, lengths: NDArray[np.float64], longest: float) -> NDArray[np.float64]:
         """(Q,) by how much -2 p_i.p_j may be off on top of what float32 does, from (Q,) |p_i| and the longest |p_j|."""
@@ -77,7 +77,7 @@ class Rough:
         query: (Q, D) floats, finite.
         gallery: (G, D) floats, finite, G at least 1.
         metric: "euclidean" or "cosine".
-        products: what computes them; None for numpy's library on the processor.
+        products: computes them; None for numpy's library on the processor.
 
     Attributes:
         shape, dimensions: (Q, G) and D.

@@ -45,7 +45,7 @@ class KReciprocal:
         k1: how many neighbours may be reciprocal, at least 1.
         k2: over how many neighbours encodings are averaged (the image itself is one of them), at least 1.
         lambda_value: the share of the original distance, in [0, 1]; with 1 the order is the original one.
-        products: what computes products of all images with each other, see
+        products: computes the products of all images with each other, see
             :class:`resight.embedding.products.TorchProducts`; None for the processor. It never changes the result.
 
     Raises:

@@ -105,7 +105,7 @@ async function unmerge(into, others) {
 export function mergePeople(names) {
   ask({
     title: `Merge ${names.length} people`,
-    text: [`${names.join(", ")} become one. All their records bear the name that stays.`],
+    text: [`${names.join(", ")} become one. All their records get the name that stays.`],
     fields: [{ name: "into", label: "Name to keep", options: names, value: names[0] }],
     confirm: "Merge",
     async act({ into }) {

@@ -1,1 +1,1 @@
-"""What is told of a run while it trains: on the terminal, and to records of experiments."""
+"""Progress of a training run: on the terminal, and in records of experiments."""

@@ -1,7 +1,7 @@
 """Messages that wait to be sent, in a file of SQLite: what waits is still there after a crash or a loss of power.
 
 The file holds ids of records and addresses without passwords, no names and no pictures: a message is written when it is
-sent, from the record as it is then, and a record that was erased meanwhile is told to nobody.
+sent, from the record as it is then, and a record that was erased meanwhile is not sent.
 """
 
 from __future__ import annotations

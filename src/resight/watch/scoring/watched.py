@@ -133,7 +133,7 @@ def read_truth(files: Sequence[str | Path], views: Sequence[View]) -> dict[str, 
         )
     if len({view.camera for view in views}) < len(views):
         raise RecipeError(
-            "Two videos are of one camera, so their frames cannot be told apart: measure them one by one."
+            "Two videos are of one camera, so their frames cannot be distinguished: measure them one by one."
         )
     return {view.camera: read_mot(file) for view, file in zip(views, files, strict=True)}
 
