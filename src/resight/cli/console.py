@@ -45,7 +45,7 @@ class _Print(logging.Handler):
         err.print(record.getMessage(), markup=False)
 
 
-def run_app(app: typer.Typer) -> None:
+def run_app(app: Callable[[], object]) -> None:
     """Run a command line and exit; an error that resight raises is printed as one sentence, with exit code 2.
 
     So is standard output that cannot be written. Where the program that reads it has ended, as in

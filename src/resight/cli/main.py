@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from functools import cache
 from importlib import import_module
 
 import typer
+from typer.main import get_command
 
 from resight import __version__
 from resight.cli.console import run_app
@@ -65,4 +68,10 @@ for _command in (
 
 def main() -> None:
     """Run the command line."""
-    run_app(app)
+    run_app(_command_line())
+
+
+@cache
+def _command_line() -> Callable[[], object]:
+    """The tree of commands, whose construction takes a tenth of a second or two: once in a process."""
+    return get_command(app)
