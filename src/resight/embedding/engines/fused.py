@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
@@ -52,7 +53,8 @@ class _Watch(TorchFunctionMode):
     def __init__(self, network: nn.Module) -> None:
         super().__init__()
         every = list(network.named_modules(remove_duplicate=False))
-        once = [(name, module) for name, module in every if sum(module is other for _, other in every) == 1]
+        uses = Counter(id(module) for _, module in every)
+        once = [(name, module) for name, module in every if uses[id(module)] == 1]
         self.convolutions = {module: name for name, module in once if type(module) is nn.Conv2d}
         self.norms = {
             module: name for name, module in once if type(module) is nn.BatchNorm2d and module.track_running_stats

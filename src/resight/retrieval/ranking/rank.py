@@ -170,7 +170,7 @@ def ranks_of_matches(
         metric: "euclidean" or "cosine".
         memory: bytes for a block of distances; it changes the speed, never the result.
         rerank: take other distances, those it makes; None for those of the metric.
-        products: computes the matrix products (:class:`resight.embedding.products.TorchProducts`); it changes the speed,
+        products: computes the matrix products (:class:`~resight.embedding.products.TorchProducts`); changes the speed,
             never the result. Not for ``rerank``.
 
     Raises:
@@ -249,7 +249,7 @@ def topk(
         protocol: leave out what it leaves out (identities are then needed); None keeps every gallery image.
         memory: bytes for a block of distances; it changes the speed, never the result.
         rerank: take other distances, those it makes; None for those of the metric.
-        products: computes the matrix products (:class:`resight.embedding.products.TorchProducts`); it changes the speed,
+        products: computes the matrix products (:class:`~resight.embedding.products.TorchProducts`); changes the speed,
             never the result. Not for ``rerank``.
 
     Returns:
