@@ -331,3 +331,24 @@ def test_a_process_outlives_a_signal_after_its_openvino_models(tmp_path: Path) -
         [sys.executable, "-c", OPEN_TWO_AND_CLOSE_THEM, str(file)], capture_output=True, text=True, timeout=120
     )
     assert (done.returncode, done.stdout) == (0, "heard\n"), done.stderr
+
+
+def test_one_image_is_computed_by_a_graph_of_fixed_sizes_and_batches_by_a_free_one(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    need("openvino")
+    model, core, sizes = made(), openvino_core(), []
+    compile_model = core.compile_model
+
+    def spied(graph: object, *arguments: object) -> object:
+        sizes.append(str(graph.inputs[0].partial_shape))  # type: ignore[attr-defined]
+        return compile_model(graph, *arguments)
+
+    monkeypatch.setattr(core, "compile_model", spied)
+    for threads in (1, 2):
+        network = Exported(converted(model), "openvino", threads=threads)
+        for batch in (1, 3, 1):
+            x = example(model, batch)
+            found, wanted = network(x).embedding, model.network.eval()(x).embedding
+            torch.testing.assert_close(found, wanted, rtol=1e-4, atol=1e-5)
+    assert sizes == ["[1,3,64,32]", "[?,3,64,32]"] * 2

@@ -217,7 +217,8 @@ def test_letterbox_keeps_proportions_at_the_centre_or_in_the_corner(shape: tuple
 def test_a_few_images_are_prepared_to_the_same_bits_as_many(colour, monkeypatch):
     pixels = torch.randint(0, 256, (3, 9, 5, 3), dtype=torch.uint8, generator=torch.Generator().manual_seed(0))
     card = TO.model_copy(update={"colour": colour, "mean": (0.4, 0.5, 0.6), "std": (0.2, 0.25, 0.3)})
-    few = prepare(pixels, card)
+    few, planes = prepare(pixels, card), prepare(pixels, card, planes=True)
     monkeypatch.setattr(transforms, "_FEW", 0)
     many = prepare(pixels, card)
     assert torch.equal(few, many) and few.stride() == many.stride()
+    assert torch.equal(planes, many) and planes.is_contiguous()

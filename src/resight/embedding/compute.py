@@ -64,7 +64,7 @@ def outputs(
         if device.type == "cuda":  # what is copied from pinned memory does not keep the processor waiting
             pixels = pixels.pin_memory()
         with torch.no_grad():  # not inference_mode: weights converted in it could not be trained any more
-            x = prepare(pixels.to(device, non_blocking=True), preprocessing)
+            x = prepare(pixels.to(device, non_blocking=True), preprocessing, planes=weight is None)
             side = () if cameras is None else (torch.from_numpy(cameras[batch.positions] - 1).to(device),)
             found = pick(network(x, *side)).float()
             if flip:

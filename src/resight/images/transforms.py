@@ -116,11 +116,21 @@ def restore(x: Tensor, to: Preprocessing) -> Tensor:
     return x.flip(1) if to.colour == "BGR" else x
 
 
-def prepare(pixels: Tensor, to: Preprocessing) -> Tensor:
-    """(B, H, W, 3) uint8 RGB to the network's input (B, 3, H, W), channels last, without any random change."""
+def prepare(pixels: Tensor, to: Preprocessing, *, planes: bool = False) -> Tensor:
+    """(B, H, W, 3) uint8 RGB to the network's input (B, 3, H, W), without any random change.
+
+    It is channels last in memory; with ``planes`` a few images on the CPU are channel after channel, the same numbers,
+    which spares a model file another copy.
+    """
     if pixels.device.type == "cpu" and pixels.numel() <= _FEW:
         mean, std = (np.array(values, np.float32) * np.float32(to.scale) for values in (to.mean, to.std))
-        x = pixels.numpy()[..., :: -1 if to.colour == "BGR" else 1].astype(np.float32, order="C")
+        ordered = pixels.numpy()[..., :: -1 if to.colour == "BGR" else 1]
+        if planes:
+            x = np.ascontiguousarray(ordered.transpose(0, 3, 1, 2)).astype(np.float32)
+            x -= mean[:, None, None]
+            x *= (1 / std)[:, None, None]
+            return torch.from_numpy(x)
+        x = ordered.astype(np.float32, order="C")
         rows = x.reshape(-1, 3 * x.shape[2])  # whole rows of pixels at a time: three values are too few for a loop
         rows -= np.tile(mean, x.shape[2])
         rows *= np.tile(1 / std, x.shape[2])

@@ -90,16 +90,16 @@ class Exported(nn.Module):
 
         self._pool = Pool(self.threads, "resight-engine")
         self._side_by_side = OfProcess(lambda: self._made(self.threads))
-        self._alone = self._side_by_side if self.threads == 1 else OfProcess(lambda: self._made(1))
+        self._alone = OfProcess(lambda: self._made(1, alone=True))
         self.eval()
 
     def __reduce__(self) -> tuple[Any, ...]:
         """Opened anew where it is unpickled or copied: what runtimes hold belongs to one process."""
         return partial(Exported, threads=self.threads, half=self.in_half, output=self.output), (self.file, self.runtime)
 
-    def _made(self, streams: int) -> Run:
+    def _made(self, streams: int, alone: bool = False) -> Run:
         with making_ready:
-            return self._opened.run(threads=self.threads, streams=streams, half=self.in_half)
+            return self._opened.run(threads=self.threads, streams=streams, half=self.in_half, alone=alone)
 
     def forward(self, x: Tensor) -> Output:
         """(B, 3, H, W) float32 in main memory, prepared as the card says."""

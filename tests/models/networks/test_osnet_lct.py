@@ -19,6 +19,14 @@ def test_the_gate_is_the_papers_formula() -> None:
     torch.testing.assert_close(gate(x), expected)
 
 
+def test_the_gate_is_computed_once_for_each_channel() -> None:
+    """A runtime that joins it with the multiplication by the map would compute it once for each place."""
+    with torch.autograd.profiler.profile(record_shapes=True) as seen:
+        ContextGate(32)(torch.randn(3, 32, 5, 4))
+    sizes = [one.input_shapes[0] for one in seen.function_events if one.name == "aten::sigmoid"]
+    assert sizes == [[3, 32]]
+
+
 @pytest.mark.parametrize("norm", ["batch", "fixed"])
 def test_fixed_statistics_stay_in_training(norm: str) -> None:
     network = registry.create("osnet_lct_x0_5", norm=norm, num_identities=3).train()

@@ -17,7 +17,7 @@ from resight.models import weights
 from resight.models.model import Model
 
 OPSET = 17
-FORMAT = 1  # of the file's content: another one makes files of before unused
+FORMAT = 2  # of the file's content: another one makes files of before unused
 
 
 class Outputs(nn.Module):

@@ -40,7 +40,8 @@ class ContextGate(nn.Module):
         means = x.mean((2, 3)).unflatten(1, (self.groups, -1))
         centred = means - means.mean(2, keepdim=True)
         z = centred * (centred.square().mean(2, keepdim=True) + 1e-5).rsqrt()
-        return x * torch.sigmoid(self.w * z.flatten(1)[:, :, None, None] + self.b)
+        gate = torch.sigmoid(self.w.flatten() * z.flatten(1) + self.b.flatten())  # (B, C): OpenVINO would compute it
+        return x * gate[:, :, None, None]  # once for each place of the map, had it the map's four dimensions
 
 
 class WeightedSum(nn.Module):

@@ -49,7 +49,7 @@ class Network:
             )
         self.file, self.shape = file, (shape[2], shape[3])
         threads = torch.get_num_threads()
-        self._run = opened.run(threads=threads, streams=threads, half=False)
+        self._run = opened.run(threads=threads, streams=threads, half=False, alone=True)
         self._pool = Pool(threads, "resight-detector")
 
     @property
