@@ -134,7 +134,7 @@ def measure(names: list[str], job: Job, rounds: int, seconds: float) -> dict[str
     engine: dict[str, list[float]] = {name: [] for name in names}
     flops, peak = flops_per_image(job), matrix_peak()
 
-    def answer(name: str) -> Any:
+    def response(name: str) -> Any:
         """The contender's next answer; None if it hangs."""
         try:
             return answer(pipes[name], processes[name], seconds)
@@ -150,12 +150,12 @@ def measure(names: list[str], job: Job, rounds: int, seconds: float) -> dict[str
             processes[name] = context.Process(target=contend, args=(name, job, theirs))
             processes[name].start()
             theirs.close()
-            answer(name)
+            response(name)
         for index in range(rounds):
             order = [name for name in names if name not in hung]
             for name in order if index % 2 == 0 else reversed(order):
                 pipes[name].send("go")
-                if (turn := answer(name)) is None:
+                if (turn := response(name)) is None:
                     continue
                 whole[name].append(turn[0])
                 alone[name] += turn[1]
@@ -165,7 +165,7 @@ def measure(names: list[str], job: Job, rounds: int, seconds: float) -> dict[str
         for name in names:
             if name not in hung:
                 pipes[name].send("stop")
-                memory[name] = answer(name)
+                memory[name] = response(name)
     except (EOFError, OSError):
         sys.exit(f"{job.model}: a contender stopped in the middle: see its own error above.")
     finally:

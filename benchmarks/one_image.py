@@ -63,7 +63,7 @@ class Contender:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("models", nargs="+", metavar="MODEL", help="as resight.load takes it")
-    parser.add_argument("--root", default="../shared/data/Market-1501-v15.09.15.zip", help="Market-1501's folder or zip")
+    parser.add_argument("--root", default="../shared/data/Market-1501-v15.09.15.zip", help="Market-1501, folder or zip")
     parser.add_argument("--engines", nargs="+", default=[one for one in installed() if one != "torch"])
     parser.add_argument("--rounds", type=int, default=30)
     add_deadline(parser, 600)

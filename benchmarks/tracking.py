@@ -5,8 +5,8 @@
 
 The scenes are drawn: 10 people before each of 2 cameras for 30 seconds, who cross and hide each other (10 frames a
 second). Boxes come from the truth with mistakes (4% jitter, 10% missed, 3% ghosts), and from the real detector. All
-trackers get the same boxes; the frame rate is passed to those that take it. ``trackers`` (roboflow) has BoT-SORT without
-appearance, and its camera motion is switched off, since the cameras stand still. Numbers are those of
+trackers get the same boxes; the frame rate is passed to those that take it. ``trackers`` (roboflow) has BoT-SORT
+without appearance, and its camera motion is switched off, since the cameras stand still. Numbers are those of
 ``resight.watch.scoring``, all cameras as one long sequence in which an identity is one within a camera.
 """
 

@@ -5,11 +5,11 @@
     python benchmarks/watching.py --model person --sizes 3,10 6,50 --kinds detector --rates 0.01   # the bundled model
     python benchmarks/watching.py --scenes 0 --people runs/osnet_x0_25_market1501_cpu person   # the clips alone
 
-The scenes: 10 synthetic people walk between 3 cameras for 40 seconds (``--sizes`` for others; 60 seconds for more than 3
-cameras), cross and hide each other (100 to 220 pixels tall,
-10 frames a second). The model has seen none of them: it is trained on other synthetic people as ``resight demo`` does, and
-calibrated on others again, for two false-match rates. Boxes come from the truth; from the truth with mistakes (4%
-jitter, 10% missed, 3% ghosts); and from the real detector, which was made for photographs. Each row tells apart:
+The scenes: 10 synthetic people walk between 3 cameras for 40 seconds (``--sizes`` for others; 60 seconds for more than
+3 cameras), cross and hide each other (100 to 220 pixels tall, 10 frames a second). The model has seen none of them: it
+is trained on other synthetic people as ``resight demo`` does, and calibrated on others again, for two false-match
+rates. Boxes come from the truth; from the truth with mistakes (4% jitter, 10% missed, 3% ghosts); and from the real
+detector, which was made for photographs. Each row tells apart:
 
 - tracking: identity F1 (Ristani et al. 2016) if every track got the name of whoever is in most of its boxes;
 - purity: the share of boxes in tracks that are of that person;

@@ -18,7 +18,7 @@ PEOPLE, CAMERAS, EACH = 5, 2, 2
 
 @pytest.fixture(scope="module")
 def filled(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Synthetic people, names like Market-1501's; a model of random weights; and the gallery ``seen`` with all of them."""
+    """Synthetic people, names like Market-1501's; random weights; and the gallery ``seen`` with all of them."""
     folder = tmp_path_factory.mktemp("filled")
     options = {"identities": PEOPLE, "cameras": CAMERAS, "images_per_camera": EACH}
     resight.datasets.load("synthetic", folder / "people", **options)

@@ -48,7 +48,7 @@ class Counter:
         self._rough, self._valid = rough, valid
         self._owner, self._offsets = valid.matches.owners(), valid.matches.offsets
         distances = rough.exact(self._owner, valid.matches.images)
-        # by query, distance and image: the bits of floats that are not negative sort as the floats do, and images ascend
+        # by query, distance and image: the bits of floats that are not negative sort as the floats do; images ascend
         order = np.argsort((self._owner << 32) | distances.view(np.int32), kind="stable")
         self._image, self._distance = valid.matches.images[order], distances[order]
         self._low, self._high = rough.window(self._owner, self._distance)
