@@ -54,7 +54,8 @@ def answered(ids: Sequence[str], answers: Sequence[Answer]) -> tuple[Answered, t
     same, different = (np.array(pairs[kind], np.int64).reshape(-1, 2) for kind in (SAME, DIFFERENT))
     if not len(same) + len(different):
         return Answered.none(len(ids)), ()
-    links = coo_array((np.ones(len(same)), (same[:, 0], same[:, 1])), (len(ids), len(ids)))
+    ones = np.ones(len(same))
+    links = coo_array((ones, same.T), (len(ids), len(ids)))  # type: ignore[no-untyped-call]
     groups = connected_components(links, directed=False)[1]
     mentioned = np.unique(np.concatenate([same.ravel(), different.ravel()]))
     people = np.full(len(ids), NOBODY, np.int64)
