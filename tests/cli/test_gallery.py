@@ -50,6 +50,17 @@ def test_create_says_what_it_is_and_never_twice(seen: Shell) -> None:
     assert record["identity"].isdecimal() and record["basis"] == "drawn"
 
 
+def test_erased_images_are_refused_unless_asked(seen: Shell) -> None:
+    ids = [record["id"] for record in told(seen("gallery", "records", "seen", "--limit", 2, "--json"))]
+    assert seen("gallery", "erase", "seen", *ids, "--yes")[0] == 0
+    code, out, err = seen("gallery", "add", "seen", "people", "--camera", "another")
+    assert code == 0 and f"{PEOPLE * CAMERAS * EACH - 2} added" in out
+    assert "2 were erased from this gallery before and not added again: pass --add-erased to add all." in err
+    assert told(seen("gallery", "add", "seen", "people", "--json"))["refused"]
+    assert "2 added" in seen("gallery", "add", "seen", "people", "--add-erased")[1]
+    assert told(seen("gallery", "add", "seen", "people", "--json"))["refused"] == []
+
+
 def test_adding_twice_is_adding_once(seen: Shell) -> None:
     code, out, _ = seen("gallery", "add", "seen", "people")
     total = PEOPLE * CAMERAS * EACH

@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 
 import numpy as np
+from httpx import Response
 from PIL import Image
 from starlette.testclient import TestClient
 
@@ -100,6 +101,20 @@ def test_what_is_erased_is_found_nowhere(client: TestClient) -> None:
     for wrong in ({}, {"identity": "Ada", "before": 3}, {"ids": []}, {"ids": ["x"]}, {"everything": True}):
         assert client.post("/api/erase", json=wrong).status_code == 422
     assert len(client.get("/api/records").json()["records"]) == 2
+
+
+def test_what_was_erased_is_refused_unless_asked(client: TestClient) -> None:
+    id = put(client, 1)
+    assert client.post("/api/erase", json={"ids": [id]}).json() == {"erased": 1}
+
+    def add(**fields: str) -> Response:
+        return client.post("/api/records", files={"image": ("a.png", png(1))}, data=fields)
+
+    refused = add(camera="another")
+    assert refused.status_code == 409 and "add_erased=true" in refused.json()["error"]
+    assert client.get("/api/records").json()["records"] == []
+    assert add(add_erased="true").json() == {"id": id, "new": True}
+    assert add(camera="another").json()["new"]
 
 
 def test_names_are_given_joined_divided_and_changed(client: TestClient) -> None:

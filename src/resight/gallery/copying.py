@@ -12,6 +12,7 @@ from pathlib import Path
 from resight.errors import DataError
 from resight.gallery import binding
 from resight.gallery.engines import open_store
+from resight.gallery.erased import hand_over
 from resight.gallery.gallery import Gallery
 from resight.gallery.moving import copy_answers
 from resight.gallery.record import Filter, Record
@@ -58,7 +59,7 @@ def open_target(source: Gallery, uri: str | Path) -> Gallery:
 def copy(source: Gallery, target: Gallery, progress: Callable[[str, int, int], None] | None = None) -> Copied:
     """Copy all records and answers that are not there yet, and compare everything at the end.
 
-    The log stays where it is.
+    The log stays where it is; what was erased from the source is refused by the copy as well.
     After an interruption the same call goes on. The log of the copy records what was copied when.
 
     Args:
@@ -79,6 +80,7 @@ def copy(source: Gallery, target: Gallery, progress: Callable[[str, int, int], N
         if progress:
             progress("copying", done, total)
     copy_answers(source.store, target.store, target.actor)
+    hand_over(source.store.erased, target.store.erased)
     records_in, digest = _compare(source, target, total, progress)
     target.store.note(target.actor, "copy", {"records": records_in, "new": new, "digest": digest})
     return Copied(target.uri, records_in, new, digest)
@@ -140,4 +142,5 @@ def _pages(gallery: Gallery) -> Iterator[list[Record]]:
 
 def _rows(gallery: Gallery, records: list[Record]) -> Rows:
     ids = [record.id for record in records]
-    return Rows(records, gallery.store.vectors(ids), gallery.store.thumbnails(ids))
+    store = gallery.store
+    return Rows(records, store.vectors(ids), store.thumbnails(ids), store.erased.of(ids))

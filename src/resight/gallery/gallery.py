@@ -59,8 +59,7 @@ class Gallery:
 
     Attributes:
         card: what it is bound to; ``decision``: what distances mean, None where the model was never calibrated.
-        uri: what opens it again.
-        store: the engine beneath.
+        uri: what opens it again; ``store``: the engine beneath.
     """
 
     def __init__(self, store: Store, embedder: Embedder | None, actor: str) -> None:
@@ -125,6 +124,7 @@ class Gallery:
         basis: str = "",
         expires: float | None = None,
         thumbnails: Sequence[bytes | None] | None = None,
+        add_erased: bool = False,
         on_error: OnError | None = None,
         progress: Callable[[int, int], None] | None = None,
     ) -> Added:
@@ -138,6 +138,7 @@ class Gallery:
             boxes: left, top, right, bottom of each in its source; nothing is cut out here.
             basis: why they may be kept; ``expires``: when they are to be erased, see also :class:`Policy`.
             thumbnails: image files to make thumbnails of; those of pictures are made of the pictures.
+            add_erased: also add what was erased here before; otherwise it is refused (``Added.refused``).
             on_error: called with each picture that cannot be used, which is then left out; without it the first such
                 picture is an error, and its part is not added.
             progress: called with (pictures done, pictures in all); of an iterator, both are the pictures done.
@@ -150,7 +151,7 @@ class Gallery:
             ModelError: embeddings of another model, or pictures and no model at hand.
         """
         labels = Labels(cameras, times, identities, sources, boxes, basis, expires)
-        parts, total = adding.parts(images, labels, thumbnails, self.store, lambda: self.embedder)
+        parts, total = adding.parts(images, labels, thumbnails, self.store, lambda: self.embedder, add_erased)
         return adding.write(parts, total, self.store, self.actor, on_error, progress)
 
     def search(
@@ -277,8 +278,8 @@ class Gallery:
         """Erase an identity with all its records, records by their ids, or all that were seen before a time.
 
         No search finds them when this returns. Vector, thumbnail, source and name are then gone from every file of a
-        gallery in a file; for one in PostgreSQL see :meth:`purge`. Ids that are not there do not count. Records without
-        a time are never "before".
+        gallery in a file; for one in PostgreSQL see :meth:`purge`. Keyed digests have :meth:`add` refuse the pictures.
+        Ids that are not there do not count. Records without a time are never "before".
 
         Returns:
             How many records were erased.

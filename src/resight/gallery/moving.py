@@ -10,6 +10,7 @@ from resight.embedding.embedder import Embedder
 from resight.errors import DataError
 from resight.files import read_bytes
 from resight.gallery import content
+from resight.gallery.erased import hand_over
 from resight.gallery.record import Filter, Record, Reembedded
 from resight.gallery.store import Rows, Store
 from resight.images.decode import Pixels, decode_bytes
@@ -42,11 +43,13 @@ def reembed(
             vectors = embedder(pictures).vectors
             thumbnails = store.thumbnails([record.id for record in kept])
             moved += len(kept)
-            target.add(Rows(kept, np.asarray(vectors), thumbnails), actor)
+            marks = store.erased.of([record.id for record in kept])
+            target.add(Rows(kept, np.asarray(vectors), thumbnails, marks), actor)
         done += len(records)
         if progress:
             progress(done, total)
     copy_answers(store, target, actor)
+    hand_over(store.erased, target.erased)
     return Reembedded(target.uri, moved, tuple(small), tuple(lost))
 
 

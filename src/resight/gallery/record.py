@@ -119,12 +119,14 @@ class Added:
         ids: of all records that are in the gallery now, in the order in which they were given.
         new, known: how many of them were new, and how many were there before or were given before.
         failed: pictures that could not be used.
+        refused: positions, from 0, of what was erased from this gallery before and was not added again.
     """
 
     ids: tuple[str, ...]
     new: int
     known: int
     failed: tuple[BadImage, ...] = ()
+    refused: tuple[int, ...] = ()
 
     @property
     def twice(self) -> int:

@@ -9,7 +9,7 @@ Shape letters: ``N`` records, ``Q`` queries, ``D`` embedding, ``K`` neighbours.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol
@@ -17,6 +17,7 @@ from typing import Any, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
+from resight.gallery.erased import Erased
 from resight.gallery.record import Answer, Conflict, Event, Filter, Missing, Person, Policy, Record, Right, Stats
 from resight.models.card import Card
 
@@ -32,11 +33,20 @@ class About:
 
 @dataclass(frozen=True, eq=False)
 class Rows:
-    """N records of different ids with all that belongs to them: (N, D) float32 vectors, and JPEGs or None."""
+    """N records of different ids with all that belongs to them.
+
+    Attributes:
+        vectors: (N, D) float32.
+        thumbnails: N JPEGs or None.
+        marks: N marks of their contents, None where unknown, see :mod:`resight.gallery.erased`; or none at all.
+        lifted: marks of erased pictures that come back with these, and are to be forgotten.
+    """
 
     records: Sequence[Record]
     vectors: NDArray[np.float32]
     thumbnails: Sequence[bytes | None]
+    marks: Sequence[bytes | None] = ()
+    lifted: Collection[bytes] = ()
 
 
 @dataclass(frozen=True, eq=False)
@@ -57,6 +67,10 @@ class Store(Protocol):
     @property
     def about(self) -> About:
         """What the gallery is bound to."""
+
+    @property
+    def erased(self) -> Erased:
+        """The marks that erased records left."""
 
     def keep(self, about: About) -> None:
         """From now on bound to this: the same model, with a newer card or from another place."""
@@ -134,7 +148,8 @@ class Store(Protocol):
 
         No read finds them when this returns. An embedded engine has their bytes gone from every file by then, a server
         after :meth:`purge`. Ids that are not there do not count. ``before``: with time < before. ``expired``:
-        with expires <= expired, logged as "expire". DataError of :func:`no_such_identity`.
+        with expires <= expired, logged as "expire"; all others leave their marks (:attr:`erased`). DataError of
+        :func:`no_such_identity`.
         """
 
     def note(self, actor: str, action: str, details: Mapping[str, Any]) -> None:

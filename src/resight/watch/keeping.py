@@ -37,6 +37,7 @@ class Keeper:
         basis, expires: as for :meth:`resight.Gallery.add`; ``on_track``: called with each track and its record's id.
         events: where messages about new tracks go; ``learning``: travel times and clocks.
         tracks: how many of each camera; ``new``, ``known``: how many of their records were new, or there already.
+        erased: how many were erased before, so that they are not added again.
         people: the names given, and whether the gallery knew each before.
         impossible, alike: pairs of tracks as in :class:`~resight.watch.naming.Pairs`, one for each kind.
     """
@@ -54,6 +55,7 @@ class Keeper:
     people: dict[str, bool] = field(default_factory=dict)
     new: int = 0
     known: int = 0
+    erased: int = 0
     impossible: int = 0
     alike: int = 0
     alike_across: int = 0
@@ -82,6 +84,9 @@ class Keeper:
             self.new += added.new
             self.known += added.known
             self.tracks[view.camera] = self.tracks.get(view.camera, 0) + 1
+            if added.refused:
+                self.erased += 1
+                continue
             seen = Sighted(view.camera, begin, end, clock)
             self._since = self._since if self._waiting else time.monotonic()
             self._waiting.append(Kept(added.ids[0], view.recorded, seen, track.vector))

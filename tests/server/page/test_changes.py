@@ -140,6 +140,15 @@ def test_a_picture_is_added_once(site: Site, page: Any) -> None:
         "consent",
     )
 
+    site.gallery.erase(ids=[record.id])
+    page.get_by_role("button", name="Add pictures").click()
+    page.get_by_role("dialog").get_by_label("Pictures", exact=True).set_input_files(upload(picture, "new.png"))
+    page.get_by_role("dialog").get_by_role("button", name="Add", exact=True).click()
+    expect(page.get_by_role("alert")).to_contain_text("1 picture was erased before")
+    page.get_by_role("dialog").get_by_label("Also add what was erased before").check()
+    page.get_by_role("dialog").get_by_role("button", name="Add", exact=True).click()
+    expect(page.locator("#said")).to_have_text("Added.")
+
     ask(page, sighting(8, 0))
     page.get_by_role("button", name="Add to the gallery").click()
     answer(page, "Add", Camera="hall")

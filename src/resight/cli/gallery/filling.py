@@ -97,12 +97,16 @@ def add_to(
         str, typer.Option(metavar="TIME", help="When the records expire (default: the gallery's policy).")
     ] = "",
     on_error: SkipOrFail = OnError.fail,
+    add_erased: Annotated[
+        bool, typer.Option("--add-erased", help="Also add what was erased from this gallery before.")
+    ] = False,
     model: ModelOption = None,
     json: Annotated[bool, Json] = False,
 ) -> None:
     """Add images or embeddings.
 
-    Images that are already in the gallery are not added again, so an interrupted command can be repeated.
+    Images that are already in the gallery are not added again, so an interrupted command can be repeated. Images that
+    were erased from it are refused.
     """
     from resight.gallery.adding.dating import WAYS
     from resight.gallery.adding.incoming import incoming
@@ -133,6 +137,7 @@ def add_to(
             sources=found.sources,
             basis=basis,
             expires=until,
+            add_erased=add_erased,
             on_error=(lambda bad: None) if on_error is OnError.skip else None,
             progress=progress,
         )
@@ -150,6 +155,10 @@ def add_to(
         f", {added.twice:,} {'is' if added.twice == 1 else 'are'} in the source more than once" if added.twice else ""
     )
     out.print(f"{added.new:,} added to {where}{known}{twice}.", markup=False)
+    if added.refused:
+        were = "was" if len(added.refused) == 1 else "were"
+        refused = f"{len(added.refused):,} {were} erased from this gallery before and not added again"
+        err.print(f"{refused}: pass --add-erased to add all.", markup=False)
     for bad in added.failed[:5]:
         err.print(f"left out: {bad.reason}", markup=False)
     if len(added.failed) > 5:

@@ -22,6 +22,7 @@ from resight.embedding.source import Pictures, Source, source_of
 from resight.errors import DataError
 from resight.files import read_bytes
 from resight.gallery import binding, content
+from resight.gallery.adding.door import Door
 from resight.gallery.adding.labels import Labels
 from resight.gallery.adding.thumbnails import given, thumbnail
 from resight.gallery.record import Added, Policy, Record
@@ -36,6 +37,15 @@ PART = 4096  # rows that are written together, whole or not at all
 _UNNAMED = re.compile(r"image \d+")  # what pictures without a path are called
 
 
+class Looked(NamedTuple):
+    """A picture that was looked at: its record, what it is known by, and the bytes of its file where there is one."""
+
+    item: Item
+    record: Record
+    content: bytes
+    data: bytes | None
+
+
 class Seen(NamedTuple):
     """A picture that is to be added: its record, its pixels at the network's size and its thumbnail."""
 
@@ -46,11 +56,12 @@ class Seen(NamedTuple):
 
 @dataclass
 class Part:
-    """Some of what is added: the ids of all that can be, in order, the rows of those that are new, and the bad."""
+    """Some of what is added: the ids of all that can be, in order, the rows of the new, the bad, and those refused."""
 
     ids: list[str] = field(default_factory=list)
     rows: Rows | None = None
     failed: list[BadImage] = field(default_factory=list)
+    refused: list[int] = field(default_factory=list)
 
 
 def parts(
@@ -59,6 +70,7 @@ def parts(
     thumbnails: Sequence[bytes | None] | None,
     store: Store,
     embedder: Callable[[], Embedder],
+    add_erased: bool,
 ) -> tuple[Iterator[Part], int | None]:
     """Pictures or embeddings in parts, and how many there are; None for an iterator.
 
@@ -68,18 +80,19 @@ def parts(
     """
     found: Iterator[Part]
     total: int | None
+    door = Door(store, add_erased=add_erased)
     if isinstance(images, Embeddings):
         embeddings = binding.checked(images, store.about.card)
         labels, total = labels.with_cameras(images.cameras), len(images)
         labels.check(total)
-        found = _of_embeddings(embeddings, labels, thumbnails, store, clock.time())
+        found = _of_embeddings(embeddings, labels, thumbnails, store, door, clock.time())
     else:
         source = source_of(images)
         total = len(source) if isinstance(source, Source) else None
         labels = labels.with_cameras(source.cameras if isinstance(source, Source) else None)
         labels.check(total)
         items = source.items(0) if isinstance(source, Source) else source
-        found = _of_pictures(items, embedder(), labels, thumbnails, store, clock.time())
+        found = _of_pictures(items, embedder(), labels, thumbnails, store, door, clock.time())
     if thumbnails is not None and len(thumbnails) != total:
         raise DataError(f"There are {len(thumbnails)} thumbnails for {total} pictures: pass one for each, or None.")
     return found, total
@@ -100,6 +113,7 @@ def write(
     """
     ids: list[str] = []
     failed: list[BadImage] = []
+    refused: list[int] = []
     new = 0
     for part in found:
         for bad in part.failed:
@@ -110,16 +124,22 @@ def write(
             new += int(store.add(part.rows, actor).sum())
         ids += part.ids
         failed += part.failed
+        refused += part.refused
         if progress:
-            done = len(ids) + len(failed)
+            done = len(ids) + len(failed) + len(refused)
             progress(done, done if total is None else total)
-    if not (ids or failed):
+    if not (ids or failed or refused):
         raise DataError("There is nothing to add: pass at least one picture or embedding.")
-    return Added(tuple(ids), new, len(ids) - new, tuple(failed))
+    return Added(tuple(ids), new, len(ids) - new, tuple(failed), tuple(refused))
 
 
 def _of_embeddings(
-    embeddings: Embeddings, labels: Labels, thumbnails: Sequence[bytes | None] | None, store: Store, now: float
+    embeddings: Embeddings,
+    labels: Labels,
+    thumbnails: Sequence[bytes | None] | None,
+    store: Store,
+    door: Door,
+    now: float,
 ) -> Iterator[Part]:
     """Embeddings in parts, with thumbnails made anew. Raises DataError for a label or thumbnail that is none."""
     policy = store.about.policy
@@ -130,12 +150,20 @@ def _of_embeddings(
         sources = ["" if _UNNAMED.fullmatch(path) else path for path in paths]
         records = [labels.record(at, source, policy, now) for at, source in zip(few, sources, strict=True)]
         ids = content.ids_of_vectors(records, vectors, store)
+        each = zip(ids, records, vectors, strict=True)
+        passed = door.passed({id: None if record.source else content.of_vector(one) for id, record, one in each})
         rows: dict[str, tuple[Record, int, bytes | None]] = {}
         for at, record, id in zip(few, records, ids, strict=True):
-            if id not in rows:
+            if id not in rows and id in passed.marks:
                 rows[id] = replace(record, id=id), at - start, _given(thumbnails, at, policy)
-        chosen = vectors[[at for _, at, _ in rows.values()]]
-        yield Part(ids, Rows([one for one, _, _ in rows.values()], chosen, [small for _, _, small in rows.values()]))
+        part = Part([id for id in ids if id in rows])
+        part.refused = [at for at, id in zip(few, ids, strict=True) if id not in rows]
+        if rows:
+            chosen = vectors[[at for _, at, _ in rows.values()]]
+            smalls = [small for _, _, small in rows.values()]
+            marks = [passed.marks[id] for id in rows]
+            part.rows = Rows([one for one, _, _ in rows.values()], chosen, smalls, marks, passed.lifted)
+        yield part
 
 
 def _of_pictures(
@@ -144,13 +172,13 @@ def _of_pictures(
     labels: Labels,
     thumbnails: Sequence[bytes | None] | None,
     store: Store,
+    door: Door,
     now: float,
 ) -> Iterator[Part]:
     """Pictures in parts of a forward pass each; a part names its bad ones. Raises DataError for a bad label."""
     to, policy = embedder.model.card.preprocessing, store.about.policy
 
-    def first(item: Item) -> tuple[Record, bytes | None] | BadImage:
-        """The record, and the bytes of the file where there is one."""
+    def first(item: Item) -> Looked | BadImage:
         try:
             data = _file_of(item)
             found = content.of_pixels(_pixels(item)) if data is None else content.of_file(data)
@@ -158,40 +186,45 @@ def _of_pictures(
             return BadImage(item.position, item.name, str(error))
         source = item.name if isinstance(item.picture, (str, os.PathLike)) or "#" in item.name else ""
         record = labels.record(item.position, source, policy, now)
-        return replace(record, id=content.record_id(found, record.camera, record.time, record.box)), data
+        named = replace(record, id=content.record_id(found, record.camera, record.time, record.box))
+        return Looked(item, named, found, data)
 
-    def second(one: tuple[Item, Record, bytes | None]) -> Seen | BadImage:
-        item, record, data = one
+    def second(one: Looked) -> Seen | BadImage:
+        item = one.item
         try:
-            pixels = _pixels(item if data is None else item._replace(picture=data))
+            pixels = _pixels(item if one.data is None else item._replace(picture=one.data))
             small = _given(thumbnails, item.position, policy)
             if small is None and thumbnails is None and policy.thumbnails:
                 small = thumbnail(pixels, policy.thumbnail_side)
-            return Seen(record, fit(pixels, to.height, to.width, how=to.resize, interpolation=to.interpolation), small)
+            fitted = fit(pixels, to.height, to.width, how=to.resize, interpolation=to.interpolation)
+            return Seen(one.record, fitted, small)
         except DataError as error:
             return BadImage(item.position, item.name, str(error))
 
     with ThreadPoolExecutor(WORKERS) as pool:
         while group := list(islice(items, embedder.batch_size)):
             part, looked = Part(), list(pool.map(first, group))
-            good = [(item, *one) for item, one in zip(group, looked, strict=True) if not isinstance(one, BadImage)]
-            ids = [record.id for _, record, _ in good]
-            there = {id for id, record in zip(ids, store.get(ids), strict=True) if record is not None}
-            new: dict[str, tuple[Item, Record, bytes | None]] = {}
-            for entry in good:
-                if entry[1].id not in there:
-                    new.setdefault(entry[1].id, entry)
+            good = [one for one in looked if isinstance(one, Looked)]
+            passed = door.passed({one.record.id: one.content for one in good})
+            new: dict[str, Looked] = {}
+            for one in good:
+                if one.record.id in passed.marks and one.record.id not in passed.there:
+                    new.setdefault(one.record.id, one)
             made = dict(zip(new, pool.map(second, new.values()), strict=True))
-            for item, one in zip(group, looked, strict=True):
-                bad = one if isinstance(one, BadImage) else made.get(one[0].id)
+            for item, found in zip(group, looked, strict=True):
+                bad = found if isinstance(found, BadImage) else made.get(found.record.id)
                 if isinstance(bad, BadImage):
                     part.failed.append(BadImage(item.position, item.name, bad.reason))
-                elif not isinstance(one, BadImage):
-                    part.ids.append(one[0].id)
+                elif isinstance(found, Looked) and found.record.id not in passed.marks:
+                    part.refused.append(item.position)
+                elif isinstance(found, Looked):
+                    part.ids.append(found.record.id)
             seen = [one for one in made.values() if isinstance(one, Seen)]
             if seen:
                 vectors = _embed(embedder, np.stack([one.pixels for one in seen]))
-                part.rows = Rows([one.record for one in seen], vectors, [one.thumbnail for one in seen])
+                records, smalls = [one.record for one in seen], [one.thumbnail for one in seen]
+                marks = [passed.marks[record.id] for record in records]
+                part.rows = Rows(records, vectors, smalls, marks, passed.lifted)
             yield part
 
 

@@ -8,6 +8,7 @@ from uuid import uuid4
 
 from resight.errors import DataError
 from resight.gallery.postgres.connections import Action, Connections
+from resight.gallery.postgres.erased import make_key
 from resight.gallery.postgres.schema import FORMAT, MIGRATIONS
 from resight.gallery.record import Policy
 from resight.gallery.store import About
@@ -37,6 +38,7 @@ def create(connections: Connections, about: About, actor: str) -> None:
         for statements in MIGRATIONS:
             db.execute(statements.format(dim=about.card.dim).encode())
         action.run("INSERT INTO meta VALUES ('format', %s), ('uuid', %s)", (str(FORMAT), uuid4().hex))
+        make_key(action)
         keep(action, about)
         action.note(actor, "create", {"model": about.card.fingerprint, "dim": about.card.dim})
 
@@ -51,6 +53,7 @@ def update(connections: Connections, dim: int) -> None:
         ((found,),) = action.rows("SELECT value FROM meta WHERE key = 'format'")
         for statements in MIGRATIONS[int(found) :]:
             action.run(statements.format(dim=dim))
+        make_key(action)
         action.run("UPDATE meta SET value = %s WHERE key = 'format'", (str(FORMAT),))
 
     connections.write(work)

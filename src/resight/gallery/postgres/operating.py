@@ -20,8 +20,9 @@ _RIGHTS: dict[Right, tuple[str, ...]] = {
         "INSERT ON records, thumbnails, events",
         "INSERT, UPDATE, DELETE ON labels, identities, answers",
         "INSERT, UPDATE ON meta",  # a newer card of the same model
+        "DELETE ON erased",  # marks of pictures that come back by request
     ),
-    "erase": ("DELETE ON records",),  # which takes along what belongs to a record
+    "erase": ("DELETE ON records", "INSERT ON erased"),  # what belongs to a record goes with it
 }
 
 

@@ -30,6 +30,7 @@ COLUMNS = {
     "added": "float8",
     "scale": "int2",
     "vector": "vector",
+    "mark": "bytea",
 }
 _ID = re.compile(r"[0-9a-f]{32}")
 _SHORT = 2.0**-40  # vectors shorter than this are stored longer
@@ -41,11 +42,11 @@ def record(row: Sequence[Any]) -> Record:
     return Record(id.hex, name, camera, time, _text(source), tuple(box) if box else None, _text(basis), expires, added)
 
 
-def row(one: Record, scale: int, vector: NDArray[np.float32]) -> tuple[Any, ...]:
+def row(one: Record, scale: int, vector: NDArray[np.float32], mark: bytes | None) -> tuple[Any, ...]:
     """What is written to :data:`COLUMNS`."""
     box = None if one.box is None else list(one.box)
     source, basis = (text.encode("utf-8", "surrogateescape") for text in (one.source, one.basis))
-    return UUID(one.id), one.camera, one.time, source, box, basis, one.expires, one.added, scale, vector
+    return UUID(one.id), one.camera, one.time, source, box, basis, one.expires, one.added, scale, vector, mark
 
 
 def scales(vectors: NDArray[np.float32], metric: str) -> NDArray[np.int64]:

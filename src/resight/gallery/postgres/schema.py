@@ -67,5 +67,16 @@ DO $$ DECLARE one record; BEGIN  -- who may name records may answer about them
     LOOP EXECUTE 'GRANT ' || one.privilege_type || ' ON answers TO ' || quote_ident(one.rolname); END LOOP;
 END $$;
 """,
+    """
+ALTER TABLE records ADD mark bytea;  -- of the content, where it is known; see resight.gallery.erased
+CREATE TABLE erased (mark bytea PRIMARY KEY);  -- those that erased records left
+ALTER TABLE records ALTER mark SET STATISTICS 0;
+DO $$ DECLARE one record; BEGIN  -- who may read, add or erase records may do so with marks
+    FOR one IN SELECT r.rolname, a.privilege_type FROM pg_class c, aclexplode(c.relacl) a
+        JOIN pg_roles r ON r.oid = a.grantee WHERE c.oid = 'records'::regclass AND a.grantee <> c.relowner
+    LOOP EXECUTE 'GRANT ' || CASE one.privilege_type WHEN 'INSERT' THEN 'DELETE' WHEN 'DELETE' THEN 'INSERT'
+        ELSE one.privilege_type END || ' ON erased TO ' || quote_ident(one.rolname); END LOOP;
+END $$;
+""",
 )
 FORMAT = len(MIGRATIONS)  # of what is written here; in ``meta`` as "format"

@@ -18,7 +18,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from resight.errors import DataError
-from resight.gallery.postgres import answering, counting, operating, people, rows
+from resight.gallery.postgres import answering, counting, erased, operating, people, rows
 from resight.gallery.postgres.connections import EVENTS, Action, Connections
 from resight.gallery.postgres.making import about_of, create, keep, update
 from resight.gallery.postgres.place import Place
@@ -56,6 +56,7 @@ class PostgresStore:
         self.uri, self.about = connections.place.uri, about
         self._connections = connections
         self._dim, self._metric = about.card.dim, about.card.metric
+        self.erased = erased.Erased(connections)
         self._searcher = Searcher(connections, self._dim, self._metric)
 
     def __reduce__(self) -> tuple[Any, ...]:
@@ -88,8 +89,11 @@ class PostgresStore:
         vectors = new.vectors[which]
         scales = rows.scales(vectors, self._metric)
         stored = np.ldexp(vectors, -scales[:, None])
-        each = zip(which, scales.tolist(), stored, strict=True)
-        action.copy("records", rows.COLUMNS, (rows.row(new.records[at], scale, one) for at, scale, one in each))
+        marks = [new.marks[at] if new.marks else None for at in which]
+        each = zip([new.records[at] for at in which], scales.tolist(), stored, marks, strict=True)
+        action.copy("records", rows.COLUMNS, (rows.row(*one) for one in each))
+        if new.lifted:
+            erased.lift(action, new.lifted)
         small = [(UUID(new.records[at].id), new.thumbnails[at]) for at in which if new.thumbnails[at] is not None]
         if small:
             action.copy("thumbnails", {"id": "uuid", "content": "bytea"}, iter(small))
@@ -214,6 +218,8 @@ class PostgresStore:
             owners = action.rows(
                 f"SELECT DISTINCT l.identity FROM labels l JOIN records r ON r.id = l.id WHERE {chosen}", (value,)
             )
+            if expired is None:
+                erased.leave(action, action.rows(f"SELECT r.id, r.mark FROM records r WHERE {chosen}", (value,)))
             gone = action.run(f"DELETE FROM records r WHERE {chosen}", (value,))
             if gone:
                 names = people.forget(action, [owner for (owner,) in owners])

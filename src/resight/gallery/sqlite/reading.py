@@ -84,6 +84,15 @@ def cameras(db: sqlite3.Connection) -> dict[str, int]:
     return dict(db.execute("SELECT name, number FROM cameras"))
 
 
+def cameras_with(db: sqlite3.Connection, names: set[str]) -> dict[str, int]:
+    """The numbers of all cameras, these among them."""
+    found = cameras(db)
+    if names - found.keys():
+        db.executemany("INSERT INTO cameras (name) VALUES (?)", [(name,) for name in sorted(names - found.keys())])
+        found = cameras(db)
+    return found
+
+
 def condition(db: sqlite3.Connection, names: Names, where: Filter) -> tuple[str, list[Any]]:
     """What follows WHERE, and its values."""
     terms: list[str] = ["1"]

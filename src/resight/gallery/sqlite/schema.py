@@ -20,6 +20,7 @@ from resight.gallery.record import Damaged
 FORMAT = 1  # of what is written here; in the file as user_version
 MARK = 0x72657367  # application_id: "resg"
 HOME = "home"  # the row of ``meta`` with the path at which the gallery was last written
+KEYS = "erased_keys"  # the row of ``meta`` with the keys of marks, the gallery's own first
 WAIT = 30.0  # seconds for another writer
 
 ANSWERS = """
@@ -31,8 +32,15 @@ CREATE TABLE IF NOT EXISTS answers (   -- of first < second by their ids
 ) WITHOUT ROWID;
 CREATE INDEX IF NOT EXISTS answers_second ON answers (second);
 """
-"""Galleries of version 0.1.0 get this table when they are opened for writing, and stay of the same format: that version
-erases the answers of a record with it."""
+ERASED = """
+CREATE TABLE IF NOT EXISTS marks (     -- of the contents of records, where known: resight.gallery.erased
+    slot INTEGER PRIMARY KEY REFERENCES records (slot) ON DELETE CASCADE,
+    mark BLOB NOT NULL
+);
+CREATE TABLE IF NOT EXISTS erased (mark BLOB PRIMARY KEY) WITHOUT ROWID;  -- those that erased records left
+"""
+"""Galleries of version 0.1.0 get these tables when they are opened for writing, and stay of the same format: that
+version erases the answers and the mark of a record with it."""
 
 TABLES = f"""
 CREATE TABLE meta (key TEXT PRIMARY KEY, value TEXT NOT NULL) WITHOUT ROWID;
@@ -69,6 +77,7 @@ CREATE INDEX records_identity ON records (identity) WHERE identity IS NOT NULL;
 CREATE INDEX records_time ON records (time) WHERE time IS NOT NULL;
 CREATE INDEX records_expires ON records (expires) WHERE expires IS NOT NULL;
 {ANSWERS}
+{ERASED}
 CREATE TABLE changes (slot INTEGER PRIMARY KEY, change INTEGER NOT NULL);  -- of slots that changed since they were new
 CREATE INDEX changes_change ON changes (change);
 CREATE TABLE events (

@@ -22,11 +22,11 @@ from numpy.typing import NDArray
 
 from resight.errors import DataError, ResightError
 from resight.gallery.record import Answer, Damaged, Event, Filter, Person, Record, Right, Stats
-from resight.gallery.sqlite import answering, backup, counting, first_version, leftovers, reading
+from resight.gallery.sqlite import answering, counting, erased, first_version, leftovers, reading
 from resight.gallery.sqlite.changes import touch, want_wipe, wipe_wanted
 from resight.gallery.sqlite.connections import Connections
 from resight.gallery.sqlite.events import EVENTS, event_of, note
-from resight.gallery.sqlite.file import about_in, check_format, create, keep, lacking, path_of
+from resight.gallery.sqlite.file import about_in, back_up, check_format, create, keep, lacking, path_of
 from resight.gallery.sqlite.people import People, everyone
 from resight.gallery.sqlite.places import Places, in_parts
 from resight.gallery.sqlite.schema import HOME, in_words
@@ -57,6 +57,7 @@ class SqliteStore:
     def __init__(self, path: Path, *, read_only: bool, actor: str) -> None:
         self.path, self.uri, self._actor = path, f"sqlite:///{path}", actor
         self._connections = Connections(path, read_only=read_only)
+        self.erased = erased.Erased(self._connections)
         self._lacking = [lacking(path)] if self._connections.lacks_log() else []
         if self._lacking and not read_only:
             raise Damaged(self._lacking[0])
@@ -92,10 +93,11 @@ class SqliteStore:
         """Before anything is written here: nothing of this gallery is left elsewhere, and no table is lacking."""
         leftovers.refuse_second_name(self.path)
         with self._connections.reading() as db:
-            answerable = answering.is_there(db)
-        if not answerable:
+            whole = answering.is_there(db) and erased.is_there(db)
+        if not whole:
             with self._connections.writing() as db:
                 answering.make(db)
+                erased.make(db)
         if meta.get(HOME) != str(self.path):
             leftovers.clear(self.path, meta["uuid"], meta.get(HOME, ""))
             anew = False
@@ -128,7 +130,7 @@ class SqliteStore:
 
     def _insert(self, db: sqlite3.Connection, rows: Rows, which: list[int]) -> None:
         records = [rows.records[at] for at in which]
-        cameras = _cameras(db, {record.camera for record in records})
+        cameras = reading.cameras_with(db, {record.camera for record in records})
         people = self._people.numbers(db, {record.identity for record in records if record.identity is not None})
         vectors = [rows.vectors[at].astype("<f4").tobytes() for at in which]
         slots, used = self._places["vectors"].put(db, vectors)
@@ -152,6 +154,8 @@ class SqliteStore:
                 for slot, record, text, thumbnail in zip(slots, records, texts, thumbnails, strict=True)
             ],
         )
+        erased.keep(db, zip(slots, [rows.marks[at] for at in which] if rows.marks else (), strict=False))
+        erased.lift(db, rows.lifted)
         touch(db, [slot for slot, again in zip(slots, used, strict=True) if again])
 
     def near(self, queries: NDArray[np.float32], k: int, where: Filter, approximate: bool) -> list[Candidates]:
@@ -295,6 +299,8 @@ class SqliteStore:
     ) -> None:
         """Erase (slot, identity, text, thumbnail) of some records."""
         slots = [slot for slot, *_ in rows]
+        if action == "erase":
+            erased.leave(db, slots)
         db.executemany("DELETE FROM records WHERE slot = ?", [(slot,) for slot in slots])
         for kind, places in (
             ("vectors", slots),
@@ -353,7 +359,7 @@ class SqliteStore:
         return found
 
     def backup(self, path: str) -> Path:
-        return backup.write(self._connections, path_of(path))
+        return back_up(self._connections, path_of(path))
 
     def close(self) -> None:
         self._searcher.close()
@@ -389,12 +395,3 @@ class SqliteStore:
                     f"renamed are still in {self.path}-wal: close that program and open the gallery again."
                 )
             clock.sleep(0.01)
-
-
-def _cameras(db: sqlite3.Connection, names: set[str]) -> dict[str, int]:
-    """The numbers of all cameras, these among them."""
-    found = reading.cameras(db)
-    if names - found.keys():
-        db.executemany("INSERT INTO cameras (name) VALUES (?)", [(name,) for name in sorted(names - found.keys())])
-        found = reading.cameras(db)
-    return found

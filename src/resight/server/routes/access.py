@@ -20,7 +20,7 @@ STATUSES = {
     403: "the key may not do this, or the page of another site asks",
     404: "a record or a name that is not there",
     408: "the body did not come in time",
-    409: "a name that is taken",
+    409: "a name that is taken, or a picture that was erased",
     413: "too many bytes or pixels",
     415: "not a picture",
     422: "a wrong value",

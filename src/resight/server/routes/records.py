@@ -54,6 +54,7 @@ def record_routes(service: Service) -> APIRouter:
         basis: Annotated[Note, Form(description="Legal basis for keeping it, such as consent.")] = "",
         expires: Annotated[Moment | None, Form()] = None,
         box: Annotated[str | None, Form(pattern=BOX, description="left,top,right,bottom in the source")] = None,
+        add_erased: Annotated[bool, Form(description="Also if it was erased from the gallery before.")] = False,
     ) -> Put:
         with service.writers:
             data = image.file.read()
@@ -67,7 +68,10 @@ def record_routes(service: Service) -> APIRouter:
                 boxes=None if box is None else [parsed(box)],
                 basis=basis,
                 expires=expires,
+                add_erased=add_erased,
             )
+        if added.refused:
+            raise Refused(409, "This picture was erased from the gallery before: send add_erased=true to add it again.")
         return Put(id=added.ids[0], new=bool(added.new))
 
     @routes.get("/records", summary="List records")

@@ -19,15 +19,17 @@ export function addPictures(files = null) {
       { name: "identity", label: "Name", list: "known-names", optional: true },
       { name: "basis", label: "Legal basis for keeping it", optional: true },
       { name: "expires", label: "Keep until", type: "datetime-local", optional: true },
+      { name: "addErased", label: "Also add what was erased before", type: "checkbox" },
     ].filter(Boolean),
     confirm: "Add",
-    async act({ images = files ?? [], folder = [], camera, byFolder, time, identity, basis, expires }, tell) {
+    async act({ images = files ?? [], folder = [], camera, byFolder, time, identity, basis, expires, addErased }, tell) {
       const all = [...images, ...folder.filter(({ type }) => type.startsWith("image/"))];
       if (!all.length)
         throw new Error(folder.length ? "The folder holds no pictures." : "Choose at least one picture or a folder.");
-      const known = { time: seconds(time), identity, basis, expires: seconds(expires) };
+      const known = { time: seconds(time), identity, basis, expires: seconds(expires), add_erased: addErased && true };
       const failed = [];
       let added = 0;
+      let erased = 0;
       for (const [at, image] of all.entries()) {
         if (all.length > 1) tell(`${count(at)} of ${count(all.length)} done`);
         const path = image.webkitRelativePath || image.name;
@@ -35,11 +37,17 @@ export function addPictures(files = null) {
         try {
           added += (await post("records", form({ image, camera: of, source: path, ...known }))).new;
         } catch (error) {
-          if (all.length === 1 || ![413, 415, 422].includes(error.status)) throw error; // not about one picture
-          failed.push(`${path}: ${error.message}`);
+          if (error.status === 409) erased += 1;
+          else if (all.length === 1 || ![413, 415, 422].includes(error.status)) throw error; // not about one picture
+          else failed.push(`${path}: ${error.message}`);
         }
       }
-      await changed(sentence(all.length, added, failed.length));
+      const left = failed.length + erased;
+      if (left < all.length || !erased) await changed(sentence(all.length, added, left));
+      if (erased)
+        throw new Error(
+          `${counted(erased, "picture")} ${erased > 1 ? "were" : "was"} erased before: tick the box to add ${erased > 1 ? "them" : "it"}.`,
+        );
       if (failed.length) throw new Error(`${counted(failed.length, "picture")} could not be added; first ${failed[0]}`);
     },
   });
