@@ -206,6 +206,8 @@ def test_events(shell: Shell, tmp_path: Path, model: Path, monkeypatch: pytest.M
     assert code == 2 and "both write to standard output" in err
     with Gallery.open("seen") as gallery:
         gallery.erase(identity="person 1")
+    code, _, err = shell(*common)
+    assert code == 0 and "1 tracks were erased from this gallery before and are not added again" in err
     monkeypatch.setattr(delivery, "GRACE", 0.0)
-    code, out, err = shell(*common, "--events", dead, "--outbox", "waiting.db")
+    code, out, err = shell(*common, "--add-erased", "--events", dead, "--outbox", "waiting.db")
     assert code == 0 and "1 events for http://127.0.0.1:9/hook wait in waiting.db" in err and "secret" not in err

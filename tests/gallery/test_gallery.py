@@ -250,7 +250,7 @@ def test_erasing_by_identity_ids_and_time(gallery_uri: str) -> None:
             ("erase", len(old)),
             ("erase", 9),
         ]
-        again = gallery.add(embeddings(100), cameras="new")
+        again = gallery.add(embeddings(100), cameras="new", add_erased=True)
         assert again.new == 100
         assert gallery.check().problems == ()
 

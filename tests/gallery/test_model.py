@@ -102,7 +102,8 @@ def follow(uri: str, actions: list) -> None:  # type: ignore[type-arg]
                 gallery = Gallery.open(uri)
             elif action[0] == "add":
                 _, which, camera, time, name = action
-                added = gallery.add(Embeddings(POINTS[which]), cameras=camera, times=time, identities=name)
+                points = Embeddings(POINTS[which])
+                added = gallery.add(points, cameras=camera, times=time, identities=name, add_erased=True)
                 assert len(added.ids) == len(which)
                 assert added.new == len(set(added.ids) - plain.records.keys())
                 for id, at, record in zip(added.ids, which, gallery.get(added.ids), strict=True):

@@ -50,6 +50,7 @@ Flip = Annotated[bool, typer.Option("--flip", help="Average the embeddings of ea
 Half = Annotated[
     bool, typer.Option("--half", help="Compute in 16 bits: less exact, and faster if the processor supports it.")
 ]
+AddErased = Annotated[bool, typer.Option("--add-erased", help="Also add what was erased from this gallery before.")]
 
 
 def _engine(name: str) -> str:

@@ -15,6 +15,7 @@ from rich.console import Console
 from rich.table import Table
 
 from resight.cli.console import Json, bar, err, out, print_json
+from resight.cli.options import AddErased
 from resight.errors import DataError, ModelError, RecipeError
 
 if TYPE_CHECKING:
@@ -113,6 +114,7 @@ def watch(
     expires: Annotated[
         str, typer.Option(metavar="TIME", help="When the records expire (default: the gallery's policy).")
     ] = "",
+    add_erased: AddErased = False,
     events: Annotated[
         list[str] | None,
         typer.Option(
@@ -186,6 +188,7 @@ def watch(
             budget=budget,
             basis=basis,
             expires=until,
+            add_erased=add_erased,
             on_track=tracks.add if truth or save_tracks else None,
             on_message=_say,
             events=delivery,

@@ -34,7 +34,7 @@ class Keeper:
 
     Attributes:
         gallery: where they go; ``threshold``, ``rules``, ``kind``: as for :func:`~resight.watch.naming.name_tracks`.
-        basis, expires: as for :meth:`resight.Gallery.add`; ``on_track``: called with each track and its record's id.
+        basis, expires, add_erased: as for :meth:`resight.Gallery.add`; ``on_track``: called with each track and its record's id.
         events: where messages about new tracks go; ``learning``: travel times and clocks.
         tracks: how many of each camera; ``new``, ``known``: how many of their records were new, or there already.
         erased: how many were erased before, so that they are not added again.
@@ -51,6 +51,7 @@ class Keeper:
     on_track: OnTrack | None = None
     events: Delivery | None = None
     learning: Learning = field(default_factory=Learning)
+    add_erased: bool = False
     tracks: dict[str, int] = field(default_factory=dict)
     people: dict[str, bool] = field(default_factory=dict)
     new: int = 0
@@ -77,6 +78,7 @@ class Keeper:
                 boxes=[(left, top, right, bottom)],
                 basis=self.basis,
                 expires=self.expires,
+                add_erased=self.add_erased,
                 thumbnails=[_file(track.crop)],
             )
             if added.new and self.events:

@@ -95,6 +95,7 @@ def watch(
     budget: float = 0.0,
     basis: str = "",
     expires: float | None = None,
+    add_erased: bool = False,
     on_track: OnTrack | None = None,
     on_message: Message | None = None,
     events: Delivery | None = None,
@@ -118,7 +119,7 @@ def watch(
         tracking: how tracks are made; ``rules``: what time and place allow.
         every: process every ``every``-th frame.
         budget: frames a second of all live cameras together, an equal share of it for each; 0 for no limit.
-        basis, expires: as for :meth:`resight.Gallery.add`.
+        basis, expires, add_erased: as for :meth:`resight.Gallery.add`.
         on_track: called with each track and the id of its record.
         on_message: called with a sentence when a camera is lost or back, or a video is damaged.
         events: where messages about new tracks go; the caller closes it.
@@ -137,7 +138,7 @@ def watch(
         raise RecipeError(f"budget is {budget}: choose frames a second, or 0 for no limit.")
     limit = _limit(gallery, threshold, what)
     learning = Learning(times or TravelTimes())
-    keeper = Keeper(gallery, limit, rules, what, basis, expires, on_track, events, learning)
+    keeper = Keeper(gallery, limit, rules, what, basis, expires, on_track, events, learning, add_erased=add_erased)
     if isinstance(detector, Tables):
         detector.check({view.source: count for view, count in films.items()}, [view.source for view in live])
     wake = threading.Event()

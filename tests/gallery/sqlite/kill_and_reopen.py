@@ -79,7 +79,8 @@ def do(gallery: Gallery, action: Action) -> None:
     kind, which, name = action
     if kind == "add":
         pictures = [PICTURES[at] for at in which]
-        gallery.add(Embeddings(POINTS[which]), cameras="north", identities=name, thumbnails=pictures)
+        points = Embeddings(POINTS[which])
+        gallery.add(points, cameras="north", identities=name, thumbnails=pictures, add_erased=True)
     elif kind == "enrol":
         gallery.enrol(str(name), [IDS[at] for at in which])
     elif kind == "merge":

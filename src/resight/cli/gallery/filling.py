@@ -11,7 +11,7 @@ import typer
 
 from resight.cli.console import Json, bar, err, out, print_json
 from resight.cli.gallery.options import ModelOption, Where, open_gallery
-from resight.cli.options import MODEL, DataName, OnError, Pattern, SkipOrFail, Split
+from resight.cli.options import MODEL, AddErased, DataName, OnError, Pattern, SkipOrFail, Split
 from resight.errors import DataError, RecipeError
 
 
@@ -97,9 +97,7 @@ def add_to(
         str, typer.Option(metavar="TIME", help="When the records expire (default: the gallery's policy).")
     ] = "",
     on_error: SkipOrFail = OnError.fail,
-    add_erased: Annotated[
-        bool, typer.Option("--add-erased", help="Also add what was erased from this gallery before.")
-    ] = False,
+    add_erased: AddErased = False,
     model: ModelOption = None,
     json: Annotated[bool, Json] = False,
 ) -> None:
