@@ -34,7 +34,8 @@ class Keeper:
 
     Attributes:
         gallery: where they go; ``threshold``, ``rules``, ``kind``: as for :func:`~resight.watch.naming.name_tracks`.
-        basis, expires, add_erased: as for :meth:`resight.Gallery.add`; ``on_track``: called with each track and its record's id.
+        basis, expires, add_erased: as for :meth:`resight.Gallery.add`.
+        on_track: called with each track and its record's id.
         events: where messages about new tracks go; ``learning``: travel times and clocks.
         tracks: how many of each camera; ``new``, ``known``: how many of their records were new, or there already.
         erased: how many were erased before, so that they are not added again.

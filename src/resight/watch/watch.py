@@ -168,7 +168,7 @@ def watch(
             lane.finish()
     keeper.name()
     if keeper.erased:
-        run.problems.append(f"{keeper.erased:,} tracks were erased from this gallery before and are not added again.")
+        run.problem(f"{keeper.erased:,} tracks were erased from this gallery before and are not added again.")
     run.report()
     if run.error is not None and not run.frames:
         raise run.error
