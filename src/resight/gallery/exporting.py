@@ -13,7 +13,7 @@ import numpy as np
 from resight.embedding.files import save
 from resight.errors import DataError, ResightError
 from resight.gallery.record import readable
-from resight.gallery.store import Store
+from resight.gallery.store import EVERY, Store
 from resight.records import Embeddings
 
 
@@ -24,7 +24,7 @@ def export(store: Store, name: str, folder: Path, actor: str) -> Path:
         DataError: no record has the name, or the folder is there and not empty.
         ResightError: it cannot be written.
     """
-    number, records = store.number(name), store.timeline(name)
+    number, records = store.number(name), store.timeline(name, EVERY, "")
     ids = [record.id for record in records]
     card = store.about.card
     about = {"identity": name, "gallery": store.uri, "model": card.fingerprint, "metric": card.metric}

@@ -24,6 +24,7 @@ from resight.gallery.adding.labels import Labels
 from resight.gallery.applying import Applying
 from resight.gallery.arguments import ids_in, several, some_ids, user
 from resight.gallery.engines import open_store
+from resight.gallery.lists import ALL, Lists
 from resight.gallery.record import (
     Added,
     Box,
@@ -32,7 +33,6 @@ from resight.gallery.record import (
     Filter,
     Hit,
     Index,
-    Person,
     Policy,
     Record,
     Reembedded,
@@ -48,10 +48,8 @@ from resight.pools import Lock
 from resight.records import Embeddings
 from resight.retrieval.reranking.rerank import KReciprocal
 
-ALL = Filter()
 
-
-class Gallery:
+class Gallery(Lists):
     """Records of what was seen, bound to one model; :meth:`open` makes one.
 
     One object may be used from many threads, and one gallery from many processes. What a method did is durable when it
@@ -216,24 +214,6 @@ class Gallery:
         if found is None:
             self.get([id])
         return found
-
-    def records(self, where: Filter = ALL, *, limit: int = 100, after_id: str = "") -> list[Record]:
-        """A page of the records that pass, ordered by id; pass its last id as ``after_id`` for the next page."""
-        if limit < 1:
-            raise DataError(f"A page of {limit} records is none: ask for at least 1.")
-        return self.store.page(where, limit, after_id)
-
-    def count(self, where: Filter = ALL) -> int:
-        """How many records pass."""
-        return self.store.count(where)
-
-    def timeline(self, identity: str) -> list[Record]:
-        """All records of one identity by (time, id), those without a time last; none for an unknown name."""
-        return self.store.timeline(person_name(identity))
-
-    def identities(self) -> list[Person]:
-        """Everyone who has a name, by name."""
-        return self.store.people()
 
     def enrol(self, name: str, ids: Sequence[str], *, new: bool = False) -> None:
         """Give records a name, which may be a new one, and must be one where ``new``.

@@ -21,6 +21,8 @@ from resight.gallery.erased import Erased
 from resight.gallery.record import Answer, Conflict, Event, Filter, Missing, Person, Policy, Record, Right, Stats
 from resight.models.card import Card
 
+EVERY = 2**62  # more than the entries of any list
+
 
 @dataclass(frozen=True)
 class About:
@@ -97,14 +99,23 @@ class Store(Protocol):
     def page(self, where: Filter, limit: int, after_id: str) -> list[Record]:
         """The first records that pass, ordered by id, with ids above ``after_id``."""
 
-    def timeline(self, identity: str) -> list[Record]:
-        """All records of an identity by (time, id), those without a time last."""
+    def newest(self, where: Filter, limit: int, source: str) -> list[Record]:
+        """The last records that pass and whose source contains a text, by (time, id) downwards; no time comes last."""
+
+    def timeline(self, identity: str, limit: int, after_id: str) -> list[Record]:
+        """The first records of an identity by (time, id), those without a time last.
+
+        ``after_id``: only what comes after this record; Missing of :func:`not_there`.
+        """
 
     def count(self, where: Filter) -> int:
         """How many records pass."""
 
-    def people(self) -> list[Person]:
-        """All identities, by name."""
+    def people(self, limit: int, after: str) -> list[Person]:
+        """The first identities by name, with names above ``after``."""
+
+    def cameras(self, limit: int, after: str | None) -> dict[str, int]:
+        """The first cameras with records by name, with names above ``after``, and how many records each has."""
 
     def enrol(self, name: str, ids: Sequence[str], actor: str, new: bool = False) -> None:
         """Give records a name; a ``new`` one that no record has. DataError of :func:`not_there`,

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from resight.gallery.record import Record
 from resight.watch.link import WORLD, Sighted
 
+MARK = "#frame="  # in the source of every track
 _ORIGIN = re.compile(r"(?P<place>.*)#frame=(?P<frame>\d+)(?:&t=(?P<begin>-?[\d.]+),(?P<end>-?[\d.]+))?", re.DOTALL)
 
 
@@ -32,7 +33,7 @@ class Origin:
 
     def __str__(self) -> str:
         times = "" if self.begin is None or self.end is None else f"&t={self.begin:.3f},{self.end:.3f}"
-        return f"{self.place}#frame={self.frame}{times}"
+        return f"{self.place}{MARK}{self.frame}{times}"
 
 
 def origin_of(record: Record) -> Origin | None:

@@ -25,11 +25,10 @@ from resight.watch.answers import between
 from resight.watch.learning import Learning
 from resight.watch.link import NOTHING, Answers, Rules, Sighted, at_home, excluded
 from resight.watch.naming import fresh_names, known_identities
-from resight.watch.origin import origin_of, sighted
+from resight.watch.origin import MARK, origin_of, sighted
 from resight.watch.timed import Linked, slope_of
 
 MOST = 1000  # tracks that are linked together, the newest
-PAGE = 1000
 GIVEN = re.compile(r"(person|vehicle|object) \d+")  # the names that watching gives; others stay as they are
 ANYWHERE, ALL = Rules(), Filter()
 
@@ -55,13 +54,8 @@ class Doubt:
 
 def track_records(gallery: Gallery, where: Filter = ALL, most: int = MOST) -> list[Record]:
     """The newest tracks of a gallery, by time; those without a time first."""
-    found: list[Record] = []
-    last = ""
-    while page := gallery.records(where, limit=PAGE, after_id=last):
-        last = page[-1].id
-        found += [record for record in page if origin_of(record) is not None]
-    found.sort(key=lambda one: (one.time is not None, one.time or 0.0, one.id))
-    return found[-most:]
+    found = gallery.newest(where, limit=most, source=MARK)
+    return [record for record in reversed(found) if origin_of(record) is not None]
 
 
 def doubts(

@@ -10,8 +10,9 @@ from resight.gallery.postgres.rows import known_ids
 from resight.gallery.store import bears_another_name, name_taken, no_such_identity, not_there
 
 FIND = "SELECT name, number FROM identities WHERE name = ANY(%s::text[])"
-EVERYONE = """SELECT i.name, count(*), array_agg(DISTINCT r.camera), min(r.time), max(r.time)
-FROM identities i JOIN labels l ON l.identity = i.number JOIN records r ON r.id = l.id GROUP BY i.number"""
+LISTED = """SELECT i.name, count(*), array_agg(DISTINCT r.camera), min(r.time), max(r.time)
+FROM (SELECT number, name FROM identities WHERE name > %s ORDER BY name LIMIT %s) i
+JOIN labels l ON l.identity = i.number JOIN records r ON r.id = l.id GROUP BY i.number, i.name ORDER BY i.name"""
 
 
 def number(action: Action, name: str) -> int:

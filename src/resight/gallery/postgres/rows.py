@@ -19,6 +19,10 @@ from resight.gallery.record import Filter, Record
 RECORD = "r.id, i.name, r.camera, r.time, r.source, r.box, r.basis, r.expires, r.added"
 NAMED = "LEFT JOIN labels l ON l.id = r.id LEFT JOIN identities i ON i.number = l.identity"
 RECORDS = f"SELECT {RECORD} FROM records r {NAMED}"
+LATER = """(r.time IS NULL, coalesce(r.time, 0), r.id)
+> (%(time)s::float8 IS NULL, coalesce(%(time)s::float8, 0), %(last)s::uuid)"""
+CAMERAS = """SELECT camera, count(*) FROM records WHERE %(after)s::text IS NULL OR camera > %(after)s::text
+GROUP BY camera ORDER BY camera LIMIT %(limit)s"""
 COLUMNS = {
     "id": "uuid",
     "camera": "text",

@@ -136,16 +136,34 @@ class PostgresStore:
         ((found,),) = self._connections.rows(f"SELECT count(*) FROM records r WHERE {passing}", values)
         return int(found)
 
-    def timeline(self, identity: str) -> list[Record]:
-        statement = f"{rows.RECORDS} WHERE i.name = %s ORDER BY r.time NULLS LAST, r.id"
-        return [rows.record(row) for row in self._connections.rows(statement, (identity,))]
-
-    def people(self) -> list[Person]:
-        found = self._connections.rows(people.EVERYONE)
-        return sorted(
-            (Person(name, count, tuple(sorted(cameras)), *times) for name, count, cameras, *times in found),
-            key=lambda person: person.name,
+    def newest(self, where: Filter, limit: int, source: str) -> list[Record]:
+        passing, values = rows.condition(where)
+        values |= {"limit": limit, "part": source.encode("utf-8", "surrogateescape")}
+        statement = (
+            f"{rows.RECORDS} WHERE {passing} AND position(%(part)s::bytea in r.source) > 0 "
+            "ORDER BY r.time DESC NULLS LAST, r.id DESC LIMIT %(limit)s"
         )
+        return [rows.record(row) for row in self._connections.rows(statement, values)]
+
+    def timeline(self, identity: str, limit: int, after_id: str) -> list[Record]:
+        values: dict[str, Any] = {"identity": identity, "limit": limit}
+        later = "true"
+        if after_id:
+            (last,) = self.get([after_id])
+            if last is None:
+                raise not_there(after_id)
+            later, values["last"], values["time"] = rows.LATER, after_id, last.time
+        statement = (
+            f"{rows.RECORDS} WHERE i.name = %(identity)s AND {later} ORDER BY r.time NULLS LAST, r.id LIMIT %(limit)s"
+        )
+        return [rows.record(row) for row in self._connections.rows(statement, values)]
+
+    def people(self, limit: int, after: str) -> list[Person]:
+        found = self._connections.rows(people.LISTED, (after, limit))
+        return [Person(name, count, tuple(sorted(cameras)), *times) for name, count, cameras, *times in found]
+
+    def cameras(self, limit: int, after: str | None) -> dict[str, int]:
+        return dict(self._connections.rows(rows.CAMERAS, {"after": after, "limit": limit}))
 
     def enrol(self, name: str, ids: Sequence[str], actor: str, new: bool = False) -> None:
         def work(action: Action) -> None:

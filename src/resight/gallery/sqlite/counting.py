@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
+from typing import Any
 
 from resight.errors import DataError
 from resight.gallery import log
@@ -12,26 +13,42 @@ from resight.gallery.record import SOON, Stats
 from resight.gallery.sqlite.cache_files import paths
 from resight.gallery.sqlite.events import EVENTS, event_of
 from resight.gallery.sqlite.leftovers import indexes
+from resight.gallery.store import EVERY
 from resight.models.card import Card
+
+
+def count(db: sqlite3.Connection, passing: str, values: Sequence[Any]) -> int:
+    """How many records a condition passes."""
+    (found,) = db.execute(f"SELECT count(*) FROM records r WHERE {passing}", values).fetchone()
+    return int(found)
+
+
+def cameras(db: sqlite3.Connection, limit: int, after: str | None) -> dict[str, int]:
+    """See :meth:`resight.gallery.store.Store.cameras`."""
+    return dict(
+        db.execute(
+            "SELECT c.name, n FROM (SELECT camera, count(*) AS n FROM records GROUP BY camera) "
+            "JOIN cameras c ON c.number = camera WHERE ? IS NULL OR c.name > ? ORDER BY c.name LIMIT ?",
+            (after, after, limit),
+        )
+    )
 
 
 def stats(db: sqlite3.Connection, path: Path, card: Card, now: float) -> Stats:
     """See :meth:`resight.gallery.store.Store.stats`."""
-    cameras = dict(
-        db.execute("SELECT c.name, count(*) FROM records r JOIN cameras c ON c.number = r.camera GROUP BY 1")
-    )
+    by_camera = cameras(db, EVERY, None)
     named, first, last, expiring, people = db.execute(
         "SELECT (SELECT count(*) FROM records WHERE identity IS NOT NULL), (SELECT min(time) FROM records), "
         "(SELECT max(time) FROM records), (SELECT count(*) FROM records WHERE expires <= ?), "
         "(SELECT count(*) FROM identities)",
         (now + SOON,),
     ).fetchone()
-    total = sum(cameras.values())
+    total = sum(by_camera.values())
     return Stats(
         records=total,
         identities=people,
         unknown=total - named,
-        cameras=dict(sorted(cameras.items())),
+        cameras=by_camera,
         first=first,
         last=last,
         expiring=expiring,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import sqlite3
 from collections.abc import Iterable, Iterator, Sequence
 
@@ -112,19 +113,25 @@ class People:
         return count
 
 
-def everyone(db: sqlite3.Connection) -> Iterator[Person]:
-    """All identities, in no order."""
-    seen: dict[int, set[str]] = {}
-    for number, camera in db.execute(
-        "SELECT DISTINCT r.identity, c.name FROM records r JOIN cameras c ON c.number = r.camera "
-        "WHERE r.identity IS NOT NULL"
+def listed(db: sqlite3.Connection, limit: int, after: str) -> Iterator[Person]:
+    """See :meth:`resight.gallery.store.Store.people`: all names are looked at, but only the records of a page."""
+    chosen = db.execute(
+        "SELECT i.number, substr(n.content, 1, i.size) AS name FROM identities i JOIN texts n ON n.place = i.text "
+        "WHERE name > ? ORDER BY name LIMIT ?",
+        (after.encode(), limit),
+    ).fetchall()
+    seen: dict[int, list[tuple[str, int, float | None, float | None]]] = {}
+    for number, *of_camera in db.execute(
+        "SELECT r.identity, c.name, count(*), min(r.time), max(r.time) FROM records r JOIN cameras c "
+        "ON c.number = r.camera WHERE r.identity IN (SELECT value FROM json_each(?)) GROUP BY r.identity, r.camera",
+        (json.dumps([number for number, _ in chosen]),),
     ):
-        seen.setdefault(number, set()).add(camera)
-    for number, name, size, records, first, last in db.execute(
-        "SELECT i.number, n.content, i.size, count(*), min(r.time), max(r.time) FROM identities i "
-        "JOIN texts n ON n.place = i.text JOIN records r ON r.identity = i.number GROUP BY i.number"
-    ):
-        yield Person(name[:size].decode(), records, tuple(sorted(seen[number])), first, last)
+        seen.setdefault(number, []).append(tuple(of_camera))
+    for number, name in chosen:
+        cameras, counts, first, last = zip(*seen[number], strict=True)
+        times = [time for time in (*first, *last) if time is not None]
+        known = (min(times), max(times)) if times else (None, None)
+        yield Person(name.decode(), sum(counts), tuple(sorted(cameras)), *known)
 
 
 def _holders(db: sqlite3.Connection, ids: Sequence[str]) -> dict[str, tuple[int, int | None]]:

@@ -11,6 +11,7 @@ from typing import Any
 from resight.errors import DataError
 from resight.gallery.record import Filter, Record
 from resight.gallery.sqlite.places import in_parts
+from resight.gallery.store import not_there
 
 _FROM = """FROM records r JOIN cameras c ON c.number = r.camera
 LEFT JOIN identities i ON i.number = r.identity LEFT JOIN texts n ON n.place = i.text
@@ -113,3 +114,39 @@ def condition(db: sqlite3.Connection, names: Names, where: Filter) -> tuple[str,
     if where.unknown is not None:
         terms.append(f"r.identity IS {'' if where.unknown else 'NOT '}NULL")
     return " AND ".join(terms), values
+
+
+def page(db: sqlite3.Connection, names: Names, where: Filter, limit: int, after_id: str) -> list[Record]:
+    """See :meth:`resight.gallery.store.Store.page`."""
+    passing, values = condition(db, names, where)
+    statement = f"{RECORDS} WHERE r.id > ? AND {passing} ORDER BY r.id LIMIT ?"
+    return [record(row) for row in db.execute(statement, (after(after_id), *values, limit))]
+
+
+def newest(db: sqlite3.Connection, names: Names, where: Filter, limit: int, source: str) -> list[Record]:
+    """See :meth:`resight.gallery.store.Store.newest`."""
+    passing, values = condition(db, names, where)
+    found: list[Record] = []
+    for timed in ("NOT NULL", "NULL"):  # each by an index, from its end
+        chosen = (
+            f"SELECT r.slot FROM records r LEFT JOIN texts t ON t.place = r.text WHERE r.time IS {timed} AND {passing} "
+            "AND (? = x'' OR instr(substr(t.content, 1, r.text_size), ?)) ORDER BY r.time DESC, r.id DESC LIMIT ?"
+        )
+        wanted = source.encode("utf-8", "surrogateescape")
+        statement = f"{RECORDS} WHERE r.slot IN ({chosen}) ORDER BY r.time DESC, r.id DESC"
+        found += map(record, db.execute(statement, (*values, wanted, wanted, limit - len(found))))
+    return found
+
+
+def timeline(db: sqlite3.Connection, identity: int | None, limit: int, after_id: str) -> list[Record]:
+    """See :meth:`resight.gallery.store.Store.timeline`; of a page alone more than times and ids are read."""
+    later, values = "1", []
+    if after_id:
+        row = db.execute("SELECT time, id FROM records WHERE id = ?", (key_of(after_id),)).fetchone()
+        if row is None:
+            raise not_there(after_id)
+        later, values = "(r.time IS NULL, coalesce(r.time, 0), r.id) > (?, ?, ?)", [row[0] is None, row[0] or 0, row[1]]
+    order = "ORDER BY r.time IS NULL, r.time, r.id"
+    chosen = f"SELECT r.slot FROM records r WHERE r.identity = ? AND {later} {order} LIMIT ?"
+    statement = f"{RECORDS} WHERE r.slot IN ({chosen}) {order}"
+    return [record(row) for row in db.execute(statement, (identity, *values, limit))]

@@ -27,7 +27,7 @@ from resight.gallery.sqlite.changes import touch, want_wipe, wipe_wanted
 from resight.gallery.sqlite.connections import Connections
 from resight.gallery.sqlite.events import EVENTS, event_of, note
 from resight.gallery.sqlite.file import about_in, back_up, check_format, create, keep, lacking, path_of
-from resight.gallery.sqlite.people import People, everyone
+from resight.gallery.sqlite.people import People, listed
 from resight.gallery.sqlite.places import Places, in_parts
 from resight.gallery.sqlite.schema import HOME, in_words
 from resight.gallery.sqlite.searching import Searcher
@@ -193,25 +193,27 @@ class SqliteStore:
 
     def page(self, where: Filter, limit: int, after_id: str) -> list[Record]:
         with self._connections.reading() as db:
-            condition, values = reading.condition(db, self._people.names, where)
-            statement = f"{reading.RECORDS} WHERE r.id > ? AND {condition} ORDER BY r.id LIMIT ?"
-            return [reading.record(row) for row in db.execute(statement, (reading.after(after_id), *values, limit))]
+            return reading.page(db, self._people.names, where, limit, after_id)
+
+    def newest(self, where: Filter, limit: int, source: str) -> list[Record]:
+        with self._connections.reading() as db:
+            return reading.newest(db, self._people.names, where, limit, source)
 
     def count(self, where: Filter) -> int:
         with self._connections.reading() as db:
-            condition, values = reading.condition(db, self._people.names, where)
-            (found,) = db.execute(f"SELECT count(*) FROM records r WHERE {condition}", values).fetchone()
-        return int(found)
+            return counting.count(db, *reading.condition(db, self._people.names, where))
 
-    def timeline(self, identity: str) -> list[Record]:
+    def timeline(self, identity: str, limit: int, after_id: str) -> list[Record]:
         with self._connections.reading() as db:
-            number = self._people.names.find(db, [identity]).get(identity)
-            statement = f"{reading.RECORDS} WHERE r.identity = ? ORDER BY r.time IS NULL, r.time, r.id"
-            return [reading.record(row) for row in db.execute(statement, (number,))]
+            return reading.timeline(db, self._people.names.find(db, [identity]).get(identity), limit, after_id)
 
-    def people(self) -> list[Person]:
+    def people(self, limit: int, after: str) -> list[Person]:
         with self._connections.reading() as db:
-            return sorted(everyone(db), key=lambda person: person.name)
+            return list(listed(db, limit, after))
+
+    def cameras(self, limit: int, after: str | None) -> dict[str, int]:
+        with self._connections.reading() as db:
+            return counting.cameras(db, limit, after)
 
     def enrol(self, name: str, ids: Sequence[str], actor: str, new: bool = False) -> None:
         with self._connections.writing() as db:

@@ -23,7 +23,7 @@ def about_routes(service: Service) -> APIRouter:
     def cameras(
         _: Reader, after: Annotated[str | None, Query(max_length=LONGEST_NAME)] = None, limit: Wanted = 1000
     ) -> Cameras:
-        found = [(name, count) for name, count in gallery.stats().cameras.items() if after is None or name > after]
+        found = list(gallery.cameras(limit=limit + 1, after=after).items())
         return Cameras(cameras=dict(found[:limit]), next=found[limit - 1][0] if len(found) > limit else None)
 
     @routes.get("/stats", summary="The gallery in numbers")

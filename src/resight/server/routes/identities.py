@@ -6,7 +6,7 @@ from typing import Annotated
 
 from fastapi import APIRouter, Query
 
-from resight.gallery.record import LONGEST_NAME
+from resight.gallery.record import LONGEST_NAME, Filter
 from resight.server.routes.access import PROBLEMS, Reader, Writer
 from resight.server.schema import ID_OR_NONE, Changed, Enrol, Merge, Name, People, Records, Rename, Split, Wanted
 from resight.server.service import Service
@@ -21,7 +21,7 @@ def identity_routes(service: Service) -> APIRouter:
     def identities(
         _: Reader, after: Annotated[str, Query(max_length=LONGEST_NAME)] = "", limit: Wanted = 1000
     ) -> People:
-        found = [person for person in gallery.identities() if person.name > after]
+        found = gallery.identities(limit=limit + 1, after=after)
         return People(identities=found[:limit], next=found[limit - 1].name if len(found) > limit else None)
 
     @routes.get("/timeline", summary="The records of an identity, by time")
@@ -31,10 +31,7 @@ def identity_routes(service: Service) -> APIRouter:
         after_id: Annotated[str, Query(pattern=ID_OR_NONE)] = "",
         limit: Wanted = 1000,
     ) -> Records:
-        found = gallery.timeline(identity)
-        if after_id:
-            ids = [record.id for record in found]
-            found = found[ids.index(after_id) + 1 :] if after_id in ids else []
+        found = gallery.timeline(identity, limit=limit + 1, after_id=after_id)
         return Records(records=found[:limit], next=found[limit - 1].id if len(found) > limit else None)
 
     @routes.post("/identities/enrol", summary="Give records a name")
@@ -54,6 +51,6 @@ def identity_routes(service: Service) -> APIRouter:
     @routes.post("/identities/rename", summary="Give an identity another name")
     def rename(caller: Writer, what: Rename) -> Changed:
         service.acting(caller).rename(what.name, what.new_name)
-        return Changed(records=len(gallery.timeline(what.new_name)))
+        return Changed(records=gallery.count(Filter(identities=(what.new_name,))))
 
     return routes
