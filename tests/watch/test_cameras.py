@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
+from itertools import islice
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -90,6 +92,34 @@ def test_a_lost_camera_is_opened_again(gallery: Gallery, impatient: None) -> Non
     assert "camera door 1: it is back." in said and "camera door 2: it is back." in said
     assert any("door 1: " in one and "the connection was lost" in one for one in found.problems)
     assert found.tracks["door 1"] >= 2 and found.complete
+
+
+def test_a_camera_whose_sound_goes_on_without_pictures_is_lost(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """As one whose pictures cannot be decoded any more: packets come, so the network's own limit is never reached."""
+    with door(100) as one:
+        camera = Camera(one.address)
+        opened = module.Film(one.address)
+        demux = opened._container.demux
+
+        class Sounding:
+            """The camera's own packets, then sound for ever."""
+
+            def demux(self, *streams: object) -> Iterator[object]:
+                yield from islice(demux(*streams), 5)
+                while True:
+                    time.sleep(0.01)
+                    yield SimpleNamespace(stream="sound")
+
+            def __getattr__(self, name: str) -> object:
+                return getattr(container, name)
+
+        container, opened._container = opened._container, Sounding()
+        monkeypatch.setattr(films, "SILENCE", 0.3)
+        monkeypatch.setattr(module, "SILENCE", 0.3)
+        reason = camera._read(opened)
+    assert reason == "no frame for 0 s" and camera.read == 5
 
 
 def test_a_camera_that_ends_for_good_is_asked_for_less_and_less_often(

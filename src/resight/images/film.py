@@ -7,6 +7,7 @@ import sys
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from time import monotonic
 from typing import TYPE_CHECKING, Any
 from urllib.parse import unquote, urlsplit
 
@@ -20,7 +21,7 @@ if TYPE_CHECKING:
     from av import VideoFrame
 
 PATIENCE = 16  # errors one after the other, without a packet between them, that end a film in a file
-SILENCE = 10.0  # seconds without an answer from the network that end a film
+SILENCE = 10.0  # seconds without an answer from the network, or without a picture among what comes, that end a film
 NEARBY = 64  # packets after a damaged one, within which frames may still suffer from it
 NETWORK = {  # FFmpeg's options for addresses: a film is asked for again where it broke off, streams come whole
     "reconnect": "1",
@@ -88,7 +89,8 @@ class Film:
         self.seconds = _seconds(self._container, self._stream)
         self.rate = float(self._stream.average_rate or self._stream.base_rate or RATE)
         self.read = self.lost = self.short = 0
-        self._patience = 1 if is_remote(os.fspath(source)) else PATIENCE
+        self._remote = is_remote(os.fspath(source))
+        self._patience = 1 if self._remote else PATIENCE
         self._hidden = 0  # frames that the film holds but does not show
         self._nearby = 0  # packets to come that may suffer from a damaged one
 
@@ -131,19 +133,22 @@ class Film:
         """Frames, and whether each is damaged; None in the place of one that cannot be decoded."""
         from av.error import FFmpegError
 
-        packets = self._container.demux(self._stream)
+        wanted = [] if self._remote else [self._stream]  # of an address also the sound, to see that pictures stop
+        packets = self._container.demux(*wanted)
         damaged: set[int | None] = set()
-        failed = 0
+        failed, came = 0, monotonic()
         while failed < self._patience:
             try:
                 packet = next(packets, None)
             except FFmpegError:
                 failed += 1
-                packets = self._container.demux(self._stream)
+                packets = self._container.demux(*wanted)
                 continue
-            if packet is None:
+            if packet is None or (self._remote and monotonic() - came > SILENCE):
                 return
             failed = 0
+            if packet.stream is not self._stream:
+                continue
             self._hidden += packet.is_discard
             self._nearby = max(0, self._nearby - 1)
             if packet.is_corrupt and packet.size:
@@ -158,6 +163,7 @@ class Film:
             for frame in frames:
                 yield frame, frame.is_corrupt or (frame.pts is not None and frame.pts in damaged)
                 damaged.discard(frame.pts)
+                came = monotonic()
 
     def _short(self, frames: int, seconds: float) -> int:
         if self.count:
