@@ -10,7 +10,19 @@ import resight
 
 HOUSE = Path(resight.__file__).parent
 FLOORS = (
-    {"records", "dataframes", "labels", "engines", "errors", "files", "pools", "secrets", "yaml_text"},
+    {
+        "records",
+        "dataframes",
+        "labels",
+        "engines",
+        "errors",
+        "files",
+        "pools",
+        "secrets",
+        "yaml_text",
+        "texts",
+        "from_zero",
+    },
     {"datasets", "models", "retrieval"},
     {"images"},
     {"embedding"},
@@ -32,8 +44,10 @@ GROUND = {
     "files": 1,
     "dataframes": 1,
     "labels": 1,
+    "texts": 0,
     "yaml_text": 1,
     "records": 2,
+    "from_zero": 3,
 }  # the ground floor has a step of its own
 FLOOR = {room: number for number, rooms in enumerate(FLOORS) for room in rooms}
 

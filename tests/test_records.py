@@ -7,10 +7,13 @@ from typing import Any
 import numpy as np
 import pytest
 
+from resight.clustering.group import measure_groups
+from resight.decisions.calibrate import calibrate
 from resight.errors import DataError
 from resight.labels import number_of
 from resight.records import Embeddings, Ranking, Report, Split
 from resight.retrieval.evaluation.evaluate import evaluate
+from resight.retrieval.ranking.rank import topk
 
 
 def split(**changes: Any) -> Split:
@@ -128,13 +131,30 @@ def test_labels_from_zero_give_the_numbers_of_text_labels() -> None:
     vectors = (rng.normal(size=(10, 16))[np.arange(40) % 10] + rng.normal(size=(40, 16))).astype(np.float32)
     from_zero = np.unique(names, return_inverse=True)[1]
     found = []
-    for labels, options in ((names, {}), (from_zero, {"distractors": None}), (from_zero + 1, {})):
+    for labels, options in ((names, {}), (from_zero, {}), (from_zero, {"distractors": None}), (from_zero + 1, {})):
         made = Embeddings(vectors, labels, cameras, **options)
         found.append(evaluate(made, made))
     assert {report.evaluated for report in found} == {40} and len({report.mAP for report in found}) == 1
-    silent = Embeddings(vectors, from_zero, cameras)
-    with pytest.warns(UserWarning, match="4 queries have the identity 0, which marks distractors.*distractors=None"):
-        assert evaluate(silent, silent).evaluated == 36
+
+
+def test_zero_is_a_person_among_queries_unless_it_is_said_to_mark_distractors() -> None:
+    rng = np.random.default_rng(0)
+    vectors = np.concatenate([rng.normal(size=(35, 16))] * 2).astype(np.float32)
+    numbers, cameras = np.arange(70) % 35, np.arange(70) // 35
+    from_zero, from_one = Embeddings(vectors, numbers, cameras), Embeddings(vectors, numbers + 1, cameras)
+    report, right = evaluate(from_zero, from_zero), evaluate(from_one, from_one)
+    assert report.mAP == right.mAP and report.evaluated == 70 and report.identities.tolist() == numbers.tolist()
+    assert topk(from_zero, from_zero, 3).indices.tolist() == topk(from_one, from_one, 3).indices.tolist()
+    one, other = (calibrate(made, protocol="market1501", false_match_rate=0.01).facts for made in (from_zero, from_one))
+    assert (one.queries, one.identities, one.genuine) == (other.queries, other.identities, other.genuine)
+    assert measure_groups(cameras, numbers).images == 70
+
+    said = Embeddings(vectors, numbers, cameras, distractors=0)
+    junk = Embeddings(vectors, np.where(numbers == 9, -1, numbers), cameras)
+    for made, count in ((said, 68), (replace(said), 68), (pickle.loads(pickle.dumps(said)), 68), (junk, 66)):
+        assert evaluate(made, made).evaluated == count
+    asked = from_one.take(np.arange(35))
+    assert evaluate(asked, from_zero).reasons == {"its identity is not in the gallery": 1}  # nobody asks for 0
 
 
 def test_take_keeps_columns_in_step() -> None:

@@ -14,6 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from resight.errors import DataError, RecipeError
+from resight.texts import texts
 
 Library = Literal["pandas", "polars", "pyarrow"]
 ABOUT = "resight"  # where a table keeps what is not in its columns
@@ -51,7 +52,7 @@ def _listed(column: NDArray[Any]) -> Any:
 def to_arrow(arrow: Any, values: NDArray[Any]) -> Any:
     """(N,) values, or (N, D) ones as lists of D."""
     flat = np.ascontiguousarray(values).ravel()
-    found = arrow.array(flat.tolist(), arrow.string()) if flat.dtype.kind == "U" else arrow.array(flat)
+    found = arrow.array(flat.tolist(), arrow.string()) if flat.dtype.kind in "UO" else arrow.array(flat)
     return found if values.ndim == 1 else arrow.FixedSizeListArray.from_arrays(found, values.shape[1])
 
 
@@ -102,5 +103,5 @@ def _column(name: str, series: Any) -> NDArray[Any]:
 def _plain(values: NDArray[Any]) -> NDArray[Any]:
     """Objects as text where all are; other objects are left to whoever checks the column."""
     if values.dtype == object and all(isinstance(value, str) for value in values):
-        return values.astype(np.str_)
+        return texts(values.tolist())
     return np.asarray(values)

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import hashlib
-from typing import Any
+from enum import Enum
+from typing import Any, Final
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -16,7 +17,15 @@ LARGEST = 2**53 - 1  # as exact in a float64 or in JSON
 _JUNK_NAMES = ("-1", "junk")
 _DISTRACTOR_NAMES = ("distractor", "distractors")
 
-Label = int | str | None
+
+class Unsaid(Enum):
+    """That nobody said which integer marks distractors: 0, unless :mod:`resight.from_zero` finds it a person."""
+
+    UNSAID = "unsaid"
+
+
+UNSAID: Final = Unsaid.UNSAID
+Label = int | str | None | Unsaid
 Labels = tuple[NDArray[np.int64], NDArray[np.str_] | None]  # the integers, and the text they stand for
 
 
@@ -36,24 +45,27 @@ def cameras(owner: str, values: ArrayLike) -> Labels:
     return _by_name(f"{owner}.cameras", array, {}) if array.dtype.kind == "U" else (array.astype(np.int64), None)
 
 
-def identities(owner: str, values: ArrayLike, junk: Label = JUNK, distractors: Label = DISTRACTOR) -> Labels:
+def identities(owner: str, values: ArrayLike, junk: Label = JUNK, distractors: Label = UNSAID) -> Labels:
     """Identity labels as (N,) int64, where -1 is junk and 0 a distractor.
 
-    Integers stay as they are; where ``distractors`` is not 0, the label 0 is an identity like any other, and identities
-    count one more. Text becomes numbers by :func:`number_of`; "junk", "-1" and "distractor" mean what they say, and so
-    does a text of zeros such as "0000" beside "-1", as in Market-1501.
+    Integers stay as they are; where ``distractors`` is given and not 0, the label 0 is an identity like any other, and
+    identities count one more. Where it is an integer, the labels are also returned as text. Text becomes numbers by
+    :func:`number_of`; "junk", "-1" and "distractor" mean what they say, and so does a text of zeros such as "0000"
+    beside "-1", as in Market-1501.
 
     Args:
         owner: whose labels they are, for messages.
         values: (N,) integers or text.
         junk: the label of junk, or None where there is none.
-        distractors: the label of distractors, or None where there are none.
+        distractors: the label of distractors, or None where there are none. Unsaid, it is 0; see
+            :mod:`resight.from_zero`.
 
     Raises:
         DataError: neither integers nor text, a label is missing, or an integer is below 0 and not junk.
     """
     what = f"{owner}.identities"
-    array = _checked(what, values)
+    array, said = _checked(what, values), isinstance(distractors, int)
+    distractors = DISTRACTOR if distractors is UNSAID else distractors
     if array.dtype.kind == "U":
         known = set(array.tolist())
         zeros = [name for name in known if not name.strip("0") and "-1" in known]
@@ -70,10 +82,13 @@ def identities(owner: str, values: ArrayLike, junk: Label = JUNK, distractors: L
             f"{what} has {numbers[at]} in row {at}: identities are 0 or more, and junk is "
             f"{'not marked here' if junk is None else junk}; number them from 1, or pass them as text."
         )
+    is_distractor = numbers == distractors
     if distractors != DISTRACTOR:
-        is_distractor = numbers == distractors
         numbers = np.where(is_distractor, DISTRACTOR, numbers + 1)
-    return np.where(is_junk, JUNK, numbers), None
+    if not said:
+        return np.where(is_junk, JUNK, numbers), None
+    names = np.where(is_junk, "junk", np.where(is_distractor, "distractor", array.astype(np.str_)))
+    return np.where(is_junk, JUNK, numbers), names
 
 
 def _by_name(what: str, names: NDArray[np.str_], special: dict[str, int]) -> Labels:

@@ -4,7 +4,8 @@ Shape letters used everywhere: ``N`` images, ``D`` embedding, ``Q`` queries, ``G
 ``B`` batch, ``C, H, W`` image, ``P`` identities per batch.
 
 Identity -1 is *junk* (never counted), identity 0 a *distractor* (kept in the gallery, matches no identity),
-as in Market-1501; every data set maps its own conventions onto these. Labels may be given as text: see
+as in Market-1501; every data set maps its own conventions onto these. Integers that count people from 0 are
+understood where 0 is asked for or trained on: see :mod:`resight.from_zero`. Labels may be given as text: see
 :mod:`resight.labels`.
 """
 
@@ -21,7 +22,8 @@ from numpy.typing import ArrayLike, NDArray
 
 from resight import dataframes, labels
 from resight.errors import DataError
-from resight.labels import DISTRACTOR, JUNK, Label
+from resight.labels import DISTRACTOR, JUNK, UNSAID, Label
+from resight.texts import texts
 
 _IN_TABLES = {"path": "paths", "identity": "identities", "camera": "cameras"}  # the names of columns, and of fields
 
@@ -30,13 +32,13 @@ __all__ = ["DISTRACTOR", "JUNK", "Embeddings", "Ranking", "Report", "Split"]
 
 def _paths(owner: str, values: ArrayLike) -> NDArray[np.str_]:
     """Paths as a read-only (N,) array of text."""
-    array = np.asarray(values)
+    array = np.asarray(values, object) if isinstance(values, (list, tuple)) else np.asarray(values)
     if array.ndim != 1:
         raise DataError(f"{owner}.paths must have shape (N,) but has shape {array.shape}: pass one value per image.")
     is_text = array.dtype.kind in "UT" or (array.dtype.kind == "O" and all(map(_is_path, array.tolist())))
     if array.size and not is_text:
         raise DataError(f"{owner}.paths must hold text but holds {array.dtype}: pass paths as str.")
-    text = array.astype(np.str_)
+    text = array.copy() if array.dtype.kind == "U" else texts(list(map(os.fspath, array.tolist())))
     text.flags.writeable = False
     return text
 
@@ -107,7 +109,8 @@ class Split:
     """Images and their labels: parallel columns, one entry per image.
 
     Attributes:
-        paths: (N,) str. A path may lead through a zip archive as through a folder: ``"m.zip/query/1.jpg"``.
+        paths: (N,) str, as objects where one is much longer than the others. A path may lead through a zip archive as
+            through a folder: ``"m.zip/query/1.jpg"``.
         identities: (N,) int64. -1 is junk, 0 a distractor. Given as text, they become the numbers of
             :func:`resight.labels.number_of`, the same in every split, and the column ``identity_names`` keeps the text.
         cameras: (N,) int64; text as for identities, kept in ``camera_names``.
@@ -116,7 +119,8 @@ class Split:
 
     Args:
         junk, distractors: which labels in ``identities`` are junk and distractors; None for none. With
-            ``distractors=None`` the label 0 is an identity like any other, and identities count one more.
+            ``distractors=None`` the label 0 is an identity like any other, and identities count one more. Unsaid, 0
+            marks distractors unless it is trained on or asked for, see :mod:`resight.from_zero`.
 
     Raises:
         DataError: a column of the wrong shape, length or type, a missing label, or an identity below -1.
@@ -128,7 +132,7 @@ class Split:
     columns: Mapping[str, NDArray[Any]] = field(default_factory=dict)
     name: str = "images"
     junk: InitVar[Label] = JUNK
-    distractors: InitVar[Label] = DISTRACTOR
+    distractors: InitVar[Label] = UNSAID
 
     def __post_init__(self, junk: Label, distractors: Label) -> None:
         object.__setattr__(self, "paths", _paths("Split", self.paths))
@@ -185,7 +189,7 @@ class Embeddings:
     fingerprint: str = ""
     metric: str = ""
     junk: InitVar[Label] = JUNK
-    distractors: InitVar[Label] = DISTRACTOR
+    distractors: InitVar[Label] = UNSAID
 
     def __post_init__(self, junk: Label, distractors: Label) -> None:
         given: Any = self.vectors

@@ -270,14 +270,23 @@ def test_identity_zero_of_train_or_query_is_a_person(tmp_path: Path) -> None:
     assert "identities count one more here" in data.notes[-1]
 
 
-def test_a_data_set_refuses_distractors_to_train_on_or_to_ask_with() -> None:
+def test_zero_is_a_person_of_train_or_query_and_distractors_are_refused_there() -> None:
     paths, cameras = ["a.jpg", "b.jpg"], [1, 2]
     good, zero = Split(paths, [1, 2], cameras), Split(paths, [0, 1], cameras)  # type: ignore[arg-type]
     person = Split(paths, [0, 1], cameras, distractors=None)  # type: ignore[arg-type]
     assert Dataset("mine", person, good, zero).facts()["train"]["identities"] == 2
-    for splits, key in (((zero, good, good), "train"), ((good, zero, good), "query")):
-        with pytest.raises(DataError, match=rf"1 image\(s\) in {key} of mine have the identity 0"):
-            Dataset("mine", *splits)
+    assert Dataset("mine", good, good, zero).facts()["gallery"]["distractors"] == 1
+    for splits in ((zero, good, good), (good, zero, zero), (zero, zero, zero)):
+        data = Dataset("mine", *splits)
+        for split, given in zip(data.splits.values(), splits, strict=True):
+            assert split.identities.tolist() == [number + 1 for number in given.identities.tolist()]
+        assert len(data.notes) == 1 and "identities count one more here" in data.notes[0]
+    said = Split(paths, [0, 1], cameras, distractors=0)  # type: ignore[arg-type]
+    junk = Split(["a.jpg", "b.jpg", "c.jpg"], [0, 1, -1], [1, 2, 3])  # type: ignore[arg-type]
+    for bad in (said, junk):
+        for splits, key in (((bad, good, good), "train"), ((good, bad, good), "query")):
+            with pytest.raises(DataError, match=rf"1 image\(s\) in {key} of mine have the identity 0"):
+                Dataset("mine", *splits)
 
 
 def test_a_test_set_alone_is_read_and_cannot_be_trained_on(tiny_market) -> None:

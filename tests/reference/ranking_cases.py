@@ -25,7 +25,7 @@ def cases(draw, honest=True):
         if honest:
             both = [labels.setdefault(path, label) for path, *label in zip(paths, who, where, strict=True)]
             who, where = zip(*both, strict=True)
-        return Embeddings(vectors, who, where, [f"{i}.jpg" for i in paths])
+        return Embeddings(vectors, who, where, [f"{i}.jpg" for i in paths], distractors=0)
 
     return embeddings(queries), embeddings(gallery)
 

@@ -30,6 +30,7 @@ from resight.gallery.gallery import Gallery
 from resight.gallery.moving import picture
 from resight.gallery.record import Filter
 from resight.records import DISTRACTOR, JUNK, Split
+from resight.texts import texts
 
 UNKNOWN = -1
 _CAMERA_FOLDER = re.compile(r"(?:camera|cam|c|kamera)[-_ ]?\w{1,12}", re.IGNORECASE)
@@ -274,9 +275,9 @@ def _unlabelled(paths: Sequence[str], who: Any = None) -> Split:
     """Images whose identity is known where ``who`` says so."""
     nothing = np.full(len(paths), JUNK, np.int64)
     if who is None:
-        return Split(np.array(paths, np.str_), nothing, nothing + 1)
+        return Split(texts(paths), nothing, nothing + 1)
     names: Any = np.array(["-1" if one is None or str(one) == "" else str(one) for one in who], np.str_)
-    return Split(np.array(paths, np.str_), names, nothing + 1)
+    return Split(texts(paths), names, nothing + 1)
 
 
 def _crops(images: Split, seen: Any, columns: dict[str, Any], notes: tuple[str, ...]) -> Crops:

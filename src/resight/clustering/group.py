@@ -13,6 +13,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from resight.clustering.linkage import link
 from resight.errors import DataError
+from resight.from_zero import person_zero
 from resight.records import DISTRACTOR, Embeddings
 from resight.retrieval.ranking.arguments import check_embeddings, check_threshold, choose_metric
 from resight.retrieval.ranking.rank import MEMORY
@@ -76,7 +77,7 @@ class Grouping:
 
 
 def measure_groups(groups: ArrayLike, identities: ArrayLike) -> Grouping:
-    """Compare groups with identities; junk and distractors (identity 0 and below) do not count.
+    """Compare groups with identities; junk (-1) and distractors (0 beside junk) do not count.
 
     Args:
         groups: (N,) integers; identities: (N,) integers.
@@ -89,7 +90,8 @@ def measure_groups(groups: ArrayLike, identities: ArrayLike) -> Grouping:
         raise DataError(
             f"Groups of shape {found.shape} do not go with identities of shape {who.shape}: pass (N,) both."
         )
-    found, who = found[who > DISTRACTOR], who[who > DISTRACTOR]
+    known = (who > DISTRACTOR) | ((who == DISTRACTOR) & person_zero(who))
+    found, who = found[known], who[known]
     if not len(who):
         raise DataError("No image has a known identity, so the groups cannot be measured: pass identities above 0.")
     from sklearn.metrics import adjusted_rand_score

@@ -25,6 +25,7 @@ from numpy.typing import NDArray
 
 from resight.errors import DataError, RecipeError
 from resight.files import expanded
+from resight.from_zero import from_one
 from resight.records import DISTRACTOR, JUNK, Split
 
 
@@ -57,6 +58,7 @@ class Dataset:
     triplets: NDArray[np.int64] | None = None
 
     def __post_init__(self) -> None:
+        self._count_from_one()
         for key in ("train", "query"):
             count = int((self.splits[key].identities == DISTRACTOR).sum())
             if count:
@@ -64,6 +66,17 @@ class Dataset:
                     f"{count} image(s) in {key} of {self.name} have the identity 0, which marks distractors of the "
                     "gallery: number identities from 1, pass them as text, or build the split with distractors=None."
                 )
+
+    def _count_from_one(self) -> None:
+        """Where 0 is a person of train or query, count identities from 1 in all splits."""
+        train, query, gallery = from_one(self.train, self.query, self.gallery)
+        query, train, gallery = from_one(query, train, gallery)
+        if train is self.train and query is self.query:
+            return
+        for key, split in (("train", train), ("query", query), ("gallery", gallery)):
+            object.__setattr__(self, key, split)
+        note = "Train or query has the identity 0, so it is no distractor: identities count one more here."
+        object.__setattr__(self, "notes", (*self.notes, note))
 
     @property
     def splits(self) -> dict[str, Split]:

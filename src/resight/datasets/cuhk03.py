@@ -24,6 +24,7 @@ from resight.datasets.splitting import validation
 from resight.errors import DataError, RecipeError
 from resight.files import list_files, read_bytes
 from resight.records import Split
+from resight.texts import texts
 
 CONFIG = "cuhk03_new_protocol_config_{}.mat"
 TEST_SETS = "testsets.txt"
@@ -122,7 +123,7 @@ def _images(where: str, there: Collection[str], boxes: str) -> Split:
         )
     images, labels = read_names(f"{bases[0]}/{folder}/", sorted(there), _NAME, _KIND, [])
     pairs, people, views, _ = np.array(labels, dtype=np.int64).reshape(-1, 4).T
-    return Split(np.array(images, dtype=np.str_), 1000 * pairs + people, 2 * (pairs - 1) + views)
+    return Split(texts(images), 1000 * pairs + people, 2 * (pairs - 1) + views)
 
 
 def _beside(images: Split, there: Collection[str], name: str, cure: str) -> str:

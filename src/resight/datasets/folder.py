@@ -19,6 +19,7 @@ from resight.datasets.splitting import answerable, choose_queries, for_training,
 from resight.errors import DataError, RecipeError
 from resight.files import left_out, list_images
 from resight.records import DISTRACTOR, Split
+from resight.texts import texts
 
 _GIVEN = (("query", "gallery"), ("train", "test"))  # the subfolders that make up given splits
 
@@ -119,7 +120,7 @@ def _read(where: str, images: list[str], pattern: str | None, *, given: bool) ->
         )
     seen = [camera or "1" for camera in cameras]
     columns = {"identity_names": np.array(who, dtype=np.str_), "camera_names": np.array(seen, dtype=np.str_)}
-    paths = np.array(images, dtype=np.str_)
+    paths = texts(images)
     return Split(paths, number_identities(who), number_cameras(seen), columns, "folder"), not unread
 
 

@@ -21,6 +21,7 @@ from resight.datasets.splitting import validation
 from resight.errors import DataError
 from resight.files import is_image_name, list_files
 from resight.records import DISTRACTOR, Split
+from resight.texts import texts
 
 FOLDERS = {"train": "bounding_box_train", "query": "query", "gallery": "bounding_box_test"}
 OFFICIAL: Counts = {
@@ -129,7 +130,7 @@ def _read(base: str, key: str, name: str, paths: Iterable[str]) -> Split:
     images, labels = read_names(f"{base}/{FOLDERS[key]}/", paths, _NAME, _KIND, [], _CURE)
     columns = np.array(labels, dtype=np.int64).reshape(-1, 5).T
     return Split(
-        np.array(images, dtype=np.str_),
+        texts(images),
         columns[0],
         columns[1],
         {"sequences": columns[2], "frames": columns[3]},

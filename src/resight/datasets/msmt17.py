@@ -21,6 +21,7 @@ from resight.datasets.splitting import validation
 from resight.errors import DataError
 from resight.files import list_files
 from resight.records import Split
+from resight.texts import texts
 
 FOLDERS = (("train", "test"), ("mask_train_v2", "mask_test_v2"))
 OFFICIAL: Counts = {
@@ -92,7 +93,7 @@ def _read(base: str, folder: str, lists: tuple[str, ...], there: Collection[str]
         check_images(images[before:], there, f"{base}/{name}", "MSMT17")
     numbers = np.array(people, dtype=np.int64)
     return Split(
-        np.array(images, dtype=np.str_),
+        texts(images),
         numbers + first,
         np.array(cameras, dtype=np.int64),
         {"people": numbers, "times": np.array(times, dtype=np.str_)},

@@ -21,6 +21,7 @@ from resight.errors import DataError, RecipeError
 from resight.files import split_archive
 from resight.labels import DISTRACTOR, JUNK, Label
 from resight.records import Split
+from resight.texts import texts
 
 NEEDED = ("path", "identity")
 SPLITS = ("train", "query", "gallery", "test")
@@ -184,7 +185,7 @@ def image_paths(values: NDArray[Any], root: Any, images: str | Path | None, wher
                 "pass the folder that paths count from as images=... (--set images=...)."
             )
         found.append(os.path.normpath(place))
-    return np.array(found, dtype=np.str_)
+    return texts(found)
 
 
 def _divide(

@@ -11,6 +11,7 @@ from resight.datasets.catalog import Dataset, register
 from resight.errors import DataError
 from resight.files import is_image_name, list_files
 from resight.records import JUNK, Split
+from resight.texts import texts
 
 
 @register("unlabelled")
@@ -33,7 +34,7 @@ def unlabelled(root: str | Path) -> Dataset:
         raise DataError(f"{where} holds no images: pass a folder or zip archive of pictures.")
     notes = [f"{len(files) - len(images)} file(s) that are not images were left out."] * (len(files) > len(images))
     train = Split(
-        np.array(images, np.str_),
+        texts(images),
         np.full(len(images), JUNK, np.int64),
         np.ones(len(images), np.int64),
         name="unlabelled",

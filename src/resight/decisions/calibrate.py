@@ -20,6 +20,7 @@ from resight.decisions.drift import reference
 from resight.decisions.operating import LEAST_IDENTITIES, RATES, errors, needed
 from resight.decisions.pairs import Pairs, collect, step_of, to_end_of_step
 from resight.errors import DataError
+from resight.from_zero import from_one
 from resight.records import JUNK, Embeddings
 from resight.retrieval.ranking import protocols
 from resight.retrieval.ranking.arguments import check_embeddings, choose_metric, number
@@ -135,6 +136,7 @@ def both_sides(pairs_from: Embeddings | tuple[Embeddings, Embeddings]) -> tuple[
                 "pass identities=... as an (N,) array of integers."
             )
     check_same_model(query, gallery)
+    query, gallery = from_one(query, gallery)
     if query is not gallery:
         return query, gallery, 1
     if query.paths is None:  # each image must differ from the others, so that it makes no pair with itself

@@ -21,10 +21,12 @@ from resight.dataframes import from_arrow, to_arrow
 from resight.errors import DataError, ResightError, first_line
 from resight.files import atomic_path
 from resight.records import Embeddings
+from resight.texts import packed, unpacked
 
 SUFFIXES = (".parquet", ".npz")
 _FIELDS = {"path": "paths", "identity": "identities", "camera": "cameras"}  # in a file, and in Embeddings
 _VECTORS = "embedding"
+_PACKED = ":utf8"  # ends the name of texts of very different lengths, which are bytes in the file
 _ABOUT, _METRIC = "resight", "resight_metric"  # fingerprint and metric: Parquet's metadata has both under the first
 
 
@@ -35,7 +37,7 @@ def check(path: str | Path, columns: Mapping[str, NDArray[Any]] = MappingProxyTy
     if Path(path).suffix == ".parquet":
         _arrow()
         for name, column in columns.items():
-            for text in column.ravel().tolist() if column.dtype.kind == "U" else ():
+            for text in column.ravel().tolist() if column.dtype.kind in "UO" else ():
                 try:
                     text.encode()
                 except UnicodeEncodeError:
@@ -180,9 +182,13 @@ def _write_npz(
     metric: str,
 ) -> None:
     with zipfile.ZipFile(path, "w") as archive:
-        for name, column in {_ABOUT: np.array(fingerprint), _METRIC: np.array(metric), **columns}.items():
+        plain = {
+            name + (_PACKED if column.dtype == object else ""): packed(column) if column.dtype == object else column
+            for name, column in columns.items()
+        }
+        for name, column in {_ABOUT: np.array(fingerprint), _METRIC: np.array(metric), **plain}.items():
             with _member(archive, name) as file:
-                np.lib.format.write_array(file, np.asarray(column), allow_pickle=False)
+                np.lib.format.write_array(file, column, allow_pickle=False)
         with _member(archive, _VECTORS) as file:
             for at, some in enumerate(vectors):
                 if not at:
@@ -198,5 +204,9 @@ def _member(archive: zipfile.ZipFile, name: str) -> Any:
 
 def _read_npz(path: Path) -> tuple[dict[str, NDArray[Any]], str, str]:
     with np.load(path, allow_pickle=False) as file:
-        found = {name: file[name] for name in file.files}
+        kept = {name: file[name] for name in file.files}
+    found = {
+        name.removesuffix(_PACKED): unpacked(column) if name.endswith(_PACKED) else column
+        for name, column in kept.items()
+    }
     return found, str(found.pop(_ABOUT, "")), str(found.pop(_METRIC, ""))

@@ -19,6 +19,7 @@ from resight.models.model import Model
 from resight.records import Embeddings, Report, Split
 from resight.retrieval.evaluation.evaluate import evaluate
 from resight.retrieval.ranking import protocols
+from resight.texts import texts
 
 
 def measure(
@@ -80,7 +81,7 @@ def measure_repeats(
     paths = np.concatenate([split.paths for data in draws for split in (data.query, data.gallery)])
     row = {path: at for at, path in enumerate(dict.fromkeys(paths.tolist()))}
     unknown = np.zeros(len(row), np.int64)
-    images = Split(np.array(list(row), np.str_), unknown, unknown)
+    images = Split(texts(list(row)), unknown, unknown)
     pooled = protocols.get(draws[0].protocol).tracklets
     pooling = clips.pooling_with(model.card) if pooled else "mean"
     embedded = Embedder(model, **embedding)(images, quality=pooling == "quality", progress=progress)

@@ -24,6 +24,7 @@ from resight.images.pictures import Picture, is_open_file
 from resight.images.stream import Item
 from resight.images.video import Video
 from resight.records import Embeddings, Split
+from resight.texts import texts
 
 
 @dataclass(frozen=True, eq=False)
@@ -109,7 +110,7 @@ def source_of(images: Pictures) -> Source | Iterator[Item]:
         found, others = list_images(name)
         if not found:
             raise DataError(f"{name} holds no images: nothing to embed. {left_out(others)}".rstrip())
-        return replace(_files(np.array(found, np.str_)), others=tuple(others))
+        return replace(_files(texts(found)), others=tuple(others))
     if isinstance(images, np.ndarray) and images.dtype.kind in "UO" and images.ndim == 1:
         images = images.tolist()
     if isinstance(images, (bytes, bytearray, memoryview, Image.Image)) or is_open_file(images):
@@ -124,7 +125,7 @@ def source_of(images: Pictures) -> Source | Iterator[Item]:
     several = images
     if not len(several):
         raise DataError("the list of images is empty: nothing to embed.")
-    names = np.array([_name(several[at], at) for at in range(len(several))], np.str_)
+    names = texts([_name(several[at], at) for at in range(len(several))])
 
     def items(start: int) -> Iterator[Item]:
         return (Item(at, str(names[at]), several[at]) for at in range(start, len(several)))

@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 from resight.files import read_bytes
 from resight.images.decode import decode_bytes
 from resight.images.near_copies import HEIGHT, WIDTH
+from resight.texts import texts
 
 WHOLE, EMPTY, FOREIGN, DAMAGED, UNREADABLE, POINTER, UNSUPPORTED = range(7)
 _SIGNATURES = (
@@ -86,7 +87,7 @@ def scan(
                 progress(len(files), len(paths))
     states, heights, widths = np.array([file[:3] for file in files], dtype=np.int64).reshape(-1, 3).T
     digests = tuple(file.digest for file in files)
-    return Scan(np.array(paths, dtype=np.str_), states, heights, widths, digests, thumbnails)
+    return Scan(texts(paths), states, heights, widths, digests, thumbnails)
 
 
 def _open(path: str) -> _File:

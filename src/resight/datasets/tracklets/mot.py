@@ -24,6 +24,7 @@ from resight.datasets.tracklets.mot_table import MotTable, read_mot
 from resight.errors import DataError, RecipeError
 from resight.files import atomic_folder, is_image_name, list_files, read_bytes
 from resight.records import Split
+from resight.texts import texts
 
 INFO, TRUTH = "seqinfo.ini", "gt/gt.txt"
 PEDESTRIAN = 1
@@ -129,7 +130,7 @@ def _crops(where: str, gap: int) -> tuple[Split, dict[str, int]]:
         "sequence_names": np.array([name for name, _, _ in labels], np.str_),
     }
     cameras = np.array([camera[name] for name, _, _ in labels], np.int64)
-    return Split(np.array(images, np.str_), identities, cameras, columns, "mot"), lengths
+    return Split(texts(images), identities, cameras, columns, "mot"), lengths
 
 
 def sequence_info(path: str) -> dict[str, Any]:

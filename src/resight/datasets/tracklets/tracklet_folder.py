@@ -19,6 +19,7 @@ from resight.datasets.tracklets.sequences import in_order
 from resight.errors import DataError, RecipeError
 from resight.files import left_out, list_images, split_archive
 from resight.records import DISTRACTOR, Split
+from resight.texts import texts
 
 _GIVEN = ({"train", "query", "gallery"}, {"query", "gallery"}, {"train", "test"})
 _LAYOUT = "<identity>/<camera>/<tracklet>/*.jpg"
@@ -87,7 +88,7 @@ def _read(where: str, images: list[str]) -> tuple[Split, NDArray[np.str_] | None
         "camera_names": np.array(seen, np.str_),
         "tracklet_names": np.array(tracklet, np.str_),
     }
-    split = Split(np.array(images, np.str_), number_identities(who), number_cameras(seen), columns, "tracklets")
+    split = Split(texts(images), number_identities(who), number_cameras(seen), columns, "tracklets")
     return split, np.array([names[start] for names in below]) if given else None
 
 

@@ -19,6 +19,7 @@ from resight.datasets.layouts import Counts, check_counts, check_fold, find_base
 from resight.datasets.splitting import validation
 from resight.files import list_files
 from resight.records import Split
+from resight.texts import texts
 
 PARTS = ("train", "test")
 OFFICIAL: Counts = {
@@ -65,7 +66,7 @@ def two_camera_vehicles(
         names += [f"{part}/{kind}_{number}" for kind, number, _ in groups]
     cameras = np.array([int(camera) for _, _, camera in labels], dtype=np.int64)
     types = np.array([kind for kind, _, _ in labels], dtype=np.str_)
-    everyone = Split(np.array(images, dtype=np.str_), number_identities(names), cameras, {"types": types})
+    everyone = Split(texts(images), number_identities(names), cameras, {"types": types})
     to_train = np.array([name.startswith("train/") for name in names], dtype=bool)
     query, gallery = (
         everyone.take(~to_train & (cameras == camera), f"two_camera_vehicles camera {camera}") for camera in (1, 2)

@@ -18,6 +18,7 @@ from resight.datasets.splitting import VALIDATION_SHARE, choose_identities
 from resight.errors import DataError, RecipeError
 from resight.files import list_files
 from resight.records import Split
+from resight.texts import texts
 
 TEST_IMAGES = {800: 6_493, 1600: 13_377, 2400: 19_777}  # by test list; the paper's own numbers are of an older version
 REPEATS = 10
@@ -99,7 +100,7 @@ def _read(base: str, name: str, there: Collection[str], title: str) -> Split:
         vehicles.append(int(vehicle))
     check_images(images, there, listed_in, "VehicleID")
     numbers = np.array(vehicles, dtype=np.int64)
-    return Split(np.array(images, dtype=np.str_), numbers + 1, np.zeros_like(numbers), {"vehicles": numbers}, title)
+    return Split(texts(images), numbers + 1, np.zeros_like(numbers), {"vehicles": numbers}, title)
 
 
 def _draw(split: Split, size: int, repeat: int) -> tuple[Split, Split]:

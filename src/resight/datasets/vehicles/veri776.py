@@ -21,6 +21,7 @@ from resight.datasets.splitting import validation
 from resight.errors import DataError, RecipeError
 from resight.files import list_files
 from resight.records import Split
+from resight.texts import texts
 
 FOLDERS = {"train": "image_train", "query": "image_query", "gallery": "image_test"}
 OFFICIAL: Counts = {
@@ -82,7 +83,7 @@ def veri776(
 def _read(base: str, key: str, paths: Iterable[str], strays: list[str]) -> Split:
     images, labels = read_names(f"{base}/{FOLDERS[key]}/", paths, _NAME, _KIND, strays)
     columns = np.array(labels, dtype=np.int64).reshape(-1, 4).T
-    return Split(np.array(images, dtype=np.str_), columns[0], columns[1], {"times": columns[2]}, f"veri776 {key}")
+    return Split(texts(images), columns[0], columns[1], {"times": columns[2]}, f"veri776 {key}")
 
 
 def _tracks(path: str, gallery: Split) -> NDArray[np.int64]:

@@ -20,6 +20,7 @@ from resight.datasets.splitting import validation
 from resight.errors import DataError, RecipeError
 from resight.files import list_files
 from resight.records import Split
+from resight.texts import texts
 
 TEST_IMAGES = {3000: 41_861, 5000: 69_389, 10000: 138_517}  # queries and gallery together; the paper prints 41,816
 DETAILS = ("times", "models", "types", "colours")
@@ -123,10 +124,10 @@ def _read(base: str, names: tuple[str, str], there: Collection[str], details: Ma
         rows.append((*about, *[""] * len(DETAILS))[: len(DETAILS)])
     check_images(images, there, f"{folder}/{name}", "VERI-Wild")
     ids = np.array(vehicles, dtype=np.int64)
-    texts = np.array(rows, dtype=np.str_).reshape(-1, len(DETAILS)).T
-    columns = {"vehicles": ids, **dict(zip(DETAILS, texts, strict=True))}
+    facts = np.array(rows, dtype=np.str_).reshape(-1, len(DETAILS)).T
+    columns = {"vehicles": ids, **dict(zip(DETAILS, facts, strict=True))}
     return Split(
-        np.array(images, dtype=np.str_),
+        texts(images),
         ids + 1,
         np.array(cameras, dtype=np.int64),
         columns,

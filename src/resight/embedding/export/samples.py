@@ -15,6 +15,7 @@ from resight import datasets
 from resight.errors import DataError
 from resight.files import is_image_name, list_files
 from resight.records import Split
+from resight.texts import texts
 
 QUERIES, GALLERY, CALIBRATION = 200, 1_000, 128  # at most so many images
 
@@ -65,7 +66,7 @@ def _part(data: datasets.Dataset) -> Samples:
 
 
 def _unlabelled(root: str | Path) -> Samples:
-    paths = np.array([path for path, _ in list_files(root) if is_image_name(path)], np.str_)
+    paths = texts([path for path, _ in list_files(root) if is_image_name(path)])
     if len(paths) < 4:
         raise DataError(f"{root} holds {len(paths)} images, but at least 4 are needed: pass a folder with more.")
     every = Split(paths, np.zeros(len(paths), np.int64), np.zeros(len(paths), np.int64))

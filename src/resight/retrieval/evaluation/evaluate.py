@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import warnings
-
 import numpy as np
 from numpy.typing import NDArray
 
 from resight.errors import DataError
+from resight.from_zero import from_one
 from resight.records import DISTRACTOR, JUNK, Embeddings, Report
 from resight.retrieval.evaluation import metrics
 from resight.retrieval.ranking import protocols
@@ -38,7 +37,8 @@ def evaluate(
     """How well the gallery, sorted by distance, answers the queries.
 
     Args:
-        query: Q embeddings with identities (and cameras, if the protocol needs them).
+        query: Q embeddings with identities (and cameras, if the protocol needs them). The identity 0 is a person
+            where nothing says that it marks distractors, see :mod:`resight.from_zero`.
         gallery: G embeddings with the same columns, made by the same model.
         protocol: one by name, such as "market1501", "single_camera" or "mars_official", see
             :mod:`resight.retrieval.ranking.protocols`.
@@ -62,6 +62,7 @@ def evaluate(
     """
     check_embeddings(query=query, gallery=gallery)
     check_rerank(rerank)
+    labelled, (query, gallery) = query.identities, from_one(query, gallery)
     rules, metric = protocols.get(protocol), choose_metric(metric, query, gallery)
     check_same_model(query, gallery)
     if rules.joins_queries:
@@ -82,7 +83,6 @@ def evaluate(
     assert query.identities is not None
     zero = ~kept & (query.identities > DISTRACTOR) if rules.counts_unmatched else np.zeros(len(query), np.bool_)
     reasons = _reasons(query, gallery, ~kept & ~zero, NO_CANDIDATES if rules.reassociates else LEFT_OUT)
-    _warn_of_zero(query, gallery)
     if not kept.any():
         why = "; ".join(f"{count:,} because {reason}" for reason, count in reasons.items()) or "there are no queries"
         raise DataError(
@@ -96,7 +96,7 @@ def evaluate(
         mINP=share * float(found.inverse_negative_penalty[kept].mean()),
         average_precision=np.where(zero, 0.0, found.average_precision),
         first_match=found.first_match,
-        identities=query.identities,
+        identities=labelled,
         queries=len(query),
         evaluated=int((kept | zero).sum()),
         dropped=int((~kept & ~zero).sum()),
@@ -113,18 +113,6 @@ def evaluate(
         },
         r_precision=share * float(found.r_precision[kept].mean()),
     )
-
-
-def _warn_of_zero(query: Embeddings, gallery: Embeddings) -> None:
-    """Warn where people seem to be numbered from 0, which marks distractors: the first of them counts nowhere."""
-    assert query.identities is not None and gallery.identities is not None
-    count = int((query.identities == DISTRACTOR).sum())
-    if count and (gallery.identities == DISTRACTOR).any():
-        warnings.warn(
-            f"{count:,} queries have the identity 0, which marks distractors, so they count nowhere: if 0 is a person, "
-            "number people from 1, pass the labels as text, or make the embeddings with distractors=None.",
-            stacklevel=3,
-        )
 
 
 def _joined(gallery: Embeddings, query: Embeddings) -> Embeddings:

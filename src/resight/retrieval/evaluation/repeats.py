@@ -7,6 +7,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from resight.errors import DataError
+from resight.from_zero import from_one
 from resight.records import DISTRACTOR, Embeddings, Report
 from resight.retrieval.evaluation.evaluate import evaluate
 from resight.retrieval.ranking.arguments import check_embeddings, whole_number
@@ -40,6 +41,7 @@ def single_shot(
     """
     check_embeddings(query=query, gallery=gallery)
     draws = whole_number("draws", draws)
+    query, gallery = from_one(query, gallery)
     who = gallery.identities
     if who is None:
         raise DataError(

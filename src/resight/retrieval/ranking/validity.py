@@ -9,8 +9,10 @@ from numpy.typing import NDArray
 
 from resight.errors import DataError
 from resight.files import same_file_keys
+from resight.from_zero import from_one
 from resight.records import DISTRACTOR, JUNK, Embeddings
 from resight.retrieval.ranking.protocols import Protocol
+from resight.texts import texts
 
 
 class Lists(NamedTuple):
@@ -67,7 +69,8 @@ class Validity:
         self.kept = np.arange(len(gallery))
         if protocol is None:
             return
-        query_ids, gallery_ids = _column(query, "query", "identities"), _column(gallery, "gallery", "identities")
+        one, other = from_one(query, gallery)
+        query_ids, gallery_ids = _column(one, "query", "identities"), _column(other, "gallery", "identities")
         self.kept = np.flatnonzero(gallery_ids != JUNK)
         same = _groups(query_ids, gallery_ids)
         same = same.select(~np.isin(query_ids, (JUNK, DISTRACTOR))[same.owners()])
@@ -136,7 +139,7 @@ def check_no_leak(query: Embeddings, gallery: Embeddings, rules: Protocol) -> No
 def _files(embeddings: Embeddings) -> NDArray[np.str_]:
     """(N,) a text for each image's file, the same for all spellings of its path."""
     assert embeddings.paths is not None
-    return np.array(same_file_keys(embeddings.paths.tolist()), np.str_)
+    return texts(same_file_keys(embeddings.paths.tolist()))
 
 
 def _groups(queries: NDArray[np.generic], gallery: NDArray[np.generic]) -> Lists:
