@@ -1,7 +1,8 @@
 """An ONNX model in 8-bit integers, after training: weights per output channel, maps per tensor (Jacob et al. 2018).
 
 The ranges of the maps are the smallest and largest values on the calibration images. What decides much and costs little
-stays float: the first convolution, gates (convolutions of 1x1 maps) and fully connected layers.
+stays float: the first convolution, gates (convolutions of 1x1 maps) and fully connected layers of whole images. Of a
+transformer, the linear layers of the tokens are in integers; norms, attention weights and sums stay float.
 """
 
 from __future__ import annotations
@@ -17,6 +18,8 @@ from numpy.typing import NDArray
 from resight.errors import ModelError, first_line
 
 BATCH = 16  # images per step of the calibration
+WEIGHTED = ("Conv", "Gemm", "MatMul")
+OF_TRANSFORMERS = ["Conv", "MatMul"]  # what is quantised in a network with layer norms
 
 
 def quantise(source: Path, target: Path, images: NDArray[np.float32], *, keep: Iterable[str] = ()) -> None:
@@ -47,6 +50,7 @@ def quantise(source: Path, target: Path, images: NDArray[np.float32], *, keep: I
                 activation_type=quantization.QuantType.QUInt8,
                 weight_type=quantization.QuantType.QInt8,
                 nodes_to_exclude=float_nodes,
+                op_types_to_quantize=OF_TRANSFORMERS if _names(prepared, "LayerNormalization") else None,
             )
         except (RuntimeError, ValueError, TypeError, KeyError) as error:
             reason = first_line(error)[:160]
@@ -54,10 +58,10 @@ def quantise(source: Path, target: Path, images: NDArray[np.float32], *, keep: I
 
 
 def sensitive(file: Path) -> list[str]:
-    """The nodes that always stay float: the first convolution, gates, and fully connected layers."""
+    """The nodes that always stay float: the first convolution, gates, fully connected layers, products in attention."""
     layers = _layers(file)
     first = next((name for name, (kind, _) in layers.items() if kind == "Conv"), "")
-    few = [name for name, (kind, pixels) in layers.items() if name == first or kind != "Conv" or pixels == 1]
+    few = [name for name, (kind, places) in layers.items() if name == first or kind == "Gemm" or places in (0, 1)]
     return few + _names(file, "BatchNormalization")  # one that no convolution could take in
 
 
@@ -75,19 +79,25 @@ def _beginning(name: str, depth: int) -> str:
 
 
 def _layers(file: Path) -> dict[str, tuple[str, int]]:
-    """Name of every node with weights, its kind, and how many pixels its input has where that is known (else 0)."""
+    """Name of every node with weights or a product of maps, its kind, and at how many places its weights are used.
+
+    The number is the pixels of a convolution's input (-1 where that is not known) and 1 for fully connected layers. A
+    linear layer on tokens has -1, a product of two maps 0.
+    """
     import onnx
 
     graph = onnx.shape_inference.infer_shapes(onnx.load(file)).graph
-    pixels = {}
+    constants, pixels = {value.name for value in graph.initializer}, {}
     for value in (*graph.value_info, *graph.input):
         sizes = [d.dim_value for d in value.type.tensor_type.shape.dim]
-        pixels[value.name] = sizes[2] * sizes[3] if len(sizes) == 4 else 0
-    return {
-        node.name: (node.op_type, pixels.get(node.input[0], 0))
-        for node in graph.node
-        if node.op_type in ("Conv", "Gemm", "MatMul")
-    }
+        pixels[value.name] = sizes[2] * sizes[3] or -1 if len(sizes) == 4 else -1
+
+    def places(node: Any) -> int:
+        if node.op_type == "MatMul":
+            return -1 if node.input[1] in constants else 0
+        return 1 if node.op_type == "Gemm" else pixels.get(node.input[0], -1)
+
+    return {node.name: (str(node.op_type), places(node)) for node in graph.node if node.op_type in WEIGHTED}
 
 
 def _names(file: Path, kind: str = "") -> list[str]:

@@ -83,7 +83,7 @@ class ClipVit(nn.Module):
 
     def forward(self, x: Tensor, side: Tensor | None = None) -> tuple[Tensor, Tensor]:
         check_size(x, self.size)
-        token = self.class_embedding.expand(len(x), 1, -1)
+        token = self.class_embedding.expand(x.shape[0], 1, -1)
         if side is not None:
             token = token + side
         tokens = torch.cat([token, self.conv1(x).flatten(2).transpose(1, 2)], 1) + self.positional_embedding

@@ -79,7 +79,7 @@ class DinoV2(nn.Module):
 
     def tokens(self, x: Tensor) -> Tensor:
         """(B, 3, H, W) to (B, T, D) tokens after the last norm: class token, registers, patches."""
-        H, W = x.shape[2:]
+        H, W = int(x.shape[2]), int(x.shape[3])  # constants of an exported file
         if H % PATCH or W % PATCH:
             raise ModelError(f"DINOv2 takes sides that are multiples of 14, not {H}x{W}: 252x126 is near 256x128.")
         square = (self.positions, self.positions)
@@ -87,10 +87,12 @@ class DinoV2(nn.Module):
         table = resize_positions(
             self.pos_embed[0, 1:], square, (H // PATCH, W // PATCH), "bicubic", antialias=offset is None, offset=offset
         )
+        if torch.jit.is_tracing():  # an exported file is for one size, and has no words for all of the resizing
+            table = torch.from_numpy(table.detach().cpu().numpy().copy()).to(table)
         first = self.cls_token + self.pos_embed[:, :1]
-        tokens = torch.cat([first.expand(len(x), -1, -1), self.patch_embed(x) + table], 1)
+        tokens = torch.cat([first.expand(x.shape[0], -1, -1), self.patch_embed(x) + table], 1)
         if self.register_tokens is not None:
-            extra = self.register_tokens.expand(len(x), -1, -1)
+            extra = self.register_tokens.expand(x.shape[0], -1, -1)
             tokens = torch.cat([tokens[:, :1], extra, tokens[:, 1:]], 1)
         for block in self.blocks:
             tokens = block(tokens)

@@ -53,7 +53,7 @@ class PassTrunk(nn.Module):
         check_size(x, self.size)
         names = [("cls_token", "cls_pos")] + [(f"part_token{part}", f"part{part}_pos") for part in range(1, PARTS + 1)]
         first = torch.cat([self.get_parameter(token) + self.get_parameter(place) for token, place in names], 1)
-        tokens = torch.cat([first.expand(len(x), -1, -1), self.patch_embed(x) + self.pos_embed], 1)
+        tokens = torch.cat([first.expand(x.shape[0], -1, -1), self.patch_embed(x) + self.pos_embed], 1)
         for block in self.blocks:
             tokens = block(tokens)
         out: Tensor = self.norm(tokens)

@@ -69,7 +69,7 @@ class ShiftedWindows(nn.Module):
         self.w_msa = WindowAttention(dim, heads, window)
 
     def forward(self, x: Tensor) -> Tensor:
-        B, R, C, D = x.shape
+        B, R, C, D = x.shape[0], int(x.shape[1]), int(x.shape[2]), x.shape[3]  # an exported file is for one size
         size = self.window
         rows, columns = -(-R // size) * size, -(-C // size) * size
         x = F.pad(x, (0, 0, 0, columns - C, 0, rows - R))

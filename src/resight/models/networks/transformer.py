@@ -84,7 +84,7 @@ class VisionTransformer(nn.Module):
         Without ``cameras`` the mean of the camera table is added, which needs no knowledge of the camera.
         """
         check_size(x, self.size)
-        tokens = torch.cat([self.cls_token.expand(len(x), -1, -1), self.patch_embed(x)], 1) + self.pos_embed
+        tokens = torch.cat([self.cls_token.expand(x.shape[0], -1, -1), self.patch_embed(x)], 1) + self.pos_embed
         if self.sie_embed is None:
             return tokens
         side = (
