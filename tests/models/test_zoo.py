@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import re
 import threading
 from collections.abc import Iterator
 from functools import partial
@@ -16,7 +17,9 @@ import torch
 
 import resight
 from conftest import SHARED
+from resight.cli.main import main
 from resight.errors import ModelError
+from resight.models.summary import summarise
 from resight.models.zoo import catalog
 from resight.models.zoo.catalog import Entry, entry, names
 from resight.models.zoo.fetch import fetch
@@ -100,6 +103,27 @@ def test_every_entry_is_valid() -> None:
         Entry.model_validate(
             {"title": "x", "kind": "re-id", "licences": {}, "files": [{"name": "a", "url": "b", "bytes": 1}]}
         )
+
+
+def test_the_list_has_parameters_and_multiply_adds(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """0287 is an OSNet-LCT x0.5, whose products resight counts itself; published are operations, also those of norms."""
+    monkeypatch.setattr("sys.argv", ["resight", "models", "list", "--zoo", "*retail-02*"])
+    with pytest.raises(SystemExit) as stop:
+        main()
+    assert stop.value.code == 0
+    lines = {line.split()[0]: line for line in capsys.readouterr().out.splitlines() if "MB" in line}
+    shown = re.search(r"([\d.]+) M +([\d,]+) M ", lines["person-reidentification-retail-0287"])
+    counted = summarise("osnet_lct_x0_5")
+    assert shown is not None and float(shown[1]) == round(counted.parameters / 1e6, 1)
+    assert float(shown[2]) == pytest.approx(counted.multiply_adds / 1e6, rel=0.05)
+    assert all(re.search(r" M +[\d,]+ M ", line) for line in lines.values()) and len(lines) > 5
+
+
+def test_what_is_measured_names_its_command() -> None:
+    measured = {name: one.measured for name in names() if (one := entry(name)).measured}
+    assert len(measured) >= 2 and all(f"resight evaluate zoo:{name} " in words for name, words in measured.items())
 
 
 def test_downloaded_once_then_offline(served: tuple[Server, Path], monkeypatch: pytest.MonkeyPatch) -> None:

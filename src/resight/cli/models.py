@@ -58,10 +58,13 @@ def _list_zoo(pattern: str, json: bool) -> None:
         print_json([{"name": name} | one.model_dump(mode="json") for name, one in entries.items()])
         return
     width = max((len(name) for name in entries), default=5)
-    out.print(f"{'model':<{width}}  kind       size  published", style="bold")
+    out.print(f"{'model':<{width}}  kind       size  params  mult-adds  published", style="bold")
     for name, one in entries.items():
         size = sum(file.bytes for file in one.files) / 1e6
-        out.print(f"{name:<{width}}  {one.kind:<8} {size:4.0f} MB  {one.published}", markup=False, overflow="ellipsis")
+        params = f"{one.parameters_millions:5.1f} M" if one.parameters_millions else "-"
+        products = f"{500 * one.gflops:8,.0f} M" if one.gflops else "-"  # an operation is half a multiply-add
+        line = f"{name:<{width}}  {one.kind:<8} {size:4.0f} MB {params:>7} {products:>10}  {one.published}"
+        out.print(line, markup=False, overflow="ellipsis")
     err.print("To download one: resight models pull NAME. In every command its name is zoo:NAME.", markup=False)
 
 
@@ -86,8 +89,9 @@ def pull(
     out.print(f"{path}", markup=False)
     licences = known.licences
     out.print(f"{known.title}. Weights: {licences.weights}. Training data: {licences.data}.", markup=False)
-    if known.note:
-        out.print(known.note, markup=False)
+    for more in (known.note, known.measured):
+        if more:
+            out.print(more, markup=False)
 
 
 @models.command()

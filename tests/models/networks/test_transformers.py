@@ -17,6 +17,7 @@ from resight.errors import ModelError
 from resight.models.layers.patches import grid, resize_positions
 from resight.models.networks import swin, transformer
 from resight.models.networks.clip import InProjAttention
+from resight.models.summary import summarise
 
 GOLDEN = Path(__file__).parent / "golden"
 TINY: dict[str, Any] = {"dim": 64, "heads": 2}
@@ -178,6 +179,16 @@ def test_cameras_averaged_is_the_mean_of_the_table_in_the_positions() -> None:
     assert (each[0] - each[1]).abs().max() > 1e-3
     with pytest.raises(ModelError, match="Camera 6 is outside the model's table of cameras 1 to 5"):
         with_cameras(x, torch.tensor([0, 1, 5]))
+
+
+@pytest.mark.parametrize("stride", [16, 12])
+def test_multiply_adds_by_hand(stride: int) -> None:
+    """ViT-B: patches, then per block the linear layers of each token and the two products of attention."""
+    rows, columns = grid(256, 128, 16, stride)
+    T, D, depth = rows * columns + 1, 768, 12
+    wanted = (T - 1) * 3 * 16 * 16 * D + depth * (T * 12 * D * D + 2 * T * T * D)
+    found = summarise("transreid_base", arguments={"stride": stride})
+    assert found.multiply_adds == wanted and round(wanted / 1e9, 1) == {16: 11.3, 12: 18.9}[stride]
 
 
 def test_grids_of_the_published_sizes() -> None:

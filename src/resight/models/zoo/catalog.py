@@ -51,7 +51,8 @@ class Entry(BaseModel):
         title: its name, and who published it.
         kind: what it does; only ``re-id`` models embed.
         published: figures as published, in words.
-        parameters_millions, gflops: as published; 10^9 operations per image.
+        measured: ours, in words, with the command.
+        parameters_millions, gflops: as published; 10^9 operations per image, of which a multiply-add is two.
         licences: of code, weights and training data.
         preprocessing, metric: of the card, for re-ID models.
         note: what a user should know.
@@ -63,6 +64,7 @@ class Entry(BaseModel):
     title: str
     kind: Literal["re-id", "detector", "attributes"]
     published: str = ""
+    measured: str = ""
     parameters_millions: float | None = None
     gflops: float | None = None
     licences: Licences
