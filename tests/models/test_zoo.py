@@ -108,7 +108,7 @@ def test_every_entry_is_valid() -> None:
 def test_the_list_has_parameters_and_multiply_adds(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """0287 is an OSNet-LCT x0.5, whose products resight counts itself; published are operations, also those of norms."""
+    """0287 is an OSNet-LCT x0.5, whose products resight counts itself; the published figure counts norms too."""
     monkeypatch.setattr("sys.argv", ["resight", "models", "list", "--zoo", "*retail-02*"])
     with pytest.raises(SystemExit) as stop:
         main()
