@@ -87,7 +87,8 @@ class DinoV2(nn.Module):
         table = resize_positions(
             self.pos_embed[0, 1:], square, (H // PATCH, W // PATCH), "bicubic", antialias=offset is None, offset=offset
         )
-        if torch.jit.is_tracing():  # an exported file is for one size, and has no words for all of the resizing
+        if torch.jit.is_tracing():  # type: ignore[attr-defined, no-untyped-call]
+            # an exported file is for one size, and has no words for all of the resizing
             table = torch.from_numpy(table.detach().cpu().numpy().copy()).to(table)
         first = self.cls_token + self.pos_embed[:, :1]
         tokens = torch.cat([first.expand(x.shape[0], -1, -1), self.patch_embed(x) + table], 1)
