@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import shlex
 from collections import Counter
 from collections.abc import Sequence
@@ -11,14 +12,18 @@ from typing import Literal
 
 import numpy as np
 
+from resight.datasets.detect import detect
 from resight.errors import DataError, ResightError
 from resight.files import left_out, list_images
+from resight.gallery.adding.dating import times_of
+from resight.gallery.adding.incoming import MARKET
 from resight.images.decode import decode, is_image_file
 
 Folders = Literal["cameras", "people", "nothing"]
 FILMS = {".mp4", ".avi", ".mkv", ".mov", ".webm", ".m4v", ".ts", ".mpg", ".mpeg", ".wmv"}
 LOOKED_AT = 100  # pictures whose sizes are read
 PERSON = r"(?P<identity>[^/]+)/[^/]+$"
+CAMERA = r"(?<![a-zA-Z\d])(?P<camera>(?i:camera|cam|c)[_-]?\d{1,4})[_. -][^/]*$"
 
 
 @dataclass(frozen=True)
@@ -72,8 +77,7 @@ def plan(
             )
         watch = ("watch", source, "--gallery", gallery, "--model", model, "--detector", detector)
         return Plan((found,), (Step("Follow everybody and keep one record per track", watch), show))
-    findings, cameras, people = _pictures(source, folders)
-    more = (*(("--camera-from-folder",) if cameras else ()), *(("--pattern", PERSON, "--identities") if people else ()))
+    findings, more = _pictures(source, folders)
     skip = ("--on-error", "skip")
     group = ("--model", model, *skip, "--output", str(output / "groups.csv"), "--sheet", str(output / "groups.html"))
     return Plan(
@@ -101,25 +105,53 @@ def _film(source: str) -> str:
     return f"{source} is a film of {seconds:.0f} s, {size} pixels, {rate:.3g} frames a second."
 
 
-def _pictures(source: str, folders: Folders | None) -> tuple[tuple[str, ...], bool, bool]:
-    """What is there, and whether its folders are cameras or people."""
-    paths, others = ([source], []) if is_image_file(source) and not Path(source).is_dir() else list_images(source)
+def _pictures(source: str, folders: Folders | None) -> tuple[tuple[str, ...], tuple[str, ...]]:
+    """What is there, and the options of ``gallery add`` that read cameras, people and times."""
+    single = is_image_file(source) and not Path(source).is_dir()
+    paths, others = ([source], []) if single else list_images(source)
+    films = [path for path in others if PurePath(path).suffix.lower() in FILMS]
+    advice = ""
+    if films:
+        these = "1 of them is a film" if len(films) == 1 else f"{len(films):,} of them are films"
+        advice = f"{these}: for one, run {shlex.join(['resight', 'quickstart', films[0]])}."
     if not paths:
-        raise DataError(f"{source} holds no images. {left_out(others)}".rstrip())
-    names = Counter(PurePath(path).parent.name for path in paths if PurePath(path).parent != PurePath(source))
+        raise DataError(" ".join(filter(None, (f"{source} holds no images.", left_out(others), advice))))
     findings = [f"{source} holds {len(paths):,} pictures{_sizes(paths)}."]
-    if others:
-        findings.append(left_out(others))
+    findings += filter(None, (left_out(others), advice))
+    if folders is None and (kind := "folder" if single else detect(source)) != "folder":
+        findings.append(
+            f"It is laid out like the data set {kind}, which tells the cameras: --folders nothing ignores that."
+        )
+        return tuple(findings), ()
+    if folders is None and all(re.search(MARKET, path) for path in paths):
+        findings.append("Their names are like Market-1501's, which tell the cameras.")
+        return tuple(findings), ()
+    timed: tuple[str, ...] = ()
+    if folders != "nothing" and None not in times_of(paths, "name")[0]:
+        timed = ("--time", "name")
+        findings.append("Their names tell when they were taken.")
+    sentence, options = _labels(source, paths, folders)
+    return (*findings, *filter(None, (sentence,))), (*options, *timed)
+
+
+def _labels(source: str, paths: Sequence[str], folders: Folders | None) -> tuple[str, tuple[str, ...]]:
+    """What folders or names stand for, as a sentence and options."""
+    names = Counter(PurePath(path).parent.name for path in paths if PurePath(path).parent != PurePath(source))
     if len(names) < 2:
-        return tuple(findings), False, False
+        found = [re.search(CAMERA, path) for path in paths] if folders is None else []
+        cameras = sorted({one["camera"] for one in found if one})
+        if len(cameras) < 2 or None in found:
+            return "", ()
+        return f"Their names tell the camera ({_few(cameras)}): --folders nothing ignores that.", ("--pattern", CAMERA)
     kind = folders or "cameras"
-    shown = ", ".join(sorted(names)[:4]) + (", ..." if len(names) > 4 else "")
     meaning = {"cameras": "taken as cameras", "people": "taken as people", "nothing": "not used"}[kind]
-    findings.append(
-        f"They lie in {len(names):,} folders ({shown}), which are {meaning}"
-        + (": --folders people if they are people." if folders is None else ".")
-    )
-    return tuple(findings), kind == "cameras", kind == "people"
+    options = {"cameras": ("--camera-from-folder",), "people": ("--pattern", PERSON, "--identities"), "nothing": ()}
+    end = ": --folders people if they are people." if folders is None else "."
+    return f"They lie in {len(names):,} folders ({_few(sorted(names))}), which are {meaning}{end}", options[kind]
+
+
+def _few(names: Sequence[str]) -> str:
+    return ", ".join(names[:4]) + (", ..." if len(names) > 4 else "")
 
 
 def _sizes(paths: Sequence[str]) -> str:
@@ -133,13 +165,18 @@ def _sizes(paths: Sequence[str]) -> str:
             broken += 1
     if not sizes:
         raise DataError(f"{paths[0]} and the other pictures cannot be read: open one of them in an image viewer.")
-    height, width = np.median(np.array(sizes), axis=0)
+    shapes = np.array(sizes)
+    height, width = np.median(shapes, axis=0)
     said = f", usually {width:.0f}x{height:.0f} pixels"
     if broken:
         said += f"; {broken} of {len(chosen)} that were looked at cannot be read and will be left out"
-    if width >= 1.2 * height and width >= 300:
+    wide = (shapes[:, 1] >= 1.2 * shapes[:, 0]) & (shapes[:, 1] >= 300)
+    if wide.mean() > 0.5:
         said += (
             "; they are wide, like whole scenes: cut out one person per picture first, or results will be about the "
             "background"
         )
+    elif wide.any():
+        are = "is" if wide.sum() == 1 else "are"
+        said += f"; {wide.sum()} of {len(shapes)} {are} wide, like whole scenes, about which results say nothing"
     return said

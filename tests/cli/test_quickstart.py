@@ -62,6 +62,43 @@ def test_folders_of_people_and_a_flat_one(tmp_path: Path, monkeypatch: pytest.Mo
             plan(wrong, Path("out"))
 
 
+def test_names_tell_cameras_and_times(shell: Shell) -> None:
+    for camera in (1, 2):
+        draw(Path(f"crops/Cam{camera}_2026-11-21_10-0{camera}-00.jpg"), 1, camera)
+    draw(Path("crops/cam2_2026-11-21_10-05-00.jpg"), 2, 2, size=(300, 400))
+    code, _, err = shell("quickstart", "crops", "--no-serve")
+    assert code == 0, err
+    assert "1 of 3 is wide, like whole scenes" in err and "Their names tell when they were taken." in err
+    assert "Their names tell the camera (Cam1, Cam2, cam2): --folders nothing ignores that." in err
+    seen = told(shell("gallery", "stats", "quickstart/seen", "--json"))
+    assert seen["cameras"] == {"Cam1": 1, "Cam2": 1, "cam2": 1} and seen["first"] == 1_795_255_260
+    words = [step.words for step in plan("crops", Path("out"), folders="nothing").steps]
+    assert not any("--pattern" in one or "--time" in one for one in words)
+    Path("crops/another.jpg").write_bytes(Path("crops/Cam1_2026-11-21_10-01-00.jpg").read_bytes())
+    words = [step.words for step in plan("crops", Path("out")).steps]
+    assert not any("--pattern" in one or "--time" in one for one in words)  # not all names tell
+
+
+def test_a_data_set_tells_its_cameras_itself(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    for at, folder in enumerate(("bounding_box_train", "bounding_box_test", "query")):
+        draw(Path(f"people/{folder}/000{at}_c{at}s1_000001_00.jpg"), 1, at + 1)
+    for source in ("people", "people/query"):
+        chosen = plan(source, Path("out"))
+        assert any("tell" in finding and "cameras" in finding for finding in chosen.findings)
+        assert not any("--camera-from-folder" in step.words or "--pattern" in step.words for step in chosen.steps)
+
+
+def test_films_among_pictures_are_pointed_out(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    Path("a folder").mkdir()
+    Path("a folder/clip 1.mp4").touch()
+    with pytest.raises(
+        DataError, match=r"holds no images.*1 of them is a film.*resight quickstart 'a folder/clip 1.mp4'"
+    ):
+        plan("a folder", Path("out"))
+
+
 def test_a_film(shell: Shell, tmp_path: Path) -> None:
     film = cv2.VideoWriter("shop.avi", cv2.VideoWriter_fourcc(*"MJPG"), 10, (96, 160))
     person = synthetic.draw("person", 1, 1, 0, size=(128, 64))[..., ::-1]

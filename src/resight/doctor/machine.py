@@ -55,7 +55,7 @@ class Machine:
         return {
             "system": f"{platform.system()} {platform.release()}, {platform.machine()}",
             "processor": self.model or "unknown",
-            "processors": f"{self.processors}{limit}; torch uses {self.threads} threads",
+            "processors": f"{self.processors}{limit}; torch uses {self.threads} thread{'s' * (self.threads != 1)}",
             "instructions": " ".join(self.features) or self.widest,
             "16-bit instructions": half if self.features else "unknown",
             "memory": gigabytes + free or "unknown",

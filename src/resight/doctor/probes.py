@@ -163,7 +163,9 @@ def probe(name: str, patience: float = PATIENCE) -> Found | Finding:
         try:
             done = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=patience)
         except subprocess.TimeoutExpired:
-            return _failed(name, f"did not end within {patience:g} s")
+            again = "run resight doctor again when the machine has less to do; if it still does not"
+            said = f"{name[:1].upper()}{name[1:]} did not end within {patience:g} s: {again}, {CURES[name]}."
+            return Finding("broken", said)
         except OSError as error:
             return _failed(name, f"could not be started ({error.strerror})")
     lines = done.stdout.splitlines()
