@@ -165,7 +165,7 @@ def _sizes(paths: Sequence[str]) -> str:
             broken += 1
     if not sizes:
         raise DataError(f"{paths[0]} and the other pictures cannot be read: open one of them in an image viewer.")
-    shapes = np.array(sizes)
+    shapes = np.array(sizes, np.int64)
     height, width = np.median(shapes, axis=0)
     said = f", usually {width:.0f}x{height:.0f} pixels"
     if broken:

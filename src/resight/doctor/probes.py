@@ -164,8 +164,8 @@ def probe(name: str, patience: float = PATIENCE) -> Found | Finding:
             done = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=patience)
         except subprocess.TimeoutExpired:
             again = "run resight doctor again when the machine has less to do; if it still does not"
-            said = f"{name[:1].upper()}{name[1:]} did not end within {patience:g} s: {again}, {CURES[name]}."
-            return Finding("broken", said)
+            sentence = f"{name[:1].upper()}{name[1:]} did not end within {patience:g} s: {again}, {CURES[name]}."
+            return Finding("broken", sentence)
         except OSError as error:
             return _failed(name, f"could not be started ({error.strerror})")
     lines = done.stdout.splitlines()
