@@ -12,6 +12,7 @@ from torch import Tensor, nn
 import resight
 from resight.models import Output, registry
 from resight.models.card import IMAGENET_MEAN, IMAGENET_STD, Card, Preprocessing
+from resight.models.layers import heads
 from resight.models.model import Model
 from resight.models.weights import fingerprint
 
@@ -21,16 +22,15 @@ HEIGHT, WIDTH = 32, 16
 class Tiny(nn.Module):
     """Two convolutions, a mean over 4 x 2 places and a linear layer, each with batch norm."""
 
-    def __init__(self, dim: int = 48, num_identities: int = 0) -> None:
+    def __init__(self, dim: int = 48, num_identities: int = 0, head: heads.Head = "plain") -> None:
         super().__init__()
         self.one = nn.Sequential(nn.Conv2d(3, 12, 3, 2, 1, bias=False), nn.BatchNorm2d(12), nn.ReLU())
         self.two = nn.Sequential(nn.Conv2d(12, 24, 3, 2, 1, bias=False), nn.BatchNorm2d(24), nn.ReLU())
         self.end = nn.Sequential(nn.AdaptiveAvgPool2d((4, 2)), nn.Flatten(), nn.Linear(192, dim), nn.BatchNorm1d(dim))
-        self.classifier = nn.Linear(dim, num_identities) if num_identities else None
+        self.bottleneck, self.classifier = heads.build(head, dim, num_identities)
 
     def forward(self, x: Tensor) -> Output:
-        v = self.end(self.two(self.one(x)))
-        return Output(v, (v,), () if self.classifier is None else (self.classifier(v),))
+        return heads.output(self.end(self.two(self.one(x))), self.bottleneck, self.classifier)
 
 
 def install(monkeypatch: object) -> None:
@@ -40,9 +40,9 @@ def install(monkeypatch: object) -> None:
         monkeypatch.setattr(registry, name, dict(getattr(registry, name)))  # type: ignore[attr-defined]
 
     @resight.models.register(height=HEIGHT, width=WIDTH)
-    def tiny(num_identities: int = 0, dim: int = 48) -> nn.Module:
+    def tiny(num_identities: int = 0, dim: int = 48, head: heads.Head = "plain") -> nn.Module:
         """A network for tests."""
-        return Tiny(dim, num_identities)
+        return Tiny(dim, num_identities, head)
 
 
 def model(seed: int = 0) -> Model:

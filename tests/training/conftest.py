@@ -1,6 +1,6 @@
-"""The smallest run there is: six people, 24 pictures of noise, OSNet x0.25 at 32x16."""
+"""The smallest run there is: six people, 24 pictures of noise, a tiny network at 32x16."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -8,12 +8,20 @@ import pytest
 import torch
 
 import resight
+import tiny
 from conftest import TinyMarket
 from resight.models.model import Model
 from resight.training import recipe as recipes
 from resight.training.recipe import Recipe
 
 TinyRecipe = Callable[..., Recipe]
+
+
+@pytest.fixture(scope="module", autouse=True)
+def _registered() -> Iterator[None]:
+    with pytest.MonkeyPatch.context() as patch:
+        tiny.install(patch)
+        yield
 
 
 @pytest.fixture
@@ -25,7 +33,7 @@ def tiny_recipe(tiny_market: TinyMarket) -> TinyRecipe:
         content: dict[str, Any] = {
             "name": "tiny",
             "data": {"name": "market_layout", "root": str(root)},
-            "model": {"name": "osnet_x0_25", "head": "bnneck"},
+            "model": {"name": "tiny", "head": "bnneck"},
             "images": {"height": 32, "width": 16, "cache": False},
             "augmentation": {"flip": 0.5, "pad_crop": 2, "erase": 0.5},
             "sampler": {"batch_size": 8, "images_per_identity": 2},
@@ -43,7 +51,7 @@ def two_teachers(tmp_path: Path) -> tuple[str, str]:
     files = []
     for seed, (height, width) in enumerate([(32, 16), (16, 16)]):
         torch.manual_seed(seed)
-        made = resight.load("osnet_x0_25", height=height, width=width)
+        made = resight.load("tiny", height=height, width=width)
         file = tmp_path / f"teacher{seed}.safetensors"
         Model(made.network, made.card.model_copy(update={"trained_on": "a test"})).save(file)
         files.append(str(file))

@@ -18,7 +18,7 @@ from resight.training.loop import train
 
 from .conftest import TinyRecipe, weights_of
 
-CE, TRIPLET = {"name": "cross_entropy"}, {"name": "triplet"}
+CE, TRIPLET, OSNET = {"name": "cross_entropy"}, {"name": "triplet"}, {"name": "osnet_x0_25"}
 
 
 def run(recipe: Any, output: Path) -> dict[str, Any]:
@@ -41,9 +41,12 @@ def run(recipe: Any, output: Path) -> dict[str, Any]:
             {"phases": [{"epochs": 1}, {"epochs": 1, "only": ["classifier"], "losses": [TRIPLET]}]},
             r"phases\.1 trains the classifier alone, which none of its losses uses",
         ),
-        ({"images": {"height": 8, "width": 4}}, "osnet_x0_25 does not take images of 8x4 "),
+        ({"model": OSNET, "images": {"height": 8, "width": 4}}, "osnet_x0_25 does not take images of 8x4 "),
         (
-            {"images": {"height": 32, "width": 16, "progressive": [{"until": 1, "height": 8, "width": 4}]}},
+            {
+                "model": OSNET,
+                "images": {"height": 32, "width": 16, "progressive": [{"until": 1, "height": 8, "width": 4}]},
+            },
             "osnet_x0_25 does not take images of 8x4 ",
         ),
     ],
@@ -129,9 +132,9 @@ def test_another_default_type_changes_nothing(
     tiny_recipe: TinyRecipe, two_teachers: tuple[str, str], tmp_path: Path
 ) -> None:
     """With weights from a file, since random ones are drawn in the default type."""
-    resight.load("osnet_x0_25", height=32, width=16).save(tmp_path / "start.safetensors")
+    resight.load("tiny", height=32, width=16).save(tmp_path / "start.safetensors")
     made = tiny_recipe(
-        model={"name": "osnet_x0_25", "weights": str(tmp_path / "start.safetensors")},
+        model={"name": "tiny", "weights": str(tmp_path / "start.safetensors")},
         augmentation={"flip": 0.5, "pad_crop": 2, "brightness": 0.2, "erase": 0.5, "light": 0.5},
         teachers=[two_teachers[0]],
         views={"count": 2},

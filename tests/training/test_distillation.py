@@ -91,7 +91,7 @@ def test_a_dot_product_is_the_mean_of_the_teachers_cosines(
 ) -> None:
     images = datasets.load("market_layout", tiny_recipe().data.root).train
     found = Teachers.read(two_teachers).embed(images, device="cpu", folder=None)
-    assert found is not None and found.shape == (24, 512 + 512) and found.dtype == torch.float32
+    assert found is not None and found.shape == (24, 48 + 48) and found.dtype == torch.float32
     cosines = []
     for file in two_teachers:
         plain = Embedder(resight.load(file), device="cpu", flip=True)(images).vectors.astype(np.float64)
@@ -126,7 +126,7 @@ def test_teachers_are_asked_once(
     assert asked == [24, 24] and len(list(folder.iterdir())) == 2
     assert torch.equal(embed(two_teachers, images), first)
     swapped = embed(two_teachers[::-1], images)
-    assert torch.equal(swapped.roll(512, 1), first) and asked == [24, 24]
+    assert torch.equal(swapped.roll(48, 1), first) and asked == [24, 24]
     fewer = embed(two_teachers, images.take(np.arange(24) >= 4))
     assert asked == [24, 24, 20, 20]
     torch.testing.assert_close(fewer, first[4:], rtol=0, atol=1e-5)
@@ -202,7 +202,7 @@ def test_a_run_says_who_taught_it_and_goes_on_with_the_same_teachers_alone(
     run(recipe, tmp_path / "parts", resume=True)
     assert weights_of(tmp_path / "parts") == weights_of(tmp_path / "whole")
     torch.manual_seed(7)
-    other = resight.load("osnet_x0_25", height=32, width=16)
+    other = resight.load("tiny", height=32, width=16)
     Model(other.network, other.card.model_copy(update={"trained_on": "a test"})).save(two_teachers[0])
     with pytest.raises(TrainingError, match="was made with other data"):
         run(recipe, tmp_path / "parts", resume=True)

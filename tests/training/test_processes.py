@@ -1,47 +1,20 @@
 """Two processes compute what one would."""
 
 import json
-import os
-import runpy
-import socket
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
 import torch
 from safetensors.torch import load_file
 
+import forked
+import ranks
 import resight
+from forked import under_torchrun
 from resight.models import weights
 from resight.training.loop import train
 
 from .conftest import TinyRecipe
-
-SCRIPT = """
-import sys
-import resight
-resight.train(sys.argv[1], sys.argv[2], cpu=True, progress=False)
-"""
-
-
-def in_two_processes(*arguments: object) -> tuple[list[int], str]:
-    """Run Python as under torchrun, but without the launcher's own start: exit codes, and the errors of both."""
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
-    world = {"MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(port), "WORLD_SIZE": "2", "LOCAL_WORLD_SIZE": "2"}
-    both = [
-        subprocess.Popen(
-            [sys.executable, *map(str, arguments)],
-            env={**os.environ, **world, "OMP_NUM_THREADS": "1", "RANK": str(rank), "LOCAL_RANK": str(rank)},
-            stderr=subprocess.PIPE,
-            text=True,
-        )
-        for rank in range(2)
-    ]
-    errors = "".join(one.communicate(timeout=300)[1] for one in both)
-    return [one.returncode for one in both], errors
 
 
 def test_two_processes_equal_one(tiny_recipe: TinyRecipe, two_teachers: tuple[str, str], tmp_path: Path) -> None:
@@ -52,10 +25,10 @@ def test_two_processes_equal_one(tiny_recipe: TinyRecipe, two_teachers: tuple[st
     batch would be off by tens of per cent in the first.
     """
     torch.manual_seed(0)
-    start = resight.models.create("osnet_x0_25", num_identities=6, head="bnneck").state_dict()
+    start = resight.models.create("tiny", num_identities=6, head="bnneck").state_dict()
     weights.save(start, tmp_path / "start.safetensors")
     recipe = tiny_recipe(
-        model={"name": "osnet_x0_25", "head": "bnneck", "weights": str(tmp_path / "start.safetensors")},
+        model={"name": "tiny", "head": "bnneck", "weights": str(tmp_path / "start.safetensors")},
         phases=[
             {"epochs": 1, "optimizer": "sgd", "lr": 1e-2, "momentum": 0.0, "only": ["classifier"]},
             {"epochs": 1, "optimizer": "sgd", "lr": 1e-6, "momentum": 0.0},
@@ -71,7 +44,7 @@ def test_two_processes_equal_one(tiny_recipe: TinyRecipe, two_teachers: tuple[st
         evaluation={"every": 1},
     )
     (tmp_path / "recipe.yaml").write_text(recipe.yaml())
-    codes, errors = in_two_processes("-c", SCRIPT, tmp_path / "recipe.yaml", tmp_path / "two")
+    codes, errors = under_torchrun(tmp_path, ranks.train, tmp_path / "recipe.yaml", tmp_path / "two")
     assert codes == [0, 0], errors[-3000:]
     one = train(recipe, tmp_path / "one", cpu=True, progress=False)
     two = json.loads((tmp_path / "two" / "metrics.json").read_text())
@@ -94,7 +67,7 @@ def test_two_processes_equal_one(tiny_recipe: TinyRecipe, two_teachers: tuple[st
 
     statistics = [key for key in start if key.endswith(("running_mean", "running_var"))]
     counters = [key for key in start if key.endswith("num_batches_tracked")]
-    body = [key for key in start if key.startswith(("conv", "fc")) and key not in {*statistics, *counters}]
+    body = [key for key in start if key.startswith(("one", "two", "end")) and key not in {*statistics, *counters}]
     assert off(["classifier.weight"]) < 0.01
     assert off(body) < 0.05
     assert off(statistics) < 0.01
@@ -102,34 +75,6 @@ def test_two_processes_equal_one(tiny_recipe: TinyRecipe, two_teachers: tuple[st
     kept_one, kept_two = (load_file(tmp_path / name / "model.safetensors") for name in ("one", "two"))
     for key, value in kept_one.items():
         torch.testing.assert_close(kept_two[key], value, rtol=1e-3, atol=1e-4)
-
-
-UNEVEN = """
-import sys
-import torch
-import torch.distributed as dist
-from resight.models.output import Output
-from resight.training.losses import LOSSES, Target
-from resight.training.objective import objective
-
-def gradient(file, rows):
-    data = torch.load(file, weights_only=True)
-    x, logits = (data[name].requires_grad_() for name in ("x", "logits"))
-    output = Output(x[rows], (x[rows],), (logits[rows],))
-    plain = data["plain"][rows]
-    target = Target(data["labels"][rows], torch.zeros(len(plain), 3, 2, 2), teacher=data["teacher"][rows], plain=plain)
-    names = ("cross_entropy", "triplet", "weighted_triplet", "distillation", "direction")
-    losses = [LOSSES[name](name=name, plain_views=plain_views) for name in names for plain_views in (False, True)]
-    total, parts = objective(output, target, losses, [{} for _ in losses])
-    total.backward()
-    return {"x": x.grad, "logits": logits.grad, **parts}
-
-if __name__ == "__main__":
-    dist.init_process_group("gloo")
-    rank = dist.get_rank()
-    for file in sys.argv[1:]:
-        torch.save(gradient(file, slice(4 * rank, 4 * rank + 4)), f"{file}.part{rank}")
-"""
 
 
 def test_unlabelled_images_and_plain_views_over_two_processes(tmp_path: Path) -> None:
@@ -141,14 +86,11 @@ def test_unlabelled_images_and_plain_views_over_two_processes(tmp_path: Path) ->
         data["labels"] = torch.tensor([*first, 1, 0, 2, 1])
         data["plain"] = torch.tensor([True, True, False, True, True, False, True, True])
         torch.save(data, file)
-    script = tmp_path / "uneven.py"
-    script.write_text(UNEVEN)
-    codes, errors = in_two_processes(script, *files)
+    codes, errors = under_torchrun(tmp_path, ranks.write_gradients, files)
     assert codes == [0, 0], errors[-3000:]
-    gradient = runpy.run_path(str(script), run_name="alone")["gradient"]
     for file in files:
         both = [torch.load(f"{file}.part{rank}", weights_only=True) for rank in range(2)]
-        whole = gradient(file, slice(None))
+        whole = ranks.gradient(file, slice(None))
         assert both[0].keys() == both[1].keys() == whole.keys() and len(whole) == 12
         for name, value in whole.items():
             torch.testing.assert_close((both[0][name] + both[1][name]) / 2, value, rtol=1e-4, atol=1e-6)
@@ -165,11 +107,11 @@ def test_one_result_and_one_rectangle(tiny_recipe: TinyRecipe, tmp_path: Path) -
         ],
     )
     (tmp_path / "recipe.yaml").write_text(recipe.yaml())
-    command = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node=2", "-m", "resight"]
-    command += ["train", str(tmp_path / "recipe.yaml"), "--output", str(tmp_path / "two"), "--json", "--cpu"]
-    done = subprocess.run(command, capture_output=True, text=True, timeout=300)
-    assert done.returncode == 0, done.stderr[-3000:]
-    two = json.loads(done.stdout)
+    command = ["--standalone", "--nproc-per-node=2", "-m", "resight", "train", str(tmp_path / "recipe.yaml")]
+    command += ["--output", str(tmp_path / "two"), "--json", "--cpu"]
+    launcher = forked.start(tmp_path / "launcher", forked.torchrun.main, command)
+    assert forked.ended(launcher) == 0, (tmp_path / "launcher.err").read_text()[-3000:]
+    two = json.loads((tmp_path / "launcher.out").read_text())
     assert two == json.loads((tmp_path / "two" / "metrics.json").read_text())
     one = train(recipe, tmp_path / "one", cpu=True, progress=False)
     for mine, theirs, rel in zip(one["history"], two["history"], (1e-3, 1e-2), strict=False):  # then rounding has grown
@@ -179,6 +121,6 @@ def test_one_result_and_one_rectangle(tiny_recipe: TinyRecipe, tmp_path: Path) -
 def test_a_batch_that_two_cannot_share(tiny_recipe: TinyRecipe, tmp_path: Path) -> None:
     recipe = tiny_recipe(sampler={"batch_size": 6, "images_per_identity": 2})
     (tmp_path / "recipe.yaml").write_text(recipe.yaml())
-    codes, errors = in_two_processes("-c", SCRIPT, tmp_path / "recipe.yaml", tmp_path / "run")
+    codes, errors = under_torchrun(tmp_path, ranks.train, tmp_path / "recipe.yaml", tmp_path / "run")
     assert all(codes) and "cannot be divided among 2 processes in whole identities" in errors
     assert not (tmp_path / "run").exists()

@@ -1,8 +1,6 @@
 """Killed anywhere, a run goes on to the very same weights."""
 
 import signal
-import subprocess
-import sys
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -13,6 +11,8 @@ import pytest
 import torch
 from numpy.typing import NDArray
 
+import forked
+import ranks
 import resight
 from resight import datasets
 from resight.errors import TrainingError
@@ -30,7 +30,7 @@ EVERYTHING: dict[str, Any] = {
             "epochs": 2,
             "optimizer": "sgd",
             "lr": 1e-2,
-            "rates": {"conv": 0.1, "conv5": 0.5},
+            "rates": {"end": 0.1, "end.2": 0.5},
             "sampler": {"kind": "random", "batch_size": 8},
             "losses": [{"name": "cross_entropy"}, {"name": "center", "weight": 0.1}],
         },
@@ -107,17 +107,8 @@ def test_a_killed_process(tiny_recipe: TinyRecipe, uninterrupted: Uninterrupted,
     """SIGKILL in the middle of the third epoch."""
     recipe = tiny_recipe(**EVERYTHING)
     (tmp_path / "recipe.yaml").write_text(recipe.yaml())
-    script = (
-        "import os, resight, resight.training.state as state\n"
-        "step = state.State.step\n"
-        "def deadly(self, *args):\n"
-        "    step(self, *args)\n"
-        "    if self.epoch == 2: os.kill(os.getpid(), 9)\n"
-        "state.State.step = deadly\n"
-        f"resight.train({str(tmp_path / 'recipe.yaml')!r}, {str(tmp_path / 'run')!r}, cpu=True, progress=False)\n"
-    )
-    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True)
-    assert done.returncode == -signal.SIGKILL, done.stderr
+    dying = forked.start(tmp_path / "dying", ranks.train_until_killed, tmp_path / "recipe.yaml", tmp_path / "run", 2)
+    assert forked.ended(dying) == -signal.SIGKILL, (tmp_path / "dying.err").read_text()
     assert torch.load(tmp_path / "run" / "checkpoint.pt", weights_only=True)["epoch"] == 2
     resumed = run(recipe, tmp_path / "run", resume=True)
     folder, whole = uninterrupted(recipe)
@@ -210,8 +201,8 @@ def test_what_a_checkpoint_makes_needless(
 ) -> None:
     """The data stands elsewhere, the weights that the run began with are gone, and metrics are damaged."""
     start = tmp_path / "start.safetensors"
-    resight.load("osnet_x0_25", height=64, width=32).save(start)
-    recipe = tiny_recipe(**EVERYTHING | {"model": {"name": "osnet_x0_25", "head": "plain", "weights": str(start)}})
+    resight.load("tiny", height=64, width=32).save(start)
+    recipe = tiny_recipe(**EVERYTHING | {"model": {"name": "tiny", "head": "plain", "weights": str(start)}})
     whole = run(recipe, tmp_path / "whole")
     with monkeypatch.context() as patched, pytest.raises(Interrupted):
         interrupt_after(patched, 5)

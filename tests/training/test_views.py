@@ -74,7 +74,7 @@ def test_the_teacher_sees_the_view_enlarged(images: Any, two_teachers: tuple[str
     """Against the second teacher's network on the student's own input, resized and normalised by hand."""
     views, taught = views_of(images, count=2), Teachers.read(two_teachers[1:])
     found = taught.embed_views(images, views, 2, device=CPU, folder=tmp_path / "kept")
-    assert found.shape == (2, 24, 512)
+    assert found.shape == (2, 24, 48)
     model = resight.load(two_teachers[1])
     mean, std = (torch.tensor(x)[:, None, None] for x in (TO.mean, TO.std))
     for view in range(2):
@@ -175,7 +175,7 @@ def test_a_student_follows_its_teachers(
     history = train(made, tmp_path / "run", cpu=True, progress=False)["history"]
     assert history[-1]["direction"] < history[0]["direction"] - 0.05
     kept = torch.load(tmp_path / "run" / "checkpoint.pt", weights_only=True)["memories"][0][0]
-    assert kept["map0"].shape == (512, 512) and not torch.allclose(kept["map0"] @ kept["map0"].T, torch.eye(512))
+    assert kept["map0"].shape == (48, 48) and not torch.allclose(kept["map0"] @ kept["map0"].T, torch.eye(48))
     train(made, tmp_path / "again", cpu=True, progress=False)
     assert weights_of(tmp_path / "run") == weights_of(tmp_path / "again")
 

@@ -128,7 +128,8 @@ class State:
             fresh.add_param_group({"params": learnt, "factor": 1.0})
         if previous is not None:
             fresh.load_state_dict(previous.optimizer)
-        accelerator.free_memory()  # the wrapper and the optimiser of the phase before
+        if self.optimizer is not None:
+            accelerator.free_memory()  # the wrapper and the optimiser of the phase before
         self.wrapped, self.optimizer = accelerator.prepare(_Trained(self.network), fresh)
         self.phase = index
 
