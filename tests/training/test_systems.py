@@ -31,7 +31,7 @@ def people(tmp_path_factory: pytest.TempPathFactory) -> Dataset:
     train_split = replace(data.train, columns={**data.train.columns, "attributes": bits})
     triplets = np.array(
         [(a, p, n) for a in range(len(who)) for p in range(len(who)) for n in range(0, len(who), 26)
-         if a < p and who[a] == who[p] != who[n]]
+         if a + 1 == p and who[a] == who[p] != who[n]]
     )  # fmt: skip
     return replace(data, train=train_split, attributes=("low", "middle", "high"), triplets=triplets)
 
@@ -42,9 +42,9 @@ def run(people: Dataset, folder: Path, model: dict[str, Any], losses: list[dict[
         "data": {"name": "synthetic"},
         "model": model,
         "images": {"height": 32, "width": 16, "cache": False},
-        "sampler": {"kind": "random", "batch_size": 12},
+        "sampler": {"kind": "random", "batch_size": 28},
         "losses": losses,
-        "phases": [{"epochs": 6, "optimizer": "adam", "lr": 1e-3}],
+        "phases": [{"epochs": 4, "optimizer": "adam", "lr": 1e-3}],
     } | changes
     return train(recipes.parse(content), folder, cpu=True, progress=False, data=people)
 
@@ -53,21 +53,21 @@ def run(people: Dataset, folder: Path, model: dict[str, Any], losses: list[dict[
     ("model", "losses", "changes"),
     [
         ({"name": "agw_resnet18"}, [{"name": "cross_entropy"}, {"name": "weighted_triplet"}, {"name": "center"}],
-         {"sampler": {"batch_size": 8, "images_per_identity": 2}}),
+         {"sampler": {"batch_size": 28, "images_per_identity": 4}}),
         ({"name": "saver_vae", "arguments": {"widths": [8, 16], "latent": 8}}, [{"name": "vae"}], {}),
         ({"name": "saver_resnet18", "arguments": {"vae": {"widths": [8, 16], "latent": 8}}},
-         [{"name": "cross_entropy"}, {"name": "triplet"}], {"sampler": {"batch_size": 8, "images_per_identity": 2}}),
+         [{"name": "cross_entropy"}, {"name": "triplet"}], {"sampler": {"batch_size": 28, "images_per_identity": 4}}),
         ({"name": "resnet18_course"}, [{"name": "cross_entropy"}],
          {"images": {"height": 32, "width": 32, "resize": "letterbox_corner", "cache": False}}),
         ({"name": "resnet18_course"}, [{"name": "given_triplets"}],
-         {"sampler": {"kind": "triplets", "batch_size": 12}, "phases": [{"epochs": 3, "lr": 1e-3}]}),
+         {"sampler": {"kind": "triplets", "batch_size": 60}}),
         ({"name": "attributes_osnet_x0_25_cbam", "arguments": {"attributes": 3}}, [{"name": "attributes"}], {}),
         ({"name": "cbdb_osnet_x0_25", "arguments": {"stripes": 3}}, [{"name": "cross_entropy"}, {"name": "elastic"}],
-         {"sampler": {"batch_size": 8, "images_per_identity": 2},
+         {"sampler": {"batch_size": 28, "images_per_identity": 4},
           "images": {"height": 64, "width": 32, "cache": False}}),
         ({"name": "ide_cbdb_osnet_x0_25", "arguments": {"stripes": 2}}, [{"name": "cross_entropy"}],
          {"phases": [{"epochs": 6, "lr": 5e-3}]}),
-        ({"name": "bdb_osnet_x0_25"}, [{"name": "cross_entropy"}], {}),
+        ({"name": "bdb_osnet_x0_25"}, [{"name": "cross_entropy"}], {"phases": [{"epochs": 4, "lr": 3e-3}]}),
     ],
     ids=lambda value: value["name"] if isinstance(value, dict) and "name" in value else "",
 )  # fmt: skip
