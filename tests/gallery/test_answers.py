@@ -6,6 +6,7 @@ import sqlite3
 from collections.abc import Callable
 from pathlib import Path
 
+import cv2
 import numpy as np
 import pytest
 
@@ -13,9 +14,10 @@ from postgres_server import PostgresServer
 from reference.pairs import people
 from resight import DataError, Embeddings, Gallery
 from resight.cli.main import main
-from resight.decisions.answered import calibrate_answers
 from resight.gallery import answers, copying
+from resight.gallery.asking import NEEDED, Asking
 from resight.gallery.record import Answer
+from resight.retrieval.ranking.distance import pairwise
 from seen import card, embeddings
 
 NewUri = Callable[[], str]
@@ -124,33 +126,49 @@ def test_a_database_of_the_first_format_gets_the_table_and_its_rights(postgres: 
         assert told(gallery) == [({a, b}, "different", "reviewer")]
 
 
-def test_answers_calibrate_a_gallery(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """The threshold is that of the same pairs given as embeddings."""
-    images = people(np.random.default_rng(1), 60, noise=0.3)
-    with Gallery.open(tmp_path / "seen", card(dim=16)) as gallery:
-        ids = gallery.add(Embeddings(images.vectors)).ids
-        assert images.identities is not None
-        who = images.identities
-        pairs = [(at, at + 1) for at in range(len(ids) - 1)] + [(at, (at + 37) % len(ids)) for at in range(len(ids))]
-        with pytest.raises(DataError, match="answer more"):
-            answers.calibrated(gallery)
-        kinds = ["same" if who[a] == who[b] else "different" for a, b in pairs]
-        told = [Answer(*sorted((ids[a], ids[b])), kind, 1.0, "") for (a, b), kind in zip(pairs, kinds, strict=True)]
-        gallery.store.answer([*told, Answer(*sorted((ids[0], ids[5])), "unsure", 2.0, "")], "Ann")
-        found = answers.calibrated(gallery, false_match_rate=0.05, coverage=0.8)
-        one, other = (Embeddings(images.vectors[[pair[at] for pair in pairs]]) for at in (0, 1))
-        same = np.array([kind == "same" for kind in kinds])
-        wanted = calibrate_answers(one, other, same, false_match_rate=0.05, coverage=0.8, metric="cosine")
-        assert found.threshold == wanted.threshold and found.facts.impostors == (~same).sum()
-    command = ["resight", "gallery", "calibrate", str(tmp_path / "seen"), "--answers"]
-    monkeypatch.setattr("sys.argv", [*command, "--false-match-rate", "0.05", "--coverage", "0.8"])
+def test_twenty_answers_calibrate_a_gallery(gallery_uri: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What is asked are pairs with thumbnails, each once; the threshold keeps the promise among all pairs."""
+    images = people(np.random.default_rng(1), 14, noise=0.45)
+    assert images.identities is not None
+    picture = cv2.imencode(".jpg", np.zeros((8, 4, 3), np.uint8))[1].tobytes()
+    with Gallery.open(gallery_uri, card(dim=16)) as gallery:
+        ids = gallery.add(Embeddings(images.vectors), thumbnails=[None] + [picture] * (len(images) - 1)).ids
+        who = dict(zip(ids, images.identities.tolist(), strict=True))
+        asked: set[frozenset[str]] = set()
+        while (asking := Asking(gallery, 1e-2, 0.8)).given() < NEEDED:
+            with pytest.raises(DataError, match=f"answer {NEEDED - asking.given()} more"):
+                asking.learn()
+            two = asking.question()
+            assert two is not None and ids[0] not in two and frozenset(two) not in asked
+            asked.add(frozenset(two))
+            a, b = two
+            answers.put(gallery, a, b, "unsure" if len(asked) == 3 else "same" if who[a] == who[b] else "different")
+        assert len(asked) == NEEDED + 1
+        learnt = asking.learn()
+        assert (learnt.unsure, learnt.before, learnt.false_before) == (1, None, None)
+        assert learnt.same + learnt.different == NEEDED
+        assert gallery.decision is None, "it is adopted by whoever asked for it"
+    square = pairwise(images.vectors, images.vectors, "cosine")
+    strangers = square[images.identities[:, None] != images.identities]
+    assert 1e-4 <= (strangers <= learnt.decision.threshold).mean() <= 2e-2
+    command = ["resight", "gallery", "calibrate", gallery_uri, "--answers"]
+    monkeypatch.setattr("sys.argv", [*command, "--false-match-rate", "0.01", "--coverage", "0.8"])
     with pytest.raises(SystemExit) as stop:
         main()
     assert not stop.value.code
-    with Gallery.open(tmp_path / "seen") as gallery:
-        assert gallery.decision is not None and gallery.decision.threshold == found.threshold
-        assert gallery.log()[-1].action == "calibrate"
+    with Gallery.open(gallery_uri) as gallery:
+        assert gallery.decision is not None and gallery.decision.threshold == learnt.decision.threshold
+        event = gallery.log()[-1]
+        assert event.action == "calibrate" and event.details["answers"] == NEEDED
+        assert Asking(gallery).learn().before == learnt.decision.threshold
     monkeypatch.setattr("sys.argv", [*command, "--model", "person"])
     with pytest.raises(SystemExit) as stop:
         main()
     assert stop.value.code == 2
+
+
+def test_too_few_records_to_ask_about(tmp_path: Path) -> None:
+    with Gallery.open(tmp_path / "seen", card()) as gallery:
+        gallery.add(embeddings(20))
+        with pytest.raises(DataError, match="has 20 records, and calibration by answers needs 82 for"):
+            Asking(gallery)

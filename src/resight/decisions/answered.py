@@ -20,7 +20,7 @@ from resight.decisions.calibrate import check_promises, least_identities
 from resight.decisions.conformal import conformal_distance
 from resight.decisions.curves import curve, fmr, fnmr, threshold_at
 from resight.decisions.decide import Decision, Facts
-from resight.decisions.drift import reference
+from resight.decisions.drift import Reference, reference
 from resight.decisions.operating import RATES, Errors, Point, needed
 from resight.decisions.pairs import STEPS, Pairs, step_of, to_end_of_step
 from resight.errors import DataError
@@ -97,10 +97,47 @@ def calibrate_answers(
             f"There are {len(first):,} and {len(second):,} images and answers of shape {answers.shape} and type "
             f"{answers.dtype}: pass one pair of images and one True or False for each."
         )
+    distances = paired(first.vectors, second.vectors, metric)
+    return of_distances(
+        distances[answers],
+        distances[~answers],
+        reference(Embeddings(np.concatenate([first.vectors, second.vectors])), metric),
+        metric=metric,
+        fingerprint=first.fingerprint or second.fingerprint,
+        false_match_rate=false_match_rate,
+        coverage=coverage,
+        probability=probability,
+    )
+
+
+def paired(first: NDArray[np.float32], second: NDArray[np.float32], metric: str) -> NDArray[np.float32]:
+    """(N,) distances of the rows of two (N, D)."""
     rows = np.arange(len(first))
-    found = dissimilarities(first.vectors, second.vectors, rows, rows, metric)
-    distances = (np.maximum(found, 0.0) ** (0.5 if metric == "euclidean" else 1.0)).astype(np.float32)
-    genuine, impostors = distances[answers], distances[~answers]
+    found = dissimilarities(first, second, rows, rows, metric)
+    return (np.maximum(found, 0.0) ** (0.5 if metric == "euclidean" else 1.0)).astype(np.float32)
+
+
+def of_distances(
+    genuine: NDArray[np.float32],
+    impostors: NDArray[np.float32],
+    images: Reference,
+    *,
+    metric: str,
+    fingerprint: str,
+    false_match_rate: float,
+    coverage: float,
+    probability: str = "isotonic",
+) -> Decision:
+    """What distances mean, from those of pairs that are the same and of pairs that are not.
+
+    Args:
+        genuine, impostors: the distances of (N,) pairs of either kind, each independent of the others.
+        images: what is kept of the images, see :func:`resight.decisions.drift.reference`.
+        metric, fingerprint, false_match_rate, coverage, probability: as of the :class:`Decision`.
+
+    Raises:
+        DataError: as :func:`calibrate_answers`.
+    """
     least, wanted = least_identities(coverage), needed(false_match_rate)
     if len(genuine) < least or len(impostors) < wanted:
         raise DataError(
@@ -127,9 +164,10 @@ def calibrate_answers(
         )
     farthest = to_end_of_step(conformal_distance(genuine, count, coverage))
     false, missed = _rates(pairs, threshold)
+    both = len(genuine) + len(impostors)
     return Decision(
         metric=metric,
-        fingerprint=first.fingerprint or second.fingerprint,
+        fingerprint=fingerprint,
         protocol="single_camera",
         false_match_rate=false_match_rate,
         coverage=coverage,
@@ -138,10 +176,10 @@ def calibrate_answers(
         set_distance=farthest,
         set_size=0.0,
         knots=probabilities.fit(pairs, probability),
-        reference=reference(Embeddings(np.concatenate([first.vectors, second.vectors])), metric),
+        reference=images,
         facts=Facts(
-            queries=len(first),
-            gallery=len(first),
+            queries=both,
+            gallery=both,
             identities=len(genuine),
             genuine=len(genuine),
             impostors=len(impostors),

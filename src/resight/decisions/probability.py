@@ -83,6 +83,12 @@ def log_likelihood_ratio(knots: Knots, distances: ArrayLike) -> NDArray[np.float
     return ratio
 
 
+def slope_at(knots: Knots, distance: float) -> float:
+    """How fast the ratio falls with the distance, from half of one to one and a half of it; at least 1 over it."""
+    near, far = log_likelihood_ratio(knots, [0.5 * distance, 1.5 * distance])
+    return max(float(near - far), 1.0) / distance
+
+
 def probability(knots: Knots, distances: ArrayLike, prior: float = 0.5) -> NDArray[np.float64]:
     """The probability of "same" at any distances, of their shape.
 

@@ -41,10 +41,11 @@ class Applying:
         return found
 
 
-def adopt(store: Store, decision: Decision, actor: str) -> None:
+def adopt(store: Store, decision: Decision, actor: str, answers: int = 0) -> None:
     """Let a gallery decide by another decision about its model from now on, which its log names.
 
-    Objects that have the gallery open keep the decision that they began with.
+    Objects that have the gallery open keep the decision that they began with. The log also has the number of
+    ``answers`` that it was learnt from, if any.
 
     Raises:
         ModelError: a decision about another model or metric.
@@ -52,7 +53,8 @@ def adopt(store: Store, decision: Decision, actor: str) -> None:
     about = store.about
     card = about.card.model_copy(update={"threshold": decision.threshold, "decision": decision.plain()})
     Decision.from_card(card)
-    details = {"threshold": decision.threshold, "no_match_beyond": decision.no_match_beyond}
+    details: dict[str, float] = {"threshold": decision.threshold, "no_match_beyond": decision.no_match_beyond}
+    details |= {"answers": answers} if answers else {}
     before = about.card.threshold
     store.note(actor, "calibrate", details if before is None else details | {"threshold_before": before})
     store.keep(replace(about, card=card))

@@ -29,6 +29,7 @@ from resight.server.observe import Observe
 from resight.server.refusals import Refused, respond, wrong
 from resight.server.routes.about import about_routes
 from resight.server.routes.access import only_known
+from resight.server.routes.calibrating import calibrating_routes
 from resight.server.routes.health import health_routes
 from resight.server.routes.identities import identity_routes
 from resight.server.routes.records import record_routes
@@ -73,7 +74,7 @@ def make_app(gallery: Gallery, embedder: Embedder, settings: Settings) -> FastAP
     every = [Depends(only_known)]
     if settings.keys:
         every.append(Depends(HTTPBearer(auto_error=False, description="An API key.")))
-    for routes in (search_routes, record_routes, identity_routes, watching_routes, about_routes):
+    for routes in (search_routes, record_routes, identity_routes, watching_routes, calibrating_routes, about_routes):
         app.include_router(routes(service), dependencies=every)
     app.include_router(health_routes(service))
     app.add_exception_handler(HTTPException, _refused)

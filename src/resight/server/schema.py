@@ -229,6 +229,43 @@ class Answered(BaseModel):
     answered: int
 
 
+class Pair(BaseModel):
+    """Two records: do they show the same individual?"""
+
+    first: Shown
+    second: Shown
+
+
+class Calibrating(BaseModel):
+    """What is asked next, null where no pair is left; ``given`` answers of ``needed`` are not "unsure"."""
+
+    question: Pair | None
+    given: int
+    needed: int
+
+
+class Share(BaseModel):
+    """A rate and the range that holds it with 95%, as far as the answers tell."""
+
+    value: float
+    low: float
+    high: float
+
+
+class Calibrated(BaseModel):
+    """The decision that was learnt from answers, and what the one before would do among the gallery's pairs."""
+
+    threshold: float
+    no_match_beyond: float
+    false_match_rate: float = Field(description="The share of pairs of different ones that may be called a match.")
+    expected: Share = Field(description="That share at the threshold, as the answers tell.")
+    threshold_before: float | None
+    expected_before: Share | None
+    same: int
+    different: int
+    unsure: int
+
+
 class Erase(Strict):
     """Exactly one of: an identity, some ids, or a time before which everything goes."""
 

@@ -113,6 +113,11 @@ class Service:
             return self.gallery.search(vector, how.k, how.where, rerank=KReciprocal(), approximate=how.approximate)
         return self._search([(vector, how)])[0]
 
+    def renew(self) -> None:
+        """Decide as the gallery does from now on, after its decision was changed."""
+        self.gallery = Gallery(self.gallery.store, self._embedder, self.gallery.actor)
+        self._views.clear()
+
     def warm_up(self) -> None:
         """Load the model and search once, so that the first request does not wait for it."""
         to = self._embedder.model.card.preprocessing

@@ -29,7 +29,7 @@ from numpy.typing import NDArray
 
 from resight.clustering.linkage import Groups
 from resight.decisions.decide import Decision
-from resight.decisions.probability import log_likelihood_ratio
+from resight.decisions.probability import slope_at
 from resight.records import Embeddings
 from resight.retrieval.ranking.within import matches_within
 from resight.watch.link import NOTHING, Answers, Rules, Sighted, forbidden, link
@@ -114,8 +114,7 @@ def slope_of(decision: Decision | None, threshold: float) -> float:
     """How fast the logarithm of the odds falls with the distance, around the threshold; ``MOST`` over it if unknown."""
     if decision is None:
         return MOST / threshold
-    near, far = log_likelihood_ratio(decision.knots, [0.5 * threshold, 1.5 * threshold])
-    return max(float(near - far), 1.0) / threshold
+    return slope_at(decision.knots, threshold)
 
 
 def link_in_time(

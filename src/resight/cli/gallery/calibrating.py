@@ -47,17 +47,19 @@ def calibrate(
     from resight.decisions.answered import read_answers
     from resight.decisions.decide import Decision
     from resight.decisions.model import calibrate as learn
-    from resight.gallery.answers import calibrated
     from resight.gallery.applying import adopt
+    from resight.gallery.asking import Asking
     from resight.models.load import load
 
     if bool(data) + bool(pairs) + answers + bool(model) != 1:
         raise RecipeError("A gallery is calibrated by one of four: DATA, --pairs FILE, --answers, or --model MODEL.")
+    count = 0
     with open_gallery(where) as gallery:
         if model:
             decision = Decision.from_card(load(model).card)
         elif answers:
-            decision = calibrated(gallery, false_match_rate=false_match_rate, coverage=coverage)
+            learnt = Asking(gallery, false_match_rate, coverage).learn()
+            decision, count = learnt.decision, learnt.same + learnt.different
         else:
             sets = load_several(data or [], name, options)
             given: Any = read_answers(pairs) if pairs else sets
@@ -72,7 +74,7 @@ def calibrate(
                     progress=progress,
                 )
         before = gallery.decision
-        adopt(gallery.store, decision, gallery.actor)
+        adopt(gallery.store, decision, gallery.actor, count)
         uri = gallery.uri
     if json:
         print_json({"gallery": uri, "before": before and before.plain(), "decision": decision.plain()})

@@ -17,18 +17,17 @@ from resight.server.service import Service
 def about_routes(service: Service) -> APIRouter:
     """The routes about the gallery as a whole."""
     routes = APIRouter(prefix="/api", tags=["about"], responses=PROBLEMS)
-    gallery = service.gallery
 
     @routes.get("/cameras", summary="List cameras")
     def cameras(
         _: Reader, after: Annotated[str | None, Query(max_length=LONGEST_NAME)] = None, limit: Wanted = 1000
     ) -> Cameras:
-        found = list(gallery.cameras(limit=limit + 1, after=after).items())
+        found = list(service.gallery.cameras(limit=limit + 1, after=after).items())
         return Cameras(cameras=dict(found[:limit]), next=found[limit - 1][0] if len(found) > limit else None)
 
     @routes.get("/stats", summary="The gallery in numbers")
     def stats(_: Reader) -> Stats:
-        return gallery.stats()
+        return service.gallery.stats()
 
     @routes.get("/log", summary="What was done, by whom")
     def log(
@@ -36,11 +35,12 @@ def about_routes(service: Service) -> APIRouter:
         after: Annotated[int, Query(ge=0, le=2**53, description="The number of an event.")] = 0,
         limit: Wanted = 1000,
     ) -> Events:
-        found = gallery.log(after, limit + 1)
+        found = service.gallery.log(after, limit + 1)
         return Events(events=found[:limit], next=found[limit - 1].number if len(found) > limit else None)
 
     @routes.get("/decision", summary="What distances mean")
     def decision(_: Reader) -> Meaning:
+        gallery = service.gallery
         applied = gallery.applied()
         if applied is None:
             return Meaning(metric=gallery.card.metric, threshold=service.threshold)

@@ -3,6 +3,7 @@
 import { addPictures } from "./add.js";
 import { key } from "./api.js";
 import { ask } from "./ask.js";
+import { showCalibrate } from "./calibrate.js";
 import { $ } from "./dom.js";
 import { complain, shown } from "./notice.js";
 import { showPeople } from "./people.js";
@@ -13,7 +14,7 @@ import * as search from "./search.js";
 import { may, onChange, refresh, standing } from "./standing.js";
 import { showWatch } from "./watch.js";
 
-const SECTIONS = ["search", "people", "person", "records", "watch"];
+const SECTIONS = ["search", "people", "person", "records", "watch", "calibrate"];
 let follow = () => {}; // what to do when the gallery changed
 let visited = false;
 
@@ -34,6 +35,7 @@ function route() {
   else if (place === "people") show("people", "People", showPeople, showPeople);
   else if (place === "records") show("records", "Records", () => records.showRecords(), records.again);
   else if (place === "watch") show("watch", "Watch", showWatch, showWatch);
+  else if (place === "calibrate") show("calibrate", "Calibrate", showCalibrate, () => {});
   else show("search", "Search", () => search.enter(place === "like" ? of : "", new URLSearchParams(query)), search.again);
 }
 

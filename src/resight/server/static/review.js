@@ -1,13 +1,13 @@
 // The review queue: the most doubtful links first, two tracks side by side, answered with the keys S, D and U.
 
-import { get, post, thumbnail } from "./api.js";
-import { $, h, replace } from "./dom.js";
-import { UNKNOWN, counted, exactly, percent } from "./format.js";
+import { get, post } from "./api.js";
+import { $, replace } from "./dom.js";
+import { counted, percent } from "./format.js";
 import { shown } from "./notice.js";
+import { onAnswer, side } from "./pair.js";
 import { changed, may } from "./standing.js";
 
 const MOST = 20;
-const KEYS = { s: "same", d: "different", u: "unsure" };
 let questions = [];
 let at = 0;
 let answered = 0;
@@ -35,27 +35,12 @@ function draw() {
   $("review-back").disabled = at === 0;
   replace(
     $("review-pair"),
-    question && [side(question.first), side(question.second)],
+    question && [side(question.first, "track"), side(question.second, "track")],
   );
   $("review-why").textContent = question
     ? `${question.linked ? "Linked now" : "Not linked now"}; the probability that this is wrong is ${percent(question.wrong)}. ` +
       `The answer is about ${counted(question.pairs, "pair")} of tracks.`
     : "";
-}
-
-function side(record) {
-  return h(
-    "figure",
-    {},
-    thumbnail(h("img", { alt: `The track of ${record.identity ?? UNKNOWN} at ${record.camera || "no camera"}` }), record.id),
-    h(
-      "figcaption",
-      {},
-      h("b", {}, record.identity ?? UNKNOWN),
-      h("span", { class: "place" }, record.camera || "no camera"),
-      h("span", { class: "place" }, exactly(record.time)),
-    ),
-  );
 }
 
 async function answer(word) {
@@ -82,17 +67,9 @@ async function link() {
   if (found) await changed(`Linked again: ${counted(found.records, "track has", "tracks have")} another name.`);
 }
 
-for (const word of Object.values(KEYS)) $(`review-${word}`).addEventListener("click", () => answer(word));
+onAnswer("review", "watch", answer);
 $("review-link").addEventListener("click", link);
 $("review-back").addEventListener("click", () => {
   at = Math.max(0, at - 1);
   draw();
-});
-
-document.addEventListener("keydown", (event) => {
-  const word = KEYS[event.key.toLowerCase()];
-  const typing = event.target.closest("input, select, textarea, dialog");
-  if (!word || $("watch").hidden || typing || event.ctrlKey || event.metaKey || event.altKey) return;
-  event.preventDefault();
-  answer(word);
 });
