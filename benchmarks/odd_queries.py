@@ -61,6 +61,17 @@ def plain(random: np.random.Generator, count: int = 10) -> list[Picture]:
     return [*colours, *ramps, *(random.integers(0, 256, (128, 64, 3), np.uint8) for _ in range(count))]
 
 
+def pictures(shared: Path) -> dict[str, list[Picture]]:
+    """All odd pictures, by kind."""
+    random, videos = np.random.default_rng(1), shared / "data" / "video"
+    return {
+        "empty room": background(videos / "one-by-one-person-detection.mp4", random),
+        "empty street": background(videos / "car-detection.mp4", random),
+        "face": faces(shared / "data" / "person_domains.zip"),
+        "colour, gradient or noise": plain(random),
+    }
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--model", default="person")
@@ -69,16 +80,10 @@ def main() -> None:
     add_deadline(parser, 600)
     args = parser.parse_args()
     limit(args.deadline)
-    model, random = resight.load(args.model), np.random.default_rng(1)
+    model = resight.load(args.model)
     embedder, decision = resight.Embedder(model), resight.Decision.from_card(model.card)
-    videos, archive = args.shared / "data" / "video", args.shared / "data" / "person_domains.zip"
-    queries = {
-        "empty room": background(videos / "one-by-one-person-detection.mp4", random),
-        "empty street": background(videos / "car-detection.mp4", random),
-        "face": faces(archive),
-        "colour, gradient or noise": plain(random),
-    }
-    vectors = {name: embedder(pictures).vectors for name, pictures in queries.items()}
+    archive, queries = args.shared / "data" / "person_domains.zip", pictures(args.shared)
+    vectors = {name: embedder(some).vectors for name, some in queries.items()}
     rows = []
     for place in PLACES:
         gallery = embedder(resight.datasets.load("market_layout", archive / place).gallery).vectors
