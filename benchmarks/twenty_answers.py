@@ -18,7 +18,7 @@ from deadline import add_deadline, limit
 import resight
 from resight.decisions.asked import believe, decide_by, most_telling
 from resight.decisions.probability import slope_at
-from resight.gallery.asking import MOST, NEEDED
+from resight.gallery.deciding.asking import MOST, NEEDED
 from resight.retrieval.ranking.distance import pairwise
 
 SHARED = Path(__file__).parents[2] / "shared"

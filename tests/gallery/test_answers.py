@@ -15,7 +15,7 @@ from reference.pairs import people
 from resight import DataError, Embeddings, Gallery
 from resight.cli.main import main
 from resight.gallery import answers, copying
-from resight.gallery.asking import NEEDED, Asking
+from resight.gallery.deciding.asking import NEEDED, Asking
 from resight.gallery.record import Answer
 from resight.retrieval.ranking.distance import pairwise
 from seen import card, embeddings

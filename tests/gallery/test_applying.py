@@ -8,7 +8,7 @@ import pytest
 import resight
 from reference.pairs import people
 from resight import Embeddings, Gallery
-from resight.gallery import applying
+from resight.gallery.deciding import applying
 from seen import card
 
 

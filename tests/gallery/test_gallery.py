@@ -19,7 +19,7 @@ from resight import DataError, Embeddings, Gallery, KReciprocal, ModelError, cal
 from resight.embedding.files import read
 from resight.errors import ResightError
 from resight.gallery import answers, recall
-from resight.gallery.applying import adopt
+from resight.gallery.deciding.applying import adopt
 from resight.gallery.record import Conflict, Filter, Hit, Missing, Policy
 from resight.retrieval.ranking.rank import topk
 from seen import card, embeddings, vectors

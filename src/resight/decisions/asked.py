@@ -18,6 +18,7 @@ Shape letters: ``A`` answers, ``G`` points of the grid, ``N`` distances.
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -79,7 +80,7 @@ def most_telling(belief: Belief, distances: ArrayLike) -> Floats:
     """(N,) how much an answer at each of many distances is expected to tell, about."""
     values = np.asarray(distances, np.float64)
     levels = _levels(values)
-    return np.interp(values, levels, belief.told(levels))  # type: ignore[no-any-return]
+    return np.interp(values, levels, belief.told(levels))
 
 
 def decide_by(
@@ -142,6 +143,6 @@ def rates(belief: Belief, distances: NDArray[np.float32], threshold: float, seed
     return false, missed
 
 
-def _levels(distances: ArrayLike) -> Floats:
+def _levels(distances: NDArray[np.floating[Any]]) -> Floats:
     """Quantiles of distances, dense at the near end, where few are and where the threshold is."""
     return np.unique(np.quantile(distances, np.union1d(np.linspace(0, 1, _PIECES), np.geomspace(1e-6, 1, _PIECES))))

@@ -1,8 +1,8 @@
 """What people said about pairs of records: the same individual, different ones, or unsure.
 
 Answers come from the page and from :func:`put`. They are constraints when tracks are linked
-(:mod:`resight.watch.review`), and pairs for calibration (:mod:`resight.gallery.asking`) and adaptation. They are erased
-with either record, and copied with a gallery.
+(:mod:`resight.watch.review`), and pairs for calibration (:mod:`resight.gallery.deciding.asking`) and adaptation. They
+are erased with either record, and copied with a gallery.
 """
 
 from __future__ import annotations

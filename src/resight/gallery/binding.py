@@ -58,7 +58,7 @@ def about_of(model: Bound | None, policy: Policy | None) -> tuple[About | None, 
 def check(store: Store, given: About | None, policy: Policy | None, *, read_only: bool) -> None:
     """Refuse another model or policy than the store's, and let it keep the model's new place.
 
-    The decision stays the gallery's own: :func:`resight.gallery.applying.adopt` changes it.
+    The decision stays the gallery's own: :func:`resight.gallery.deciding.applying.adopt` changes it.
 
     Raises:
         ModelError: another model.

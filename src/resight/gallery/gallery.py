@@ -21,8 +21,8 @@ from resight.gallery import binding, exporting, moving, recall, searching
 from resight.gallery import log as chain
 from resight.gallery.adding import parts as adding
 from resight.gallery.adding.labels import Labels
-from resight.gallery.applying import Applying
 from resight.gallery.arguments import ids_in, several, some_ids, user
+from resight.gallery.deciding.applying import Applying
 from resight.gallery.engines import open_store
 from resight.gallery.lists import ALL, Lists
 from resight.gallery.record import (

@@ -47,8 +47,8 @@ def calibrate(
     from resight.decisions.answered import read_answers
     from resight.decisions.decide import Decision
     from resight.decisions.model import calibrate as learn
-    from resight.gallery.applying import adopt
-    from resight.gallery.asking import Asking
+    from resight.gallery.deciding.applying import adopt
+    from resight.gallery.deciding.asking import Asking
     from resight.models.load import load
 
     if bool(data) + bool(pairs) + answers + bool(model) != 1:

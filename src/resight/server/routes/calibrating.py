@@ -8,8 +8,8 @@ from dataclasses import asdict
 from fastapi import APIRouter
 
 from resight.gallery import answers
-from resight.gallery.applying import adopt
-from resight.gallery.asking import NEEDED, Asking
+from resight.gallery.deciding.applying import adopt
+from resight.gallery.deciding.asking import NEEDED, Asking
 from resight.server.routes.access import PROBLEMS, Reader, Writer
 from resight.server.schema import Answering, Calibrated, Calibrating, Pair, Share
 from resight.server.service import Service

@@ -40,7 +40,7 @@ class Learnt:
     """A decision from answers.
 
     Attributes:
-        decision: not adopted yet, see :func:`resight.gallery.applying.adopt`.
+        decision: not adopted yet, see :func:`resight.gallery.deciding.applying.adopt`.
         same, different, unsure: how many answers there were of each kind.
         before: the threshold until now, None where the model was never calibrated.
         false_before: the false-match rate of that threshold among the gallery's pairs, as the answers tell.
@@ -133,8 +133,8 @@ class Asking:
         sure = [one for one in self.answers if one.answer != UNSURE]
         distances = np.empty(0, np.float32)
         if sure:
-            two = (self.gallery.vectors([getattr(one, place) for one in sure]) for place in ("first", "second"))
-            distances = paired(*two, self.metric)
+            first, second = (self.gallery.vectors([getattr(one, at) for one in sure]) for at in ("first", "second"))
+            distances = paired(first, second, self.metric)
         decision = self.gallery.decision
         if decision is not None:
             middle = max(decision.threshold, _LEAST_MIDDLE)
