@@ -13,7 +13,7 @@ from typing import TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
-from resight.labels import DISTRACTOR, JUNK
+from resight.labels import DISTRACTOR, JUNK, SAID
 from resight.records import Embeddings, Split
 
 Part = TypeVar("Part", bound=Split | Embeddings)
@@ -27,10 +27,10 @@ def person_zero(asked: NDArray[np.int64], *others: NDArray[np.int64]) -> bool:
 def from_one(asked: Part, *others: Part) -> tuple[Part, ...]:
     """The same parts; where 0 is a person of the first, the identities of all count one more.
 
-    Parts without identities, and those whose identities are text, stay as they are.
+    Parts without identities, and those for which it is said what 0 is, stay as they are.
     """
     parts: tuple[Part, ...] = (asked, *others)
-    plain = [part for part in parts if part.identities is not None and "identity_names" not in part.columns]
+    plain = [part for part in parts if part.identities is not None and not {SAID, "identity_names"} & {*part.columns}]
     if asked not in plain or not person_zero(*(part.identities for part in plain if part.identities is not None)):
         return parts
     counted: dict[int, Part] = {}  # by id, for one part may come twice, and stays one

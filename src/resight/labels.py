@@ -25,6 +25,7 @@ class Unsaid(Enum):
 
 
 UNSAID: Final = Unsaid.UNSAID
+SAID = "has_identity"  # the column, 1 for people and 0 for others, where it was said which integer marks distractors
 Label = int | str | None | Unsaid
 Labels = tuple[NDArray[np.int64], NDArray[np.str_] | None]  # the integers, and the text they stand for
 
@@ -49,9 +50,8 @@ def identities(owner: str, values: ArrayLike, junk: Label = JUNK, distractors: L
     """Identity labels as (N,) int64, where -1 is junk and 0 a distractor.
 
     Integers stay as they are; where ``distractors`` is given and not 0, the label 0 is an identity like any other, and
-    identities count one more. Where it is an integer, the labels are also returned as text. Text becomes numbers by
-    :func:`number_of`; "junk", "-1" and "distractor" mean what they say, and so does a text of zeros such as "0000"
-    beside "-1", as in Market-1501.
+    identities count one more. Text becomes numbers by :func:`number_of`; "junk", "-1" and "distractor" mean what they
+    say, and so does a text of zeros such as "0000" beside "-1", as in Market-1501.
 
     Args:
         owner: whose labels they are, for messages.
@@ -64,7 +64,7 @@ def identities(owner: str, values: ArrayLike, junk: Label = JUNK, distractors: L
         DataError: neither integers nor text, a label is missing, or an integer is below 0 and not junk.
     """
     what = f"{owner}.identities"
-    array, said = _checked(what, values), isinstance(distractors, int)
+    array = _checked(what, values)
     distractors = DISTRACTOR if distractors is UNSAID else distractors
     if array.dtype.kind == "U":
         known = set(array.tolist())
@@ -82,13 +82,9 @@ def identities(owner: str, values: ArrayLike, junk: Label = JUNK, distractors: L
             f"{what} has {numbers[at]} in row {at}: identities are 0 or more, and junk is "
             f"{'not marked here' if junk is None else junk}; number them from 1, or pass them as text."
         )
-    is_distractor = numbers == distractors
     if distractors != DISTRACTOR:
-        numbers = np.where(is_distractor, DISTRACTOR, numbers + 1)
-    if not said:
-        return np.where(is_junk, JUNK, numbers), None
-    names = np.where(is_junk, "junk", np.where(is_distractor, "distractor", array.astype(np.str_)))
-    return np.where(is_junk, JUNK, numbers), names
+        numbers = np.where(numbers == distractors, DISTRACTOR, numbers + 1)
+    return np.where(is_junk, JUNK, numbers), None
 
 
 def _by_name(what: str, names: NDArray[np.str_], special: dict[str, int]) -> Labels:

@@ -71,6 +71,8 @@ def _label_columns(
         object.__setattr__(carrier, name, found)
         if names is not None:
             columns.setdefault("identity_names" if name == "identities" else "camera_names", names)
+        elif name == "identities" and isinstance(distractors, int):
+            columns.setdefault(labels.SAID, (found > DISTRACTOR).astype(np.int64))
     return _columns(owner, columns, length)
 
 

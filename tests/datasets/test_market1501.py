@@ -14,7 +14,8 @@ from resight.datasets.layouts import wrong_counts
 from resight.datasets.market1501 import FOLDERS, OFFICIAL, market1501, market_layout
 from resight.datasets.splitting import choose_identities, choose_queries, validation
 from resight.errors import DataError, RecipeError
-from resight.records import Split
+from resight.from_zero import from_one
+from resight.records import Embeddings, Split
 
 
 def zipped(root: Path, prefix: str = "") -> Path:
@@ -275,7 +276,10 @@ def test_zero_is_a_person_of_train_or_query_and_distractors_are_refused_there() 
     good, zero = Split(paths, [1, 2], cameras), Split(paths, [0, 1], cameras)  # type: ignore[arg-type]
     person = Split(paths, [0, 1], cameras, distractors=None)  # type: ignore[arg-type]
     assert Dataset("mine", person, good, zero).facts()["train"]["identities"] == 2
-    assert Dataset("mine", good, good, zero).facts()["gallery"]["distractors"] == 1
+    data = Dataset("mine", good, good, zero)
+    assert data.facts()["gallery"]["distractors"] == 1
+    alone = Embeddings.from_split(data.gallery, np.eye(2, dtype=np.float32))  # which says of 0 what the data set knows
+    assert from_one(alone)[0] is alone and from_one(zero)[0].identities.tolist() == [1, 2]
     for splits in ((zero, good, good), (good, zero, zero), (zero, zero, zero)):
         data = Dataset("mine", *splits)
         for split, given in zip(data.splits.values(), splits, strict=True):

@@ -16,7 +16,7 @@ import inspect
 import os
 import pkgutil
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from importlib import import_module
 from typing import Any, TypeVar
 
@@ -25,7 +25,8 @@ from numpy.typing import NDArray
 
 from resight.errors import DataError, RecipeError
 from resight.files import expanded
-from resight.from_zero import from_one
+from resight.from_zero import from_one, person_zero
+from resight.labels import SAID
 from resight.records import DISTRACTOR, JUNK, Split
 
 
@@ -59,6 +60,7 @@ class Dataset:
 
     def __post_init__(self) -> None:
         self._count_from_one()
+        self._say_distractors()
         for key in ("train", "query"):
             count = int((self.splits[key].identities == DISTRACTOR).sum())
             if count:
@@ -66,6 +68,13 @@ class Dataset:
                     f"{count} image(s) in {key} of {self.name} have the identity 0, which marks distractors of the "
                     "gallery: number identities from 1, pass them as text, or build the split with distractors=None."
                 )
+
+    def _say_distractors(self) -> None:
+        """Where 0 is left in the gallery without junk beside it, keep with the images that it marks distractors."""
+        known = self.gallery.identities
+        if person_zero(known) and not {SAID, "identity_names"} & {*self.gallery.columns}:
+            people = {SAID: (known > DISTRACTOR).astype(np.int64)}
+            object.__setattr__(self, "gallery", replace(self.gallery, columns={**self.gallery.columns, **people}))
 
     def _count_from_one(self) -> None:
         """Where 0 is a person of train or query, count identities from 1 in all splits."""

@@ -21,7 +21,6 @@ from resight.datasets.synthetic.people import draw_person, person
 from resight.datasets.synthetic.vehicles import draw_vehicle, vehicle
 from resight.errors import DataError, ResightError
 from resight.files import atomic_folder, write_text
-from resight.labels import UNSAID
 from resight.records import DISTRACTOR, Split
 
 Kind: TypeAlias = Literal["person", "vehicle"]
@@ -187,7 +186,6 @@ def _split(root: Path, key: str, plan: list[_Shot], kind: Kind, seed: int) -> Sp
             for name in attributes(kind, 1, seed=seed)
         },
         f"synthetic {kind} {key}",
-        distractors=UNSAID if all(shot.label for shot in shots) else DISTRACTOR,
     )
 
 
