@@ -10,7 +10,7 @@ from safetensors.torch import save_file
 from torch import Tensor
 
 import resight
-from models.networks.test_transformers import golden
+from models.networks.test_transformers import GOLDEN, golden
 from resight.cli.main import main
 from resight.errors import ModelError
 from resight.models.foreign import families
@@ -38,6 +38,10 @@ WRAPPINGS: dict[str, Wrap] = {
 }
 
 
+def test_every_golden_file_has_a_case() -> None:
+    assert {file.stem for file in GOLDEN.glob("*.pt")} == {*CASES, "dinov2_plain", "dinov2_reg"}
+
+
 @pytest.mark.parametrize("name", CASES)
 def test_recognised_with_the_published_outputs(name: str, tmp_path: Path) -> None:
     weights, inputs, kept = golden(name)
@@ -53,6 +57,20 @@ def test_recognised_with_the_published_outputs(name: str, tmp_path: Path) -> Non
     again = resight.load(resight.models.save(model, tmp_path / "folder"))  # its card says it all
     with torch.inference_mode():
         assert torch.equal(again.network(inputs["x"]).embedding, model.network(inputs["x"]).embedding)
+
+
+@pytest.mark.parametrize(("name", "registers"), [("dinov2_plain", 0), ("dinov2_reg", 4)])
+def test_dinov2_is_recognised_with_the_published_outputs(name: str, registers: int, tmp_path: Path) -> None:
+    weights, inputs, kept = golden(name)
+    torch.save({"teacher": {f"backbone.{key}": value for key, value in weights.items()}}, tmp_path / "dinov2.pth")
+    model = resight.load(tmp_path / "dinov2.pth", heads=2, feature="class_patches")
+    assert model.card.architecture == "dinov2_small" and model.card.arguments.get("registers", 0) == registers
+    assert {one["name"] for one in model.card.unsaid} >= {"heads", "feature", "height"}
+    for size, x in inputs.items():
+        with torch.inference_mode():
+            token, patches = model.network(x).embedding.chunk(2, 1)
+        torch.testing.assert_close(token, kept["out"][f"cls_{size}"], rtol=0, atol=1e-5)
+        torch.testing.assert_close(patches, kept["out"][f"patches_mean_{size}"], rtol=0, atol=1e-5)
 
 
 @pytest.mark.parametrize("wrapping", WRAPPINGS)
