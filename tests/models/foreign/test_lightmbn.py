@@ -2,6 +2,7 @@
 
 import copy
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
@@ -10,6 +11,7 @@ from torch.nn import functional as F
 
 import resight
 from peers import load_file, scramble
+from resight.models.foreign import lightmbn
 from resight.models.networks.lightmbn import without_strongest_rows
 
 DIM = 24
@@ -63,20 +65,27 @@ def test_a_checkpoint_is_recognised_and_gives_its_vectors(ibn: bool, tmp_path: P
     scramble(published)
     published.eval()
     torch.save({"state_dict": {f"module.{k}": v for k, v in published.state_dict().items()}}, tmp_path / "lmbn_n.pth")
+    small: dict[str, Any] = {"height": 144, "width": 48}
     x = torch.randn(2, 3, 144, 48)  # nine rows: the two halves share the middle one
     with torch.inference_mode():
         wanted = published(x)
-        plain = resight.load(tmp_path / "lmbn_n.pth", unit=False, height=144, width=48)
+        plain = resight.load(tmp_path / "lmbn_n.pth", unit=False, **small)
         torch.testing.assert_close(plain.network(x).embedding, wanted.flatten(1), rtol=1e-5, atol=1e-5)
-        model = resight.load(tmp_path / "lmbn_n.pth", height=144)
+        model = resight.load(tmp_path / "lmbn_n.pth", **small)
         unit = wanted / wanted.norm(dim=1, keepdim=True)
         torch.testing.assert_close(model.network(x).embedding, unit.flatten(1), rtol=1e-5, atol=1e-5)
     assert model.card.architecture == "lmbn_n" and model.card.dim == 7 * DIM and not model.loading.missing
     assert model.card.arguments["scale"] == "0_25" and model.card.arguments["instance_norm"] == ibn
-    assert (model.card.preprocessing.width, model.card.preprocessing.interpolation) == (128, "bilinear")
-    again = resight.load("lmbn_n", weights=tmp_path / "lmbn_n.pth", scale="0_25", dim=DIM, instance_norm=ibn)
+    assert (model.card.preprocessing.width, model.card.preprocessing.interpolation) == (48, "bilinear")
+    again = resight.load("lmbn_n", weights=tmp_path / "lmbn_n.pth", scale="0_25", dim=DIM, instance_norm=ibn, **small)
     with torch.inference_mode():
         assert torch.equal(again.network(x).embedding, model.network(x).embedding)
+
+
+def test_the_published_size_is_the_default() -> None:
+    found = lightmbn.recognise(Published().state_dict(), {})
+    assert found is not None and (found.preprocessing["height"], found.preprocessing["width"]) == (384, 128)
+    assert found.arguments["unit"] is True and {one.name for one in found.unsaid} >= {"unit", "mean", "height"}
 
 
 def test_the_strongest_rows_by_loops() -> None:
