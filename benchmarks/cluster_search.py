@@ -1,7 +1,8 @@
 """Searches of a gallery in PostgreSQL against pgvector's own bare query, with and without filters and index.
 
     python benchmarks/cluster_search.py                                  # 20,000 and 200,000 records of 512 numbers
-    python benchmarks/cluster_search.py --sizes 20000 --queries 50
+    python benchmarks/cluster_search.py --sizes 1000000 --queries 30 --no-usual
+    python benchmarks/cluster_search.py --sizes 200000 --divide hour     # the same table in 24 partitions; or camera
 
 Vectors, cameras and times are those of ``gallery.py``. Client and server share the machine and speak through a socket.
 
@@ -11,6 +12,10 @@ Vectors, cameras and times are those of ``gallery.py``. Client and server share 
   vectors of more than 2,000 bytes PostgreSQL keeps apart (TOAST).
 - ``camera``: one of eight; ``hour``: 1 in 24; each in the bare query as well.
 - ``hnsw``: the index of ``resight gallery index``; recall: share of the ten exact nearest that are found.
+- ``divided``: the bare query on a table of the same columns, storage and indexes in partitions, each with an HNSW index
+  of its own, against the bare query on the gallery's table; and what it takes to erase one partition's records.
+
+What is measured is printed at once, so a run that is ended early leaves what it has.
 
 **Interleaved.** Each query is asked of every contender before the next query is, in an order that changes. A ratio is
 the median over the queries of (gallery / bare) for the same query.
@@ -28,6 +33,8 @@ from typing import Any
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "tests"))
 sys.path.insert(0, str(Path(__file__).parents[1]))
+
+import itertools
 
 import numpy as np
 from deadline import add_deadline, limit
@@ -63,60 +70,146 @@ def fill(uri: str, vectors: NDArray[np.float32]) -> float:
     return size / (time.perf_counter() - began)
 
 
-def run(server: PostgresServer, size: int, count: int) -> dict[str, Any]:
-    vectors, queries = draw(size, count, 512, "clustered")
+EXACT = {
+    "all": (Filter(), "true"),
+    "camera": (Filter(cameras=("c3",)), "camera = 'c3'"),
+    "hour": (Filter(after=HOUR[0], before=HOUR[1]), f"time >= {HOUR[0]} AND time < {HOUR[1]}"),
+}
+NEAR = "l2_normalize(vector)::halfvec(512)"  # what the gallery's index is over
+
+
+def run(server: PostgresServer, size: int, options: argparse.Namespace) -> None:
+    """Measure one size, and print each part as soon as it is there."""
+
+    def tell(**found: Any) -> None:
+        print(json.dumps({"records": size} | found), flush=True)
+
+    vectors, queries = draw(size, options.queries, 512, "clustered")
     uri = server.uri()
-    rate = fill(uri, vectors)
-    print(f"{size:,} records added, {rate:,.0f} a second", file=sys.stderr)
+    tell(added_a_second=fill(uri, vectors))
+    del vectors
     schema = uri.partition("gallery=")[2]
     with server.connect() as db, resight.Gallery.open(uri) as gallery:
         register_vector(db)
         db.execute(f"SET search_path = {schema}, public")
-        db.execute("CREATE TABLE usual (id bigserial, embedding vector(512))")
-        db.execute("INSERT INTO usual (embedding) SELECT vector FROM records")
-        for table in ("records", "labels", "usual"):
+        for table in ("records", "labels"):
             db.execute(f"VACUUM ANALYZE {table}")
-
-        def bare(condition: str = "true", table: str = "records", column: str = "vector") -> Callable[[Any], Any]:
-            statement = f"SELECT id FROM {table} WHERE {condition} ORDER BY {column} <=> %s LIMIT {K}"
-            return lambda query: db.execute(statement, (query,), prepare=True).fetchall()
-
-        def ours(where: Filter, **options: bool) -> Callable[[Any], Any]:
-            return lambda query: [hit.record.id for hit in gallery.search(query, K, where, **options)]
-
-        exact = {
-            "": (Filter(), "true"),
-            "camera": (Filter(cameras=("c3",)), "camera = 'c3'"),
-            "hour": (Filter(after=HOUR[0], before=HOUR[1]), f"time >= {HOUR[0]} AND time < {HOUR[1]}"),
-        }
-        contenders = {"usual": bare(table="usual", column="embedding")}
-        for name, (where, condition) in exact.items():
-            contenders |= {f"bare {name}": bare(condition), f"gallery {name}": ours(where)}
+        contenders = {}
+        if not options.no_usual:
+            db.execute("CREATE TABLE usual (id bigserial, embedding vector(512))")
+            db.execute("INSERT INTO usual (embedding) SELECT vector FROM records")
+            db.execute("VACUUM ANALYZE usual")
+            contenders["usual"] = bare(db, "true", "usual", "embedding")
+            tell(usual_bytes=one(db, "SELECT pg_table_size('usual')"))
+        for name, (where, condition) in EXACT.items():
+            contenders |= {f"bare {name}": bare(db, condition), f"gallery {name}": ours(gallery, where)}
+        tell(table_bytes=one(db, "SELECT pg_table_size('records')"))
+        tell(index_bytes=one(db, "SELECT pg_indexes_size('records')"))
         took, found = take_turns(contenders, list(queries))
-        result: dict[str, Any] = {"records": size, "queries": count, "rate": rate, "usual": quantiles(took["usual"])}
-        for name in exact:
-            one, other = took[f"gallery {name}"], took[f"bare {name}"]
-            result[name or "all"] = {"gallery": quantiles(one), "bare": quantiles(other), "ratio": ratio(one, other)}
-        size_of = "SELECT pg_table_size('records'), pg_indexes_size('records'), pg_table_size('usual')"
-        result["bytes"] = dict(zip(("table", "indexes", "usual"), db.execute(size_of).fetchone() or (), strict=True))
-        print("building the index", file=sys.stderr)
+        if "usual" in took:
+            tell(usual=quantiles(took["usual"]), ratio_to_bare=ratio(took["usual"], took["bare all"]))
+        for name in EXACT:
+            mine, other = took[f"gallery {name}"], took[f"bare {name}"]
+            tell(exact=name, gallery=quantiles(mine), bare=quantiles(other), ratio=ratio(mine, other))
+        if options.divide:
+            divided(db, options.divide, queries, tell)
+        if options.no_index:
+            return
         began = time.perf_counter()
         gallery.store.index()
-        result["index seconds"] = time.perf_counter() - began
-        (result["bytes"]["hnsw"],) = db.execute("SELECT pg_relation_size('records_near')").fetchone() or (0,)
-        near = {name or "all": ours(where, approximate=True) for name, (where, _) in exact.items()}
-        took, got = take_turns(near, list(queries))
-        for name in near:
-            truth = found[f"gallery {'' if name == 'all' else name}"]
-            shares = [len({*one} & {*other}) / len(one) for one, other in zip(truth, got[name], strict=True) if one]
-            result[f"hnsw {name}"] = quantiles(took[name]) | {"recall": float(np.mean(shares))}
-    return result
+        tell(index_seconds=time.perf_counter() - began, hnsw_bytes=one(db, "SELECT pg_relation_size('records_near')"))
+        took, got = take_turns(
+            {name: ours(gallery, where, approximate=True) for name, (where, _) in EXACT.items()}, list(queries)
+        )
+        for name in took:
+            apart = ratio(took[name], took["all"])
+            tell(hnsw=name, **quantiles(took[name]), recall=recall(found[f"gallery {name}"], got[name]), to_all=apart)
+
+
+def divided(db: Any, by: str, queries: NDArray[np.float32], tell: Callable[..., None]) -> None:
+    """The table in partitions, by camera or by hour, against the table in one: searches, indexes, erasing one part."""
+    kind, bounds = ("LIST (camera)", [f"IN ('c{number}')" for number in range(8)])
+    if by == "hour":
+        edges = [START + hour * 3600 for hour in range(25)]
+        kind = "RANGE (time)"
+        bounds = [f"FROM ({low}) TO ({high})" for low, high in itertools.pairwise(edges)]
+    db.execute(f"CREATE TABLE divided (LIKE records INCLUDING DEFAULTS) PARTITION BY {kind}")
+    db.execute("CREATE INDEX ON divided (camera, time)")
+    for number, bound in enumerate(bounds):
+        part = f"divided_{number}"
+        db.execute(f"CREATE TABLE {part} PARTITION OF divided FOR VALUES {bound} WITH (toast_tuple_target = 8160)")
+    db.execute("INSERT INTO divided SELECT * FROM records")
+    db.execute("VACUUM ANALYZE divided")
+    contenders = {}
+    for name, (_, condition) in EXACT.items():
+        contenders |= {name: bare(db, condition), f"divided {name}": bare(db, condition, "divided")}
+    took, exact = take_turns(contenders, list(queries))
+    for name in EXACT:
+        tell(divided_by=by, exact=name, ratio_to_one_table=ratio(took[f"divided {name}"], took[name]))
+    for table in ("divided", "records"):
+        began = time.perf_counter()
+        db.execute("SET maintenance_work_mem = '2GB'")
+        db.execute(f"CREATE INDEX {table}_hnsw ON {table} USING hnsw (({NEAR}) halfvec_ip_ops)")
+        tell(table=table, hnsw_seconds=time.perf_counter() - began)
+    db.execute("SET hnsw.iterative_scan = relaxed_order")
+    db.execute("SET hnsw.ef_search = 128")
+    contenders = {
+        f"{table} {name}": near(db, condition, table)
+        for name, (_, condition) in EXACT.items()
+        for table in ("records", "divided")
+    }
+    took, got = take_turns(contenders, list(queries))
+    for name in EXACT:
+        both = {table: recall(exact[name], got[f"{table} {name}"]) for table in ("records", "divided")}
+        apart = ratio(took[f"divided {name}"], took[f"records {name}"])
+        tell(divided_by=by, hnsw=name, ratio_to_one_table=apart, recall=both, **quantiles(took[f"divided {name}"]))
+    condition = EXACT[by][1]
+    for what, statement in {
+        "rows of one table": f"DELETE FROM records WHERE {condition}",
+        "a partition": f"DROP TABLE divided_{9 if by == 'hour' else 3}",
+    }.items():
+        began = time.perf_counter()
+        db.execute("BEGIN")
+        db.execute(statement)
+        tell(erased=what, seconds=time.perf_counter() - began)
+        db.execute("ROLLBACK")
+    db.execute("DROP TABLE divided")
+    db.execute("DROP INDEX records_hnsw")
+
+
+def bare(db: Any, condition: str, table: str = "records", column: str = "vector") -> Callable[[Any], Any]:
+    """Pgvector's own query."""
+    statement = f"SELECT id FROM {table} WHERE {condition} ORDER BY {column} <=> %s LIMIT {K}"
+    return lambda query: [id for (id,) in db.execute(statement, (query,), prepare=True).fetchall()]
+
+
+def near(db: Any, condition: str, table: str) -> Callable[[Any], Any]:
+    """The same by an index over half precision."""
+    statement = f"SELECT id FROM {table} WHERE {condition} ORDER BY {NEAR} <#> %s::halfvec(512) LIMIT {K}"
+    return lambda query: [id for (id,) in db.execute(statement, (query,), prepare=True).fetchall()]
+
+
+def ours(gallery: resight.Gallery, where: Filter, **how: bool) -> Callable[[Any], Any]:
+    return lambda query: [hit.record.id for hit in gallery.search(query, K, where, **how)]
+
+
+def recall(truth: list[Any], got: list[Any]) -> float:
+    shares = [len({*some} & {*others}) / len(some) for some, others in zip(truth, got, strict=True) if some]
+    return float(np.mean(shares))
+
+
+def one(db: Any, statement: str) -> Any:
+    (value,) = db.execute(statement).fetchone()
+    return value
 
 
 if __name__ == "__main__":
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--sizes", type=lambda text: [int(size) for size in text.split(",")], default=[20_000, 200_000])
     parser.add_argument("--queries", type=int, default=100)
+    parser.add_argument("--no-usual", action="store_true", help="leave out the table of pgvector's documentation")
+    parser.add_argument("--no-index", action="store_true", help="leave out approximate searches")
+    parser.add_argument("--divide", choices=("camera", "hour"), help="also measure the table in partitions")
     add_deadline(parser, 3600)
     options = parser.parse_args()
     database = PostgresServer(
@@ -125,6 +218,6 @@ if __name__ == "__main__":
     try:
         for records in options.sizes:
             limit(options.deadline)
-            print(json.dumps(run(database, records, options.queries), indent=1), flush=True)
+            run(database, records, options)
     finally:
         database.close()
