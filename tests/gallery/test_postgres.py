@@ -324,6 +324,29 @@ def test_tables_of_an_older_format_are_brought_up_to_date(uri: str, monkeypatch:
         Gallery.open(uri)
 
 
+def test_the_first_format_is_updated_by_its_owner(
+    postgres: PostgresServer, uri: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from resight.gallery.postgres import making
+
+    name = uri.partition("gallery=")[2]
+    monkeypatch.setattr(making, "MIGRATIONS", making.MIGRATIONS[:1])
+    monkeypatch.setattr(making, "FORMAT", 1)
+    with Gallery.open(uri, card()) as gallery, postgres.connect() as db:
+        ids = gallery.add(embeddings(2)).ids
+        db.execute(f"INSERT INTO {name}.thumbnails VALUES (%s, 'a picture')", (ids[0],))
+        db.execute("DROP ROLE IF EXISTS guest")
+        db.execute("CREATE ROLE guest LOGIN")
+        gallery.store.grant("guest", "erase", "owner")
+    monkeypatch.undo()
+    for address, read_only in ((uri, True), (uri.replace("postgres@", "guest@"), False)):
+        with pytest.raises(DataError, match=r"is of format 1, and .* is needed: have its owner run"):
+            Gallery.open(address, read_only=read_only)
+    with Gallery.open(uri) as gallery:
+        assert [gallery.thumbnail(id) for id in ids] == [b"a picture", None]
+        assert gallery.check().problems == ()
+
+
 def test_what_is_refused(postgres: PostgresServer, uri: str) -> None:
     start = postgres.address
     for wrong in (start, f"{start}&gallery=", f"{start}&gallery=Seen", f"{start}&gallery=a;b", f"{uri}&gallery=b"):

@@ -17,7 +17,7 @@ def stats(connections: Connections, card: Card, now: float) -> Stats:
         "(SELECT camera, count(*) FROM records GROUP BY camera ORDER BY camera) c), min(time), max(time), "
         "count(*) FILTER (WHERE expires <= %s), (SELECT count(*) FROM labels), (SELECT count(*) FROM identities), "
         "(SELECT sum(pg_table_size(c)) FROM unnest('{records,labels,identities,events,meta}'::regclass[]) c)::bigint, "
-        "pg_total_relation_size('thumbnails'), "
+        "pg_total_relation_size('thumbnails') + (SELECT coalesce(sum(size), 0) FROM thumbnails)::bigint, "
         "(SELECT sum(pg_indexes_size(c)) FROM unnest('{records,labels,identities,events,meta}'::regclass[]) c)::bigint "
         "FROM records",
         (now + SOON,),

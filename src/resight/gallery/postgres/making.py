@@ -9,6 +9,7 @@ from uuid import uuid4
 from resight.errors import DataError
 from resight.gallery.postgres.connections import Action, Connections
 from resight.gallery.postgres.erased import make_key
+from resight.gallery.postgres.objects import Objects, objects_at
 from resight.gallery.postgres.schema import FORMAT, MIGRATIONS
 from resight.gallery.record import Policy
 from resight.gallery.store import About
@@ -19,9 +20,11 @@ def create(connections: Connections, about: About, actor: str) -> None:
     """Make schema and tables, if no other program was first.
 
     Raises:
-        DataError: a schema of the name is there, and is no gallery.
+        DataError: a schema of the name is there, and is no gallery; or the place of thumbnails is none.
+        ResightError: the place of thumbnails cannot be reached.
     """
-    gallery = connections.place.gallery
+    gallery, apart, uuid = connections.place.gallery, connections.place.thumbnails, uuid4().hex
+    objects = objects_at(f"{apart}/{uuid}") if apart else None
     with connections.alone() as db, db.transaction():
         db.execute("SELECT pg_advisory_xact_lock(0)")  # of two programs that make an extension, one would fail
         db.execute("CREATE EXTENSION IF NOT EXISTS vector SCHEMA public")
@@ -37,16 +40,30 @@ def create(connections: Connections, about: About, actor: str) -> None:
         action = Action(db, gallery)
         for statements in MIGRATIONS:
             db.execute(statements.format(dim=about.card.dim).encode())
-        action.run("INSERT INTO meta VALUES ('format', %s), ('uuid', %s)", (str(FORMAT), uuid4().hex))
+        action.run("INSERT INTO meta VALUES ('format', %s), ('uuid', %s)", (str(FORMAT), uuid))
         make_key(action)
+        if objects is not None:
+            objects.make()
+            action.run("INSERT INTO meta VALUES ('thumbnails', %s)", (apart,))
         keep(action, about)
         action.note(actor, "create", {"model": about.card.fingerprint, "dim": about.card.dim})
 
 
 def update(connections: Connections, dim: int) -> None:
-    """Take the steps that the tables of an older format lack, all or none."""
-    if _meta(connections)["format"] == str(FORMAT):
+    """Take the steps that the tables of an older format lack, all or none.
+
+    Raises:
+        DataError: there are some, and the gallery is open for reading only or belongs to another role.
+    """
+    before = _meta(connections)["format"]
+    if before == str(FORMAT):
         return
+    owns = "SELECT pg_has_role(nspowner, 'USAGE') FROM pg_namespace WHERE nspname = %s"
+    if connections.read_only or connections.rows(owns, (connections.place.gallery,)) != [(True,)]:
+        raise DataError(
+            f"{connections.place.uri} is of format {before}, and {FORMAT} is needed: have its owner run resight "
+            "gallery check, which updates it."
+        )
 
     def work(action: Action) -> None:
         action.lock()
@@ -73,6 +90,25 @@ def about_of(connections: Connections) -> About | None:
             f"{uri} is a gallery of format {meta['format']}, but {FORMAT} is known here: install a newer resight."
         )
     return About(parse_card(meta["card"], f"the card in {uri}"), meta["model"], Policy(**json.loads(meta["policy"])))
+
+
+def objects_of(connections: Connections) -> tuple[str, Objects | None]:
+    """The address of the gallery's thumbnails and what is there; "" and None where they are in the database.
+
+    Raises:
+        DataError: the gallery was opened with another place than it has.
+    """
+    meta, given = _meta(connections), connections.place.thumbnails
+    kept = meta.get("thumbnails", "")
+    if given not in ("", kept):
+        raise DataError(
+            f"{connections.place.uri} keeps its thumbnails in {kept or 'the database'}, not in {given}: leave "
+            "thumbnails= out, or copy the gallery to a new one with it."
+        )
+    if not kept:
+        return "", None
+    address = f"{kept}/{meta['uuid']}"  # of this gallery alone
+    return address, objects_at(address)
 
 
 def keep(action: Action, about: About) -> None:

@@ -22,7 +22,7 @@ _RIGHTS: dict[Right, tuple[str, ...]] = {
         "INSERT, UPDATE ON meta",  # a newer card of the same model
         "DELETE ON erased",  # marks of pictures that come back by request
     ),
-    "erase": ("DELETE ON records", "INSERT ON erased"),  # what belongs to a record goes with it
+    "erase": ("DELETE ON records, leaving", "INSERT ON erased"),  # what belongs to a record goes with it
 }
 
 

@@ -21,18 +21,21 @@ class Place:
         gallery: its name, which is that of the schema with its tables.
         address: what libpq connects to; it may hold a password.
         uri: the whole URI without passwords. libpq finds them in ``PGPASSWORD`` or a password file as well.
+        thumbnails: where a new gallery keeps its thumbnails, see :func:`resight.gallery.postgres.objects.objects_at`;
+            "" for the database, and for a gallery that knows.
     """
 
     gallery: str
     address: str = field(repr=False)
     uri: str
+    thumbnails: str = ""
 
     @classmethod
     def of(cls, uri: str) -> Place:
         """The parts of a URI.
 
         Raises:
-            DataError: it names no gallery.
+            DataError: it names no gallery, or several places of thumbnails.
         """
         start, _, query = uri.partition("?")
         given = parse_qsl(query, keep_blank_values=True)
@@ -42,11 +45,14 @@ class Place:
                 f"{without_secrets(uri)} names no gallery: write postgresql://USER@HOST/DATABASE?gallery=NAME, "
                 "NAME of lower-case letters, digits and _."
             )
-        others = [(key, value) for key, value in given if key != "gallery"]
+        apart = [value.rstrip("/") for key, value in given if key == "thumbnails"]
+        if len(apart) > 1:
+            raise DataError(f"{without_secrets(uri)} has thumbnails= several times: write it once.")
+        others = [(key, value) for key, value in given if key not in ("gallery", "thumbnails")]
         open_ones = [("gallery", names[0]), *((key, value) for key, value in others if key not in _SECRET)]
         login, at, hosts = urlsplit(start).netloc.rpartition("@")
         shown = f"postgresql://{login.partition(':')[0]}{at}{hosts}{urlsplit(start).path}"
-        return cls(names[0], _joined(start, others), _joined(shown, open_ones))
+        return cls(names[0], _joined(start, others), _joined(shown, open_ones), "".join(apart))
 
 
 def _joined(start: str, query: list[tuple[str, str]]) -> str:

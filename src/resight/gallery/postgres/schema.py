@@ -78,5 +78,15 @@ DO $$ DECLARE one record; BEGIN  -- who may read, add or erase records may do so
         ELSE one.privilege_type END || ' ON erased TO ' || quote_ident(one.rolname); END LOOP;
 END $$;
 """,
+    """
+ALTER TABLE thumbnails ALTER content DROP NOT NULL, ADD name uuid, ADD size integer;  -- of an object elsewhere
+ALTER TABLE thumbnails ADD CHECK (num_nulls(content, name) = 1);
+CREATE UNIQUE INDEX thumbnails_name ON thumbnails (name) WHERE name IS NOT NULL;
+CREATE TABLE leaving (name uuid PRIMARY KEY);  -- objects of erased records, until they are removed
+CREATE FUNCTION object_leaves() RETURNS trigger LANGUAGE plpgsql SET search_path FROM CURRENT AS
+    $$ BEGIN INSERT INTO leaving VALUES (OLD.name); RETURN NULL; END $$;
+CREATE TRIGGER object_leaves AFTER DELETE ON thumbnails FOR EACH ROW WHEN (OLD.name IS NOT NULL)
+    EXECUTE FUNCTION object_leaves();
+""",
 )
 FORMAT = len(MIGRATIONS)  # of what is written here; in ``meta`` as "format"

@@ -9,20 +9,21 @@ What the methods do is described in :class:`resight.gallery.store.Store`.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from functools import partial
 from pathlib import Path
 from typing import Any
-from uuid import UUID
 
 import numpy as np
 from numpy.typing import NDArray
 
-from resight.errors import DataError
+from resight.errors import DataError, ResightError
 from resight.gallery.postgres import answering, counting, erased, operating, people, rows
 from resight.gallery.postgres.connections import EVENTS, Action, Connections
-from resight.gallery.postgres.making import about_of, create, keep, update
+from resight.gallery.postgres.making import about_of, create, keep, objects_of, update
 from resight.gallery.postgres.place import Place
 from resight.gallery.postgres.searching import Searcher
+from resight.gallery.postgres.thumbnails import COLUMNS, Kept, Thumbnails
 from resight.gallery.record import Answer, Event, Filter, Person, Record, Right, Stats
 from resight.gallery.store import About, Candidates, Rows, no_such_identity, not_there
 
@@ -41,9 +42,12 @@ def open_store(uri: str, new: About | None, *, read_only: bool, actor: str) -> P
             connections = Connections(connections.place, read_only=False)  # which know the types of the extension
             about = about_of(connections)
             assert about is not None
+        update(connections, about.card.dim)
+        thumbnails = Thumbnails(connections, *objects_of(connections))
         if not read_only:
-            update(connections, about.card.dim)
-        return PostgresStore(connections, about)
+            with suppress(ResightError):  # what another program left, if this one may
+                thumbnails.sweep()
+        return PostgresStore(connections, about, thumbnails)
     except BaseException:
         connections.close()
         raise
@@ -52,9 +56,9 @@ def open_store(uri: str, new: About | None, *, read_only: bool, actor: str) -> P
 class PostgresStore:
     """The engine; its methods are described in :class:`resight.gallery.store.Store`."""
 
-    def __init__(self, connections: Connections, about: About) -> None:
+    def __init__(self, connections: Connections, about: About, thumbnails: Thumbnails) -> None:
         self.uri, self.about = connections.place.uri, about
-        self._connections = connections
+        self._connections, self._thumbnails = connections, thumbnails
         self._dim, self._metric = about.card.dim, about.card.metric
         self.erased = erased.Erased(connections)
         self._searcher = Searcher(connections, self._dim, self._metric)
@@ -72,20 +76,22 @@ class PostgresStore:
     def add(self, new: Rows, actor: str) -> NDArray[np.bool_]:
         names = {record.identity for record in new.records if record.identity is not None}
         ids = [record.id for record in new.records]
+        pictures = {id: one for id, one in zip(ids, new.thumbnails, strict=True) if one is not None}
 
         def work(action: Action) -> NDArray[np.bool_]:
-            if names:
-                action.lock()
-            known = {id.hex for (id,) in action.rows("SELECT id FROM records WHERE id = ANY(%s::uuid[])", (ids,))}
-            which = [at for at, id in enumerate(ids) if id not in known]
-            if which:
-                self._insert(action, new, which)
-                action.note(actor, "add", {"records": len(which)})
+            with self._thumbnails.put(action, pictures) as small:
+                if names:
+                    action.lock()
+                known = {id.hex for (id,) in action.rows("SELECT id FROM records WHERE id = ANY(%s::uuid[])", (ids,))}
+                which = [at for at, id in enumerate(ids) if id not in known]
+                if which:
+                    self._insert(action, new, which, [small.pop(ids[at]) for at in which if ids[at] in small])
+                    action.note(actor, "add", {"records": len(which)})
             return np.array([id not in known for id in ids], bool)
 
         return self._connections.write(work)
 
-    def _insert(self, action: Action, new: Rows, which: list[int]) -> None:
+    def _insert(self, action: Action, new: Rows, which: list[int], small: list[Kept]) -> None:
         vectors = new.vectors[which]
         scales = rows.scales(vectors, self._metric)
         stored = np.ldexp(vectors, -scales[:, None])
@@ -94,9 +100,8 @@ class PostgresStore:
         action.copy("records", rows.COLUMNS, (rows.row(*one) for one in each))
         if new.lifted:
             erased.lift(action, new.lifted)
-        small = [(UUID(new.records[at].id), new.thumbnails[at]) for at in which if new.thumbnails[at] is not None]
         if small:
-            action.copy("thumbnails", {"id": "uuid", "content": "bytea"}, iter(small))
+            action.copy("thumbnails", COLUMNS, iter(small))
         numbers = people.numbers(action, {name for at in which if (name := new.records[at].identity) is not None})
         named = ((new.records[at].id, new.records[at].identity) for at in which)
         people.label(action, ((id, numbers[name]) for id, name in named if name is not None))
@@ -121,9 +126,7 @@ class PostgresStore:
         return rows.vectors_of(((found[id][0], found[id][1]) for id in ids), self._dim)
 
     def thumbnails(self, ids: Sequence[str]) -> list[bytes | None]:
-        statement = "SELECT id, content FROM thumbnails WHERE id = ANY(%s::uuid[])"
-        found = {id.hex: bytes(small) for id, small in self._connections.rows(statement, (rows.known_ids(ids),))}
-        return [found.get(id) for id in ids]
+        return self._thumbnails.get(ids)
 
     def page(self, where: Filter, limit: int, after_id: str) -> list[Record]:
         passing, values = rows.condition(where)
@@ -246,7 +249,9 @@ class PostgresStore:
                 )
             return gone
 
-        return self._connections.write(work)
+        gone = self._connections.write(work)
+        self._thumbnails.sweep()
+        return gone
 
     def note(self, actor: str, action: str, details: Mapping[str, Any]) -> None:
         self._connections.write(lambda doing: doing.note(actor, action, details))
@@ -265,7 +270,7 @@ class PostgresStore:
         return self._connections.wait(f"{EVENTS} WHERE number > %s LIMIT 1", (after,), seconds)
 
     def purge(self, actor: str) -> list[str]:
-        left = operating.purge(self._connections)
+        left = self._thumbnails.purge() + operating.purge(self._connections)
         self.note(actor, "purge", {"left": len(left)})
         return left
 
@@ -278,7 +283,7 @@ class PostgresStore:
         return counting.stats(self._connections, self.about.card, now)
 
     def check(self) -> list[str]:
-        return list(counting.problems(self._connections))
+        return [*counting.problems(self._connections), *self._thumbnails.problems()]
 
     def backup(self, path: str) -> Path:
         raise DataError(
