@@ -337,7 +337,7 @@ def test_the_first_format_is_updated_by_its_owner(
         db.execute(f"INSERT INTO {name}.thumbnails VALUES (%s, 'a picture')", (ids[0],))
         db.execute("DROP ROLE IF EXISTS guest")
         db.execute("CREATE ROLE guest LOGIN")
-        gallery.store.grant("guest", "erase", "owner")
+        gallery.store.grant("guest", "write", "owner")
     monkeypatch.undo()
     for address, read_only in ((uri, True), (uri.replace("postgres@", "guest@"), False)):
         with pytest.raises(DataError, match=r"is of format 1, and .* is needed: have its owner run"):

@@ -62,13 +62,13 @@ class Session:
     def __init__(self, db: psycopg.Connection[Any]) -> None:
         self._db = db
 
-    def rows(self, statement: str, values: Values = ()) -> list[Row]:
-        """The rows that a statement gives."""
-        return self._db.execute(statement.encode(), values, binary=True).fetchall()
+    def rows(self, statement: str, values: Values = (), *, often: bool = False) -> list[Row]:
+        """The rows that a statement gives; its plan is kept where it comes ``often`` with values that matter little."""
+        return self._db.execute(statement.encode(), values, binary=True, prepare=None if often else False).fetchall()
 
     def run(self, statement: str, values: Values = ()) -> int:
         """Run a statement, and return how many rows it concerned."""
-        return self._db.execute(statement.encode(), values).rowcount
+        return self._db.execute(statement.encode(), values, prepare=False).rowcount
 
     def copy(self, table: str, columns: Mapping[str, str], rows: Iterator[Sequence[Any]]) -> None:
         """Write rows to a table, given the types of its columns."""
@@ -229,7 +229,7 @@ class Connections:
                 own.idle.append(db) if usable else db.close()
 
     def _connect(self) -> psycopg.Connection[Any]:
-        db = psycopg.connect(**self._options(), autocommit=True, prepare_threshold=None)
+        db = psycopg.connect(**self._options(), autocommit=True)
         try:
             self.configure(db)
         except BaseException:

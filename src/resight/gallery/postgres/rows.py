@@ -18,6 +18,7 @@ from resight.gallery.record import Filter, Record
 
 RECORD = "r.id, i.name, r.camera, r.time, r.source, r.box, r.basis, r.expires, r.added"
 NAMED = "LEFT JOIN labels l ON l.id = r.id LEFT JOIN identities i ON i.number = l.identity"
+VECTOR = "r.scale, vector_send(r.vector)"  # as pgvector sends it: two numbers of 16 bits, then float32, big-endian
 RECORDS = f"SELECT {RECORD} FROM records r {NAMED}"
 LATER = """(r.time IS NULL, coalesce(r.time, 0), r.id)
 > (%(time)s::float8 IS NULL, coalesce(%(time)s::float8, 0), %(last)s::uuid)"""
@@ -62,11 +63,11 @@ def scales(vectors: NDArray[np.float32], metric: str) -> NDArray[np.int64]:
     return np.where((length > 0) & (length < _SHORT), np.frexp(length)[1], 0)
 
 
-def vectors_of(rows: Iterable[tuple[int, Any]], dim: int) -> NDArray[np.float32]:
-    """(N, D) vectors of rows of (scale, vector)."""
+def vectors_of(rows: Iterable[tuple[int, bytes]], dim: int) -> NDArray[np.float32]:
+    """(N, D) vectors of rows of :data:`VECTOR`."""
     found = list(rows)
-    kept = np.array([vector.to_numpy() for _, vector in found], np.float32).reshape(len(found), dim)
-    return np.ldexp(kept, np.array([scale for scale, _ in found], np.int32)[:, None])
+    sent = np.frombuffer(b"".join([vector for _, vector in found]), [("head", ">i2", 2), ("numbers", ">f4", dim)])
+    return np.ldexp(sent["numbers"].astype(np.float32), np.array([scale for scale, _ in found], np.int32)[:, None])
 
 
 def known_ids(ids: Iterable[Any]) -> list[str]:
@@ -87,8 +88,12 @@ def above(after_id: str) -> tuple[str, str]:
 
 
 def condition(where: Filter) -> tuple[str, dict[str, Any]]:
-    """What follows WHERE, for a table ``records r``, and its values."""
-    terms, values = ["true"], {name: getattr(where, name) for name in ("after", "before")}
+    """What follows WHERE, for a table ``records r``, and its values.
+
+    Times are part of the text: a plan that is kept is then one for so many records.
+    """
+    terms: list[str] = ["true"]
+    values: dict[str, Any] = {}
     for name in ("cameras", "exclude_cameras", "identities"):
         values[name] = list(getattr(where, name))
     if where.cameras:
@@ -103,9 +108,9 @@ def condition(where: Filter) -> tuple[str, dict[str, Any]]:
     if where.unknown is not None:
         terms.append(f"{'NOT ' * where.unknown}EXISTS (SELECT 1 FROM labels b WHERE b.id = r.id)")
     if where.after is not None:
-        terms.append("r.time >= %(after)s")
+        terms.append(f"r.time >= '{float(where.after)!r}'::float8")
     if where.before is not None:
-        terms.append("r.time < %(before)s")
+        terms.append(f"r.time < '{float(where.before)!r}'::float8")
     return " AND ".join(terms), values
 
 

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from resight.errors import DataError
 from resight.gallery.postgres.connections import Connections, Row, Session
-from resight.gallery.postgres.rows import NAMED, RECORD, condition, record, vectors_of
+from resight.gallery.postgres.rows import NAMED, RECORD, VECTOR, condition, record, vectors_of
 from resight.gallery.record import Filter
 from resight.gallery.store import Candidates
 
@@ -47,7 +47,7 @@ class Searcher:
         def each(session: Session) -> list[list[Row]]:
             if approximate and self._looks_far(session, k):
                 statement = self._statement(self._near, passing, k + _MORE)
-                return [session.rows(statement, values | {"query": query}) for query in scaled]
+                return [session.rows(statement, values | {"query": query}, often=True) for query in scaled]
             return [self._exactly(session, query, k, passing, values | {"query": query}) for query in scaled]
 
         found = self._connections.read(each)
@@ -84,7 +84,7 @@ class Searcher:
         """The nearest, more and more of them until the rest is surely farther than the k-th."""
         wanted = k + _MORE
         while True:
-            rows = session.rows(self._statement(self._apart, passing, wanted), values)
+            rows = session.rows(self._statement(self._apart, passing, wanted), values, often=True)
             if len(rows) < wanted or self._surely(query, rows, k):
                 return rows
             wanted *= 4
@@ -103,7 +103,7 @@ class Searcher:
     def _statement(self, apart: str, passing: str, count: int) -> str:
         """(distance, scale, vector, record) of the ``count`` nearest that pass, nearest first."""
         return (
-            f"SELECT near.apart, r.scale, r.vector, {RECORD} FROM (SELECT r.id, {apart} AS apart FROM records r "
+            f"SELECT near.apart, {VECTOR}, {RECORD} FROM (SELECT r.id, {apart} AS apart FROM records r "
             f"WHERE {passing} ORDER BY {apart} LIMIT {count}) near JOIN records r ON r.id = near.id {NAMED} "
             "ORDER BY near.apart"
         )

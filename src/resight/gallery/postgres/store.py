@@ -118,7 +118,7 @@ class PostgresStore:
         return [found.get(id) for id in ids]
 
     def vectors(self, ids: Sequence[str]) -> NDArray[np.float32]:
-        statement = "SELECT id, scale, vector FROM records WHERE id = ANY(%s::uuid[])"
+        statement = f"SELECT r.id, {rows.VECTOR} FROM records r WHERE r.id = ANY(%s::uuid[])"
         found = {id.hex: kept for id, *kept in self._connections.rows(statement, (rows.known_ids(ids),))}
         for id in ids:
             if id not in found:
