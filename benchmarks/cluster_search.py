@@ -7,7 +7,9 @@
 Vectors, cameras and times are those of ``gallery.py``. Client and server share the machine and speak through a socket.
 
 - ``bare``: ``SELECT id FROM records ORDER BY vector <=> %s LIMIT 10`` on the gallery's own table, prepared, which
-  returns ids only. The gallery asks for 26 with all that belongs to them, and computes distances anew in float64.
+  returns ids only. The gallery asks for 18 with all that belongs to them, and computes distances anew in float64.
+- ``processor``: the same ratio of the processor's time, of client and server together, without parallel
+  workers; it holds on a busy machine too.
 - ``usual``: the same on a table made as pgvector's documentation does, ``(id bigserial, embedding vector(512))``, whose
   vectors of more than 2,000 bytes PostgreSQL keeps apart (TOAST).
 - ``camera``: one of eight; ``hour``: 1 in 24; each in the bare query as well.
@@ -24,7 +26,9 @@ the median over the queries of (gallery / bare) for the same query.
 from __future__ import annotations
 
 import argparse
+import itertools
 import json
+import os
 import sys
 import time
 from collections.abc import Callable
@@ -34,9 +38,8 @@ from typing import Any
 sys.path.insert(0, str(Path(__file__).parents[1] / "tests"))
 sys.path.insert(0, str(Path(__file__).parents[1]))
 
-import itertools
-
 import numpy as np
+import psutil
 from deadline import add_deadline, limit
 from numpy.typing import NDArray
 from pgvector.psycopg import register_vector
@@ -111,6 +114,9 @@ def run(server: PostgresServer, size: int, options: argparse.Namespace) -> None:
         for name in EXACT:
             mine, other = took[f"gallery {name}"], took[f"bare {name}"]
             tell(exact=name, gallery=quantiles(mine), bare=quantiles(other), ratio=ratio(mine, other))
+        spent = processor(server, db, contenders, list(queries[:20]))
+        for name in EXACT:
+            tell(exact=name, processor=spent[f"gallery {name}"] / spent[f"bare {name}"])
         if options.divide:
             divided(db, options.divide, queries, tell)
         if options.no_index:
@@ -175,6 +181,31 @@ def divided(db: Any, by: str, queries: NDArray[np.float32], tell: Callable[..., 
         db.execute("ROLLBACK")
     db.execute("DROP TABLE divided")
     db.execute("DROP INDEX records_hnsw")
+
+
+def processor(server: PostgresServer, db: Any, contenders: dict[str, Any], queries: list[Any]) -> dict[str, float]:
+    """Seconds that the processor spends on the queries of each contender, in this process and in the server."""
+
+    def so_far() -> int:
+        first = psutil.Process(int((server.data / "postmaster.pid").read_text().split()[0]))
+        numbers = [os.getpid(), *(child.pid for child in first.children())]
+        files = [file for number in numbers for file in Path(f"/proc/{number}/task").glob("*/schedstat")]
+        return sum(int(file.read_text().split()[0]) for file in files)
+
+    def workers(change: str) -> None:
+        db.execute(f"ALTER SYSTEM {change}")
+        db.execute("SELECT pg_reload_conf()")
+        time.sleep(0.5)
+
+    workers("SET max_parallel_workers_per_gather = 0")
+    spent = {}
+    for name, ask in contenders.items():
+        before = so_far()
+        for query in queries:
+            ask(query)
+        spent[name] = (so_far() - before) / 1e9
+    workers("RESET max_parallel_workers_per_gather")
+    return spent
 
 
 def bare(db: Any, condition: str, table: str = "records", column: str = "vector") -> Callable[[Any], Any]:

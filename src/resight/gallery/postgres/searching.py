@@ -17,7 +17,8 @@ from resight.gallery.record import Filter
 from resight.gallery.store import Candidates
 
 INDEX = "records_near"
-_MORE = 16  # neighbours beyond k that are asked for at first
+_MORE = 8  # neighbours beyond k that are asked for at first
+_MORE_NEAR = 16  # and of an index, whose half precision puts some in the wrong order
 _LOOK = 128  # nodes in view of an approximate search, at least
 _WIDEST = {"cosine": 4000, "euclidean": 2000}  # numbers that an index takes
 _BUILD = 2**31  # bytes of memory for building one, at most
@@ -46,7 +47,7 @@ class Searcher:
 
         def each(session: Session) -> list[list[Row]]:
             if approximate and self._looks_far(session, k):
-                statement = self._statement(self._near, passing, k + _MORE)
+                statement = self._statement(self._near, passing, k + _MORE_NEAR)
                 return [session.rows(statement, values | {"query": query}, often=True) for query in scaled]
             return [self._exactly(session, query, k, passing, values | {"query": query}) for query in scaled]
 
