@@ -114,7 +114,9 @@ def test_a_database_of_the_first_format_gets_the_table_and_its_rights(postgres: 
             db.execute("CREATE ROLE reviewer LOGIN")
         gallery.store.grant("reviewer", "write", "owner")
     with postgres.connect() as db:
-        db.execute(f"DROP TABLE {name}.answers")
+        db.execute(f"DROP TABLE {name}.answers, {name}.leaving")
+        db.execute(f"DROP FUNCTION {name}.object_leaves CASCADE")
+        db.execute(f"ALTER TABLE {name}.thumbnails DROP name, DROP size, ALTER content SET NOT NULL")
         db.execute(f"UPDATE {name}.meta SET value = '1' WHERE key = 'format'")
     with Gallery.open(uri, read_only=True) as gallery:
         assert answers.of(gallery) == []

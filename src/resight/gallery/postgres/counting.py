@@ -10,17 +10,17 @@ from resight.gallery.record import SOON, Stats
 from resight.models.card import Card
 
 
-def stats(connections: Connections, card: Card, now: float) -> Stats:
-    """See :meth:`resight.gallery.store.Store.stats`."""
+def stats(connections: Connections, card: Card, now: float, elsewhere: int) -> Stats:
+    """See :meth:`resight.gallery.store.Store.stats`; ``elsewhere``: bytes of thumbnails outside the database."""
     ((cameras, first, last, expiring, named, people, *sizes),) = connections.rows(
         "SELECT (SELECT coalesce(json_object_agg(camera, count), '{}') FROM "
         "(SELECT camera, count(*) FROM records GROUP BY camera ORDER BY camera) c), min(time), max(time), "
         "count(*) FILTER (WHERE expires <= %s), (SELECT count(*) FROM labels), (SELECT count(*) FROM identities), "
         "(SELECT sum(pg_table_size(c)) FROM unnest('{records,labels,identities,events,meta}'::regclass[]) c)::bigint, "
-        "pg_total_relation_size('thumbnails') + (SELECT coalesce(sum(size), 0) FROM thumbnails)::bigint, "
+        "pg_total_relation_size('thumbnails') + %s, "
         "(SELECT sum(pg_indexes_size(c)) FROM unnest('{records,labels,identities,events,meta}'::regclass[]) c)::bigint "
         "FROM records",
-        (now + SOON,),
+        (now + SOON, elsewhere),
     )
     total = sum(cameras.values())
     return Stats(

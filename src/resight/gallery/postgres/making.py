@@ -53,13 +53,13 @@ def update(connections: Connections, dim: int) -> None:
     """Take the steps that the tables of an older format lack, all or none.
 
     Raises:
-        DataError: there are some, and the gallery is open for reading only or belongs to another role.
+        DataError: there are some, and the gallery belongs to another role.
     """
     before = _meta(connections)["format"]
     if before == str(FORMAT):
         return
     owns = "SELECT pg_has_role(nspowner, 'USAGE') FROM pg_namespace WHERE nspname = %s"
-    if connections.read_only or connections.rows(owns, (connections.place.gallery,)) != [(True,)]:
+    if connections.rows(owns, (connections.place.gallery,)) != [(True,)]:
         raise DataError(
             f"{connections.place.uri} is of format {before}, and {FORMAT} is needed: have its owner run resight "
             "gallery check, which updates it."

@@ -42,7 +42,8 @@ def open_store(uri: str, new: About | None, *, read_only: bool, actor: str) -> P
             connections = Connections(connections.place, read_only=False)  # which know the types of the extension
             about = about_of(connections)
             assert about is not None
-        update(connections, about.card.dim)
+        if not read_only:
+            update(connections, about.card.dim)
         thumbnails = Thumbnails(connections, *objects_of(connections))
         if not read_only:
             with suppress(ResightError):  # what another program left, if this one may
@@ -280,7 +281,7 @@ class PostgresStore:
         )
 
     def stats(self, now: float) -> Stats:
-        return counting.stats(self._connections, self.about.card, now)
+        return counting.stats(self._connections, self.about.card, now, self._thumbnails.size())
 
     def check(self) -> list[str]:
         return [*counting.problems(self._connections), *self._thumbnails.problems()]

@@ -68,7 +68,8 @@ class Thumbnails:
         Raises:
             Damaged: an object is missing.
         """
-        statement = "SELECT id, content, name FROM thumbnails WHERE id = ANY(%s::uuid[])"
+        name = "NULL" if self._objects is None else "name"  # which tables of the first formats do not have
+        statement = f"SELECT id, content, {name} FROM thumbnails WHERE id = ANY(%s::uuid[])"
         rows = self._connections.rows(statement, (known_ids(ids),))
         found = {id.hex: bytes(content) for id, content, _ in rows if content is not None}
         named = {id.hex: _path(name) for id, _, name in rows if name is not None}
@@ -82,6 +83,13 @@ class Thumbnails:
                 )
             found |= {id: objects[name] for id, name in named.items() if name in objects}
         return [found.get(id) for id in ids]
+
+    def size(self) -> int:
+        """Bytes of the objects."""
+        if self._objects is None:
+            return 0
+        ((found,),) = self._connections.rows("SELECT coalesce(sum(size), 0)::bigint FROM thumbnails")
+        return int(found)
 
     def sweep(self) -> None:
         """Remove the objects of erased records.
