@@ -88,6 +88,17 @@ class PostgresServer:
 
         return psycopg.connect(self.address, autocommit=True)
 
+    def back_to_first_format(self, uri: str) -> None:
+        """Take from the tables of a gallery what formats after the first added."""
+        name = uri.partition("gallery=")[2]
+        with self.connect() as db:
+            db.execute(f"DROP TABLE {name}.answers, {name}.erased, {name}.leaving")
+            db.execute(f"DROP FUNCTION {name}.object_leaves CASCADE")
+            db.execute(f"ALTER TABLE {name}.records DROP mark")
+            db.execute(f"ALTER TABLE {name}.thumbnails DROP name, DROP size, ALTER content SET NOT NULL")
+            db.execute(f"DELETE FROM {name}.meta WHERE key = 'erased_keys'")
+            db.execute(f"UPDATE {name}.meta SET value = '1' WHERE key = 'format'")
+
     def start(self) -> None:
         """Start it, and wait until it answers."""
         settings = [f"-c{key}={value}" for key, value in self._settings.items()]

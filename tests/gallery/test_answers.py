@@ -106,18 +106,13 @@ def test_a_file_of_the_first_version_gets_the_table(tmp_path: Path) -> None:
 
 def test_a_database_of_the_first_format_gets_the_table_and_its_rights(postgres: PostgresServer) -> None:
     uri = postgres.uri()
-    name = uri.partition("gallery=")[2]
     with Gallery.open(uri, card()) as gallery:
         a, b = gallery.add(embeddings(2)).ids
         with postgres.connect() as db:
             db.execute("DROP ROLE IF EXISTS reviewer")
             db.execute("CREATE ROLE reviewer LOGIN")
         gallery.store.grant("reviewer", "write", "owner")
-    with postgres.connect() as db:
-        db.execute(f"DROP TABLE {name}.answers, {name}.leaving")
-        db.execute(f"DROP FUNCTION {name}.object_leaves CASCADE")
-        db.execute(f"ALTER TABLE {name}.thumbnails DROP name, DROP size, ALTER content SET NOT NULL")
-        db.execute(f"UPDATE {name}.meta SET value = '1' WHERE key = 'format'")
+    postgres.back_to_first_format(uri)
     with Gallery.open(uri, read_only=True) as gallery:
         assert answers.of(gallery) == []
     with Gallery.open(uri):

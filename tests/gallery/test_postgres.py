@@ -324,30 +324,24 @@ def test_tables_of_an_older_format_are_brought_up_to_date(uri: str, monkeypatch:
         Gallery.open(uri)
 
 
-def test_the_first_format_is_updated_by_its_owner(
-    postgres: PostgresServer, uri: str, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    from resight.gallery.postgres import making
-
-    name = uri.partition("gallery=")[2]
-    monkeypatch.setattr(making, "MIGRATIONS", making.MIGRATIONS[:1])
-    monkeypatch.setattr(making, "FORMAT", 1)
-    with Gallery.open(uri, card()) as gallery, postgres.connect() as db:
-        ids = gallery.add(embeddings(2)).ids
-        db.execute(f"INSERT INTO {name}.thumbnails VALUES (%s, 'a picture')", (ids[0],))
+def test_the_first_format_is_updated_by_its_owner(postgres: PostgresServer, uri: str) -> None:
+    noise = np.random.default_rng(0).integers(0, 255, (16, 8, 3)).astype(np.uint8)
+    with postgres.connect() as db:
         db.execute("DROP ROLE IF EXISTS guest")
         db.execute("CREATE ROLE guest LOGIN")
-        db.execute(f"GRANT USAGE ON SCHEMA {name} TO guest")
-        db.execute(f"GRANT SELECT ON ALL TABLES IN SCHEMA {name} TO guest")
-    monkeypatch.undo()
+    with Gallery.open(uri, card()) as gallery:
+        ids = gallery.add(embeddings(2), thumbnails=[cv2.imencode(".png", noise)[1].tobytes(), None]).ids
+        picture = gallery.thumbnail(ids[0])
+        gallery.store.grant("guest", "write", "owner")
+    postgres.back_to_first_format(uri)
     theirs = uri.replace("postgres@", "guest@")
     with pytest.raises(DataError, match=r"is of format 1, and .* is needed: have its owner run"):
         Gallery.open(theirs)
     with Gallery.open(theirs, read_only=True) as gallery:  # which reads it as it is
-        assert gallery.thumbnail(ids[0]) == b"a picture"
+        assert gallery.thumbnail(ids[0]) == picture
         assert gallery.stats().records == 2
     with Gallery.open(uri) as gallery:
-        assert [gallery.thumbnail(id) for id in ids] == [b"a picture", None]
+        assert [gallery.thumbnail(id) for id in ids] == [picture, None]
         assert gallery.check().problems == ()
 
 
