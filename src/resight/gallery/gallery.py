@@ -82,8 +82,7 @@ class Gallery(Lists):
 
         Args:
             uri: a path (``"seen"`` is the file seen.db), ``"sqlite:///seen.db"``, or
-                ``"postgresql://user@host/database?gallery=NAME"``, where ``&thumbnails=file:///FOLDER`` or
-                ``s3://BUCKET/PREFIX`` has a new gallery keep its thumbnails.
+                ``"postgresql://user@host/database?gallery=NAME"``, for a new one ``&thumbnails=PLACE`` too.
             model: whose embeddings it holds, as an object or by name or path; its card alone is enough to work with
                 embeddings. For a gallery that exists it may be left out: then pictures are embedded with the model
                 from where it was when the gallery was made. Decisions are made by
