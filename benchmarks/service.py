@@ -2,12 +2,16 @@
 
     python benchmarks/service.py                          # OSNet x0.25 with random weights, 20,000 vectors
     python benchmarks/service.py --model runs/NAME --seconds 20
+    python benchmarks/service.py --postgres               # a gallery in PostgreSQL against one in a file
     python benchmarks/service.py --fuzz 300               # schemathesis against the running service, nothing is timed
 
 A real ``resight serve`` in a process of its own, a real gallery of synthetic vectors (1,000 people around whose
 directions they lie), and clients in this process that keep one connection each and ask again as soon as they are
 answered. Both share the machine's cores. The service itself tells (``/metrics``) how long it computed in the model and
 in the search; "outside" is the share of the time in which it did neither.
+
+``--postgres``: two services, of the same vectors in a file and in PostgreSQL, are asked in turns, three times each. A
+ratio is the median over the turns of (answers a second by PostgreSQL / by the file). ``index``: approximate searches.
 """
 
 from __future__ import annotations
@@ -68,6 +72,7 @@ def main() -> None:
     parser.add_argument("--vectors", type=int, default=20_000)
     parser.add_argument("--seconds", type=float, default=10.0, help="of each load")
     parser.add_argument("--fuzz", type=int, default=0, metavar="EXAMPLES", help="of each operation")
+    parser.add_argument("--postgres", action="store_true", help="compare a gallery in PostgreSQL with one in a file")
     parser.add_argument("--json", action="store_true", help="print the numbers as JSON")
     add_deadline(parser, 300)
     options = parser.parse_args()
@@ -83,6 +88,9 @@ def main() -> None:
         random = np.random.default_rng(1)
         embedding = by_embedding(random.normal(size=card.dim).astype(np.float32))
         picture = by_picture(random.integers(0, 256, (160, 64, 3), dtype=np.uint8))
+        if options.postgres:
+            against_postgres(folder, model, {"embedding": embedding, "picture": picture}, options)
+            return
         loads = []
         with served(folder, model, "--rate", "0", "--queue", "128") as address:
             for asked, request in (("embedding", embedding), ("picture", picture)):
@@ -103,6 +111,52 @@ def main() -> None:
         sys.exit(f"Statuses that must not be: {odd}")
 
 
+def against_postgres(folder: str, model: str, requests: dict[str, bytes], options: argparse.Namespace) -> None:
+    """Print answers a second of both, and their ratio."""
+    sys.path.insert(0, str(Path(__file__).parents[1] / "tests"))
+    from postgres_server import PostgresServer
+
+    server = PostgresServer(fsync="on", full_page_writes="on", shared_buffers="1GB")
+    how = ("--rate", "0", "--queue", "128")
+    try:
+        uri = server.uri()
+        fill(uri, model, options.vectors)
+        with resight.Gallery.open(uri) as gallery:
+            gallery.store.index()
+        with server.connect() as db:
+            db.execute("VACUUM ANALYZE")
+        with served(folder, model, *how) as file, served(folder, model, *how, gallery=uri) as database:
+            for asked, request in requests.items():
+                near = nearby(request)
+                for clients in CLIENTS:
+                    turns: dict[str, list[float]] = {"file": [], "exact": [], "index": []}
+                    for _ in range(3):
+                        for who, address, body in (
+                            ("file", file, request),
+                            ("exact", database, request),
+                            ("index", database, near),
+                        ):
+                            load = measure(address, asked, body, clients, options.seconds, options.deadline)
+                            assert load.statuses.keys() == {200}, load.statuses
+                            turns[who].append(load.per_second)
+                    told = {who: round(float(np.median(found)), 1) for who, found in turns.items()}
+                    for who in ("exact", "index"):
+                        told[f"{who} / file"] = round(float(np.median(np.divide(turns[who], turns["file"]))), 2)
+                    print(json.dumps({"asked": asked, "clients": clients, **told}), flush=True)
+    finally:
+        server.close()
+
+
+def nearby(request: bytes) -> bytes:
+    """The same request for an approximate search."""
+    head, _, body = request.partition(b"\r\n\r\n")
+    if b"multipart" in head:
+        body = b'--x\r\nContent-Disposition: form-data; name="approximate"\r\n\r\ntrue\r\n' + body
+    else:
+        body = json.dumps(json.loads(body) | {"approximate": True}).encode()
+    return re.sub(rb"Content-Length: \d+", f"Content-Length: {len(body)}".encode(), head) + b"\r\n\r\n" + body
+
+
 def line(load: Load) -> str:
     statuses = ", ".join(f"{count:,} x {status}" for status, count in sorted(load.statuses.items()))
     return (
@@ -111,7 +165,7 @@ def line(load: Load) -> str:
     )
 
 
-def fill(path: Path, model: str, count: int) -> None:
+def fill(path: Path | str, model: str, count: int) -> None:
     """A gallery of vectors around 1,000 directions."""
     card, random = load(model).card, np.random.default_rng(0)
     people = random.normal(size=(1000, card.dim))
@@ -128,16 +182,17 @@ def fill(path: Path, model: str, count: int) -> None:
 
 
 @contextmanager
-def served(folder: str, model: str, *options: str) -> Iterator[str]:
+def served(folder: str, model: str, *options: str, gallery: str = "seen") -> Iterator[str]:
     """The address of a service that runs meanwhile."""
-    words = [sys.executable, "-m", "resight", "serve", "seen", "--model", str(Path(model).resolve()), "--port", "0"]
-    with (Path(folder) / "log").open("w") as log:
+    words = [sys.executable, "-m", "resight", "serve", gallery, "--model", str(Path(model).resolve()), "--port", "0"]
+    log_file = Path(folder) / ("log" if gallery == "seen" else "log of the other")
+    with log_file.open("w") as log:
         process = subprocess.Popen([*words, *options], cwd=folder, stdout=subprocess.PIPE, stderr=log, text=True)
         assert process.stdout is not None
         with killed_after(process, START):
             said = process.stdout.readline()
         if not said.startswith("listening on "):
-            sys.exit((Path(folder) / "log").read_text())
+            sys.exit(log_file.read_text())
         try:
             yield said.split()[-1]
         finally:

@@ -15,10 +15,12 @@ from resight.gallery.postgres.connections import Connections, Row, Session
 from resight.gallery.postgres.rows import NAMED, RECORD, VECTOR, condition, record, vectors_of
 from resight.gallery.record import Filter
 from resight.gallery.store import Candidates
+from resight.pools import Pool
 
 INDEX = "records_near"
 _MORE = 8  # neighbours beyond k that are asked for at first
 _MORE_NEAR = 16  # and of an index, whose half precision puts some in the wrong order
+_AT_ONCE = 4  # queries of one search, each on a connection of its own
 _LOOK = 128  # nodes in view of an approximate search, at least
 _WIDEST = {"cosine": 4000, "euclidean": 2000}  # numbers that an index takes
 _BUILD = 2**31  # bytes of memory for building one, at most
@@ -34,6 +36,7 @@ class Searcher:
 
     def __init__(self, connections: Connections, dim: int, metric: str) -> None:
         self._connections, self._dim, self._metric = connections, dim, metric
+        self._pool = Pool(_AT_ONCE, "resight-postgres")
         self._apart = "r.vector <=> %(query)s" if metric == "cosine" else "r.vector <-> %(query)s"
         self._indexed, self._class, self._near = "vector", "vector_l2_ops", self._apart
         if metric == "cosine":  # half precision halves the index
@@ -45,16 +48,21 @@ class Searcher:
         passing, values = condition(where)
         scaled = self._scaled(queries)
 
-        def each(session: Session) -> list[list[Row]]:
+        def some(queries: NDArray[np.float32]) -> list[list[Row]]:
+            return self._connections.read(lambda session: each(session, queries))
+
+        def each(session: Session, queries: NDArray[np.float32]) -> list[list[Row]]:
             if approximate and self._looks_far(session, k):
                 statement = self._statement(self._near, passing, k + _MORE_NEAR)
-                return [session.rows(statement, values | {"query": query}, often=True) for query in scaled]
-            return [self._exactly(session, query, k, passing, values | {"query": query}) for query in scaled]
+                return [session.rows(statement, values | {"query": query}, often=True) for query in queries]
+            return [self._exactly(session, query, k, passing, values | {"query": query}) for query in queries]
 
-        found = self._connections.read(each)
+        parts = np.array_split(scaled, max(1, min(len(scaled), _AT_ONCE)))
+        found = map(some, parts) if len(parts) == 1 else self._pool.map(some, parts)
         return [
             Candidates([record(row[3:]) for row in rows], vectors_of((row[1:3] for row in rows), self._dim))
-            for rows in found
+            for part in found
+            for rows in part
         ]
 
     def index(self) -> int:
