@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import os
 import sys
 from collections.abc import Callable
@@ -22,6 +23,12 @@ def pytest_runtest_setup(item: pytest.Item) -> None:
     """Torch's random numbers of a fresh process: a test's random weights do not depend on the tests before it."""
     if "torch" in sys.modules:
         sys.modules["torch"].manual_seed(67280421310721)  # c10::detail::default_rng_seed_val
+
+
+def pytest_collection_finish() -> None:
+    """What is imported stays: no search for garbage looks at it again."""
+    gc.collect()
+    gc.freeze()
 
 
 @pytest.fixture(scope="session")

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from torch.distributed import run as torchrun  # noqa: F401  # a launcher begins with it
+from torch.distributed.launcher import api  # noqa: F401  # is imported by a launcher
 from torch.optim import SGD
 from torch.utils import tensorboard  # noqa: F401  # is imported by the first run
 

@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import os
+import runpy
 import signal
+import sys
 from pathlib import Path
 from typing import Any
 
 import pytest
 import torch
 import torch.distributed as dist
+from torch.distributed.launcher.api import LaunchConfig, elastic_launch
 
 import resight
 import tiny
@@ -36,6 +39,22 @@ def train_until_killed(recipe: Path, output: Path, epoch: int) -> None:
 
     State.step = deadly  # type: ignore[method-assign]
     train(recipe, output)
+
+
+def launch(command: list[str]) -> None:
+    """``torchrun --standalone --nproc-per-node=2 -m resight COMMAND``, but its processes are forked from this one."""
+    world = {"min_nodes": 1, "max_nodes": 1, "nproc_per_node": 2, "monitor_interval": 0.02}
+    config = LaunchConfig(**world, rdzv_backend="c10d", rdzv_endpoint="localhost:0", start_method="fork")
+    elastic_launch(config, _module)(command)
+
+
+def _module(command: list[str]) -> None:
+    sys.argv = ["resight", *command]
+    try:
+        runpy.run_module("resight", run_name="__main__", alter_sys=True)
+    except SystemExit as end:
+        if end.code:
+            raise
 
 
 def gradient(file: Path, rows: slice) -> dict[str, Any]:

@@ -107,9 +107,8 @@ def test_one_result_and_one_rectangle(tiny_recipe: TinyRecipe, tmp_path: Path) -
         ],
     )
     (tmp_path / "recipe.yaml").write_text(recipe.yaml())
-    command = ["--standalone", "--nproc-per-node=2", "-m", "resight", "train", str(tmp_path / "recipe.yaml")]
-    command += ["--output", str(tmp_path / "two"), "--json", "--cpu"]
-    launcher = forked.start(tmp_path / "launcher", forked.torchrun.main, command)
+    command = ["train", str(tmp_path / "recipe.yaml"), "--output", str(tmp_path / "two"), "--json", "--cpu"]
+    launcher = forked.start(tmp_path / "launcher", ranks.launch, command)
     assert forked.ended(launcher) == 0, (tmp_path / "launcher.err").read_text()[-3000:]
     two = json.loads((tmp_path / "launcher.out").read_text())
     assert two == json.loads((tmp_path / "two" / "metrics.json").read_text())

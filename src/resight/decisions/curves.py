@@ -105,7 +105,9 @@ def threshold_at(impostors: NDArray[np.int64], rate: float, copies: int = 1) -> 
     Returns:
         The end of a step; None where even a distance of 0 is too frequent, or there are too few pairs.
     """
-    within = np.cumsum(impostors)
+    held = np.flatnonzero(impostors)
+    within = np.cumsum(impostors[held])
     allowed = rate * (within[-1] + copies) - copies
-    step = int(np.searchsorted(within, allowed + 1e-6, "right")) - 1
+    beyond = int(np.searchsorted(within, allowed + 1e-6, "right"))  # the first step that holds too many
+    step = int(held[beyond] if beyond < len(held) else len(impostors)) - 1
     return float(end_of(step)[0]) if allowed >= -1e-6 and step >= 0 else None

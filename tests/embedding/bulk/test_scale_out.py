@@ -20,6 +20,7 @@ import pytest
 import torch
 
 import resight
+import tiny
 from conftest import write_noise
 from resight.cli.main import main
 from resight.embedding.bulk.cluster import share_of
@@ -259,8 +260,11 @@ def test_a_worker_takes_as_many_cores_as_there_are_threads_here() -> None:
 
 
 @pytest.mark.parametrize("runtime", ["torch", "torchscript", "openvino"])
-def test_a_worker_makes_the_same_model_from_what_it_is_sent(folder: Path, runtime: str) -> None:
-    model = embedder().model
+def test_a_worker_makes_the_same_model_from_what_it_is_sent(
+    folder: Path, monkeypatch: pytest.MonkeyPatch, runtime: str
+) -> None:
+    tiny.install(monkeypatch)
+    model = tiny.model()
     if runtime != "torch":
         if runtime == "openvino":  # two files
             pytest.importorskip("onnx")
