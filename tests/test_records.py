@@ -151,8 +151,10 @@ def test_zero_is_a_person_among_queries_unless_it_is_said_to_mark_distractors() 
 
     said = Embeddings(vectors, numbers, cameras, distractors=0)
     junk = Embeddings(vectors, np.where(numbers == 9, -1, numbers), cameras)
-    for made, count in ((said, 68), (replace(said), 68), (pickle.loads(pickle.dumps(said)), 68), (junk, 66)):
-        assert evaluate(made, made).evaluated == count
+    for made in (said, replace(said), pickle.loads(pickle.dumps(said))):
+        assert evaluate(made, made).evaluated == 68
+    with pytest.warns(UserWarning, match=r"2 queries have the identity 0.*beside junk \(-1\).*distractors=None"):
+        assert evaluate(junk, junk).evaluated == 66
     asked = from_one.take(np.arange(35))
     assert evaluate(asked, from_zero).reasons == {"its identity is not in the gallery": 1}  # nobody asks for 0
 

@@ -19,6 +19,11 @@ from resight.records import Embeddings, Split
 Part = TypeVar("Part", bound=Split | Embeddings)
 
 
+def said(part: Split | Embeddings) -> bool:
+    """Whether it is known what 0 is."""
+    return SAID in part.columns or "identity_names" in part.columns
+
+
 def person_zero(asked: NDArray[np.int64], *others: NDArray[np.int64]) -> bool:
     """Whether 0 is a person, of integers (N,) for which nothing says what it is; no others go with those asked for."""
     return bool((asked == DISTRACTOR).any()) and not any((part == JUNK).any() for part in (asked, *others))
@@ -30,7 +35,7 @@ def from_one(asked: Part, *others: Part) -> tuple[Part, ...]:
     Parts without identities, and those for which it is said what 0 is, stay as they are.
     """
     parts: tuple[Part, ...] = (asked, *others)
-    plain = [part for part in parts if part.identities is not None and not {SAID, "identity_names"} & {*part.columns}]
+    plain = [part for part in parts if part.identities is not None and not said(part)]
     if asked not in plain or not person_zero(*(part.identities for part in plain if part.identities is not None)):
         return parts
     counted: dict[int, Part] = {}  # by id, for one part may come twice, and stays one

@@ -25,7 +25,7 @@ from numpy.typing import NDArray
 
 from resight.errors import DataError, RecipeError
 from resight.files import expanded
-from resight.from_zero import from_one, person_zero
+from resight.from_zero import from_one, person_zero, said
 from resight.labels import SAID
 from resight.records import DISTRACTOR, JUNK, Split
 
@@ -72,7 +72,7 @@ class Dataset:
     def _say_distractors(self) -> None:
         """Where 0 is left in the gallery without junk beside it, keep with the images that it marks distractors."""
         known = self.gallery.identities
-        if person_zero(known) and not {SAID, "identity_names"} & {*self.gallery.columns}:
+        if person_zero(known) and not said(self.gallery):
             people = {SAID: (known > DISTRACTOR).astype(np.int64)}
             object.__setattr__(self, "gallery", replace(self.gallery, columns={**self.gallery.columns, **people}))
 

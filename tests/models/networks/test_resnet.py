@@ -155,6 +155,12 @@ def test_agw_has_five_non_local_blocks_at_the_ends_of_the_middle_stages() -> Non
     assert network.layer3[5].after.W.in_channels == 1  # as released
 
 
+@pytest.mark.parametrize("wanted", [(0, 5, 0, 0), (0, -1, 0, 0), (0, 2, 3), (0, 2.0, 3, 0)])
+def test_more_non_local_blocks_than_a_stage_has_are_refused(wanted: tuple[int, ...]) -> None:
+    with torch.device("meta"), pytest.raises(ModelError, match=r"whole number for each stage.*\(3, 4, 6, 3\)"):
+        resight.models.create("resnet50", non_local=wanted)
+
+
 def test_generalised_mean() -> None:
     x = torch.rand(2, 3, 4, 5) + 0.1
     torch.testing.assert_close(GeM(1.0)(x), x.mean((2, 3)))

@@ -5,6 +5,7 @@ On top of it: IBN-Net (Pan et al., ECCV 2018), Bag of Tricks (Luo et al., CVPRW 
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import torch
@@ -97,6 +98,17 @@ class Bottleneck(Residual):
         return out
 
 
+def _check_non_local(wanted: Sequence[int], blocks: Sequence[int]) -> None:
+    """Raise ModelError where a stage has not so many blocks."""
+    fits = len(wanted) == len(blocks) and all(
+        isinstance(one, int) and 0 <= one <= most for one, most in zip(wanted, blocks, strict=True)
+    )
+    if not fits:
+        raise ModelError(
+            f"non_local is {wanted!r}: give a whole number for each stage, up to its number of blocks {tuple(blocks)}."
+        )
+
+
 class ResNetMaps(nn.Module):
     """ResNet without its end: ``maps`` gives (B, ``channels``, H / stride, W / stride), the carrier of other systems.
 
@@ -123,6 +135,7 @@ class ResNetMaps(nn.Module):
         self.mixstyle = style.checked(mixstyle)
         if last_stride not in (1, 2):
             raise ModelError(f"last_stride is {last_stride}: choose 1 or 2.")
+        _check_non_local(non_local, LAYERS[depth])
         block: type[BasicBlock | Bottleneck] = BasicBlock if depth < 50 else Bottleneck
         self.depth = depth
         self.conv1 = nn.Conv2d(3, 64, 7, 2, 3, bias=False)

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import warnings
+
 import numpy as np
 from numpy.typing import NDArray
 
 from resight.errors import DataError
-from resight.from_zero import from_one
+from resight.from_zero import from_one, said
 from resight.records import DISTRACTOR, JUNK, Embeddings, Report
 from resight.retrieval.evaluation import metrics
 from resight.retrieval.ranking import protocols
@@ -82,6 +84,7 @@ def evaluate(
     kept = found.first_match > 0
     assert query.identities is not None
     zero = ~kept & (query.identities > DISTRACTOR) if rules.counts_unmatched else np.zeros(len(query), np.bool_)
+    _warn_of_zero(query)
     reasons = _reasons(query, gallery, ~kept & ~zero, NO_CANDIDATES if rules.reassociates else LEFT_OUT)
     if not kept.any():
         why = "; ".join(f"{count:,} because {reason}" for reason, count in reasons.items()) or "there are no queries"
@@ -113,6 +116,18 @@ def evaluate(
         },
         r_precision=share * float(found.r_precision[kept].mean()),
     )
+
+
+def _warn_of_zero(query: Embeddings) -> None:
+    """Warn where 0 marks distractors among queries only because of junk beside it, as pandas numbers missing names."""
+    assert query.identities is not None
+    count = 0 if said(query) else int((query.identities == DISTRACTOR).sum())
+    if count:
+        warnings.warn(
+            f"{count:,} queries have the identity 0, which marks distractors beside junk (-1), so they count nowhere: "
+            "if 0 is a person, pass the labels as text, or make the embeddings with distractors=None.",
+            stacklevel=3,
+        )
 
 
 def _joined(gallery: Embeddings, query: Embeddings) -> Embeddings:
