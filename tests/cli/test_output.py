@@ -15,7 +15,7 @@ def run(arguments: str, redirect: str, folder: Path) -> tuple[int, str]:
 
 
 @pytest.mark.skipif(not Path("/dev/full").exists(), reason="needs /dev/full")
-@pytest.mark.parametrize("arguments", ["models list", "--version"])  # by Rich, and plain text
+@pytest.mark.parametrize("arguments", ["engines", "--version"])  # by Rich, and plain text
 def test_a_full_disk_is_one_sentence(arguments: str, tmp_path: Path) -> None:
     code, err = run(arguments, "> /dev/full", tmp_path)
     assert code == 2

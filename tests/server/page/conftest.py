@@ -7,6 +7,7 @@ import threading
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, replace
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -29,6 +30,7 @@ BEGIN = 1_795_000_000.0
 PATIENCE = 20_000  # milliseconds, for busy machines
 
 
+@lru_cache(maxsize=None)
 def sighting(person: int, which: int) -> bytes:
     """A picture of a drawn person, noisier from one to the next."""
     picture = synthetic.draw("person", person, 1, 0, seed=3, size=(64, 32)).astype(float)
@@ -92,8 +94,30 @@ def running(app: Any) -> Iterator[str]:
     thread.join(20)
 
 
+def add_sightings(gallery: Gallery) -> None:
+    """Six sightings of each person."""
+    shots = [(person, which) for person in range(1, 7) for which in range(6)]
+    gallery.add(
+        [sighting(*shot) for shot in shots],
+        cameras=[CAMERAS[which % 3] for _, which in shots],
+        times=[BEGIN + 5000 * which + 400 * person for person, which in shots],
+        identities=[NAMES.get(person) for person, _ in shots],
+        sources=[f"camera {which % 3}, frame {person}" for person, which in shots],
+        basis="drawn",
+    )
+
+
+@pytest.fixture(scope="session")
+def filled(seeing: Model, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The file of a gallery with all sightings, to be copied."""
+    path = tmp_path_factory.mktemp("filled") / "seen.db"
+    with Gallery.open(path, resight.Embedder(seeing, "torch"), actor="tests") as gallery:
+        add_sightings(gallery)
+    return path
+
+
 @pytest.fixture
-def serve(tab: Any, tmp_path: Path, seeing: Model) -> Iterator[Callable[..., Site]]:
+def serve(tab: Any, tmp_path: Path, seeing: Model, filled: Path) -> Iterator[Callable[..., Site]]:
     """A factory of running services: ``serve(model, keys=...)``; ``fill=False`` leaves the gallery empty."""
     from resight.server.app import make_app
 
@@ -101,17 +125,11 @@ def serve(tab: Any, tmp_path: Path, seeing: Model) -> Iterator[Callable[..., Sit
 
         def start(model: Model = seeing, *, fill: bool = True, **settings: Any) -> Site:
             embedder = resight.Embedder(model, "torch")
+            if fill and model is seeing:
+                shutil.copy(filled, tmp_path / "seen.db")
             gallery = stack.enter_context(Gallery.open(tmp_path / "seen.db", embedder, actor="tests"))
-            if fill:
-                shots = [(person, which) for person in range(1, 7) for which in range(6)]
-                gallery.add(
-                    [sighting(*shot) for shot in shots],
-                    cameras=[CAMERAS[which % 3] for _, which in shots],
-                    times=[BEGIN + 5000 * which + 400 * person for person, which in shots],
-                    identities=[NAMES.get(person) for person, _ in shots],
-                    sources=[f"camera {which % 3}, frame {person}" for person, which in shots],
-                    basis="drawn",
-                )
+            if fill and model is not seeing:
+                add_sightings(gallery)
             url = stack.enter_context(running(make_app(gallery, embedder, Settings(**{"rate": 0, **settings}))))
             return Site(url, gallery)
 
