@@ -105,7 +105,8 @@ def measure_market(arguments: argparse.Namespace) -> None:
     )
     report = measure(resight.load(arguments.output), data, engine="torch", cache=cache_folder())[2]
     print(report)
-    summary = {"mAP": report.mAP, "R1": report.cmc[1], "seconds": result["seconds"], "epochs": len(result.get("history", ()))}
+    epochs = len(result.get("history", ()))
+    summary = {"mAP": report.mAP, "R1": report.cmc[1], "seconds": result["seconds"], "epochs": epochs}
     (arguments.output / "test.json").write_text(json.dumps(summary, indent=2) + "\n")
 
 

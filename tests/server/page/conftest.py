@@ -7,7 +7,7 @@ import threading
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, replace
-from functools import lru_cache
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -30,7 +30,7 @@ BEGIN = 1_795_000_000.0
 PATIENCE = 20_000  # milliseconds, for busy machines
 
 
-@lru_cache(maxsize=None)
+@cache
 def sighting(person: int, which: int) -> bytes:
     """A picture of a drawn person, noisier from one to the next."""
     picture = synthetic.draw("person", person, 1, 0, seed=3, size=(64, 32)).astype(float)
