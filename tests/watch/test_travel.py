@@ -11,7 +11,7 @@ import pytest
 from resight.errors import DataError
 from resight.watch.link import Answers, Rules, Sighted, link
 from resight.watch.timed import TimedGroups, link_in_time, successions
-from resight.watch.travel import MOST, PRIOR, STEPS, TravelTimes, evidence, step_of
+from resight.watch.travel import MOST, PRIOR, STEPS, TravelTimes, evidence, step_of, surplus
 from watch.simulated import pair_f1, tracks
 
 RULES = Rules(travel=2.0)
@@ -156,3 +156,42 @@ def test_answers_count_for_more_than_distance_time_and_place() -> None:
 def test_successions() -> None:
     people = [seen("a", 20, 25), seen("b", 0, 5), seen("a", 10, 12), seen("a", 1, 2, "film"), seen("b", 11, 12, None)]
     assert successions(people, [0, 0, 0, 0, 0]) == [(1, 2), (2, 0)]
+
+
+def test_a_surplus_against_counting() -> None:
+    """Look-alike pairs of each time, less as many as strangers make, with plain loops."""
+    some = tracks(people=12, cameras=3, seconds=60, noise=0.9, seed=2)
+    found = surplus(some.seen, some.vectors, "cosine", some.threshold, RULES)
+    counted = np.zeros((2, len(STEPS)))
+    for kind in (0, 1):
+        alike, every = np.zeros(len(STEPS)), np.zeros(len(STEPS))
+        strangers = [0, 0]
+        for i, one in enumerate(some.seen):
+            for j, other in enumerate(some.seen):
+                if i == j or (one.camera != other.camera) != bool(kind):
+                    continue
+                near = 1 - float(some.vectors[i] @ some.vectors[j]) <= some.threshold
+                pause = 2.0 if kind else 0.0
+                if one.begin <= other.end + pause and other.begin <= one.end + pause:
+                    strangers[0] += near
+                    strangers[1] += 1
+                elif one.begin <= other.begin:
+                    step = step_of(other.begin - one.end)
+                    every[step] += 1
+                    alike[step] += near
+        more = alike - (strangers[0] + 1) / (strangers[1] + 100) * every
+        above = np.maximum(more, 0)
+        counted[kind] = above * max(0.0, more.sum()) / above.sum()
+    np.testing.assert_allclose(found, counted, rtol=1e-9)
+    near = [step_of(seconds) for seconds in (3.5, 5.0, 7.0)]  # people walk 3 to 7 s
+    assert found[1][near].sum() > 0.4 * found[1].sum()
+
+
+def test_links_of_many_people_gain_by_times() -> None:
+    """Three look-alikes are expected for each track, and appearance alone finds 59%."""
+    some = tracks(people=50, cameras=6, seconds=60, noise=0.9, seed=0)
+    plain = pair_f1(link(some.vectors, "cosine", some.threshold, some.seen, RULES), some.who)
+    slope = 3 / some.threshold
+    found = link_in_time(some.vectors, "cosine", some.threshold, some.seen, RULES, np.inf, TravelTimes(), slope)
+    assert plain < 0.62 and pair_f1(found.groups, some.who) > plain + 0.15
+    assert 0.05 < found.weight < 0.2

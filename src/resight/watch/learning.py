@@ -52,8 +52,8 @@ class Learning:
         before, known = [one for one, _ in self._recent], np.stack([vector for _, vector in self._recent])
         self.shifts = clock_shifts(known, metric, threshold, before, rules)
         right = corrected(seen, self.shifts)
-        context = corrected(before, self.shifts)
+        context = corrected(before, self.shifts), known
         found = link_in_time(vectors, metric, threshold, right, rules, home, self.times, slope, answers, context)
         fresh = set(new)
-        self.times = self.times.with_links(right, [pair for pair in found.links if fresh & {*pair}])
+        self.times = self.times.with_links(right, [pair for pair in found.links if fresh & {*pair}], found.weight)
         return found

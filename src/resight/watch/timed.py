@@ -9,10 +9,12 @@ where i, j are the neighbours in time that come from different groups when the t
 is how fast the logarithm of the odds falls with the distance, which the calibration knows: both terms are evidence in
 the same unit. The bound is the calibrated threshold, as without times.
 
-A usual time makes up for a larger distance, but among many tracks there are look-alikes beyond the threshold whose time
-is usual as well. How many is known: the share of the pairs that cannot be one individual and are within the threshold
-all the same, times the number of tracks. Where more than one look-alike is expected for each track, what usual times
-take off the distance is divided by their number.
+Among many tracks there are look-alikes within the threshold, and links with these teach wrong times. How many is known:
+the share of the pairs that cannot be one individual and are within the threshold all the same, times the number of
+tracks. Where C > 1 look-alikes are expected for each track, a link is right if neither of its tracks has another that
+fits as well; it counts 1/C^2, and the rest is learnt without links (:func:`resight.watch.travel.surplus`). And a usual
+time makes up for a larger distance only as long as few look-alikes have such a time: up to the distance at which
+``CHANCE`` of them are expected for each track.
 
 Shape letters: ``T`` tracks.
 """
@@ -31,11 +33,13 @@ from resight.clustering.linkage import Groups
 from resight.decisions.decide import Decision
 from resight.decisions.probability import slope_at
 from resight.records import Embeddings
+from resight.retrieval.ranking.distance import pairwise as distances
 from resight.retrieval.ranking.within import matches_within
 from resight.watch.link import NOTHING, Answers, Rules, Sighted, forbidden, link
-from resight.watch.travel import MOST, TravelTimes, evidence
+from resight.watch.travel import MOST, TravelTimes, cannot_be_one, evidence, surplus
 
-ROUNDS = 2  # links are looked for again with what was learnt from the ones before
+ROUNDS = 3  # links are looked for again with what was learnt from the ones before
+CHANCE = 4.0  # 2 to 4 were best on drawn scenes of 50 and 200 people
 ENOUGH = 8.0  # links below which times say nothing
 
 
@@ -103,11 +107,13 @@ class Linked:
         groups: of each of T tracks, from 0 on.
         links: (earlier, later) of tracks that follow one another in their group, with known times.
         made: the groups with their distances, and how they were made.
+        weight: of each of the links for travel times.
     """
 
     groups: list[int]
     links: list[tuple[int, int]]
     made: TimedGroups
+    weight: float = 1.0
 
 
 def slope_of(decision: Decision | None, threshold: float) -> float:
@@ -127,7 +133,7 @@ def link_in_time(
     times: TravelTimes,
     slope: float,
     answers: Answers = NOTHING,
-    context: Sequence[Sighted] = (),
+    context: tuple[Sequence[Sighted], NDArray[np.float32]] | None = None,
 ) -> Linked:
     """As :func:`resight.watch.link.link`, with travel times.
 
@@ -135,25 +141,48 @@ def link_in_time(
         vectors, metric, threshold, seen, rules, home, answers: as there.
         times: links that are known, which stay as they are.
         slope: see :func:`slope_of`.
-        context: sightings of these cameras with which links are compared; those of ``seen`` if there are more of them.
+        context: sightings of these cameras, and their vectors, with which links are compared; those of ``seen`` if
+            there are more of them.
     """
     if not seen:
         return Linked([], [], TimedGroups(vectors, metric, threshold, np.zeros(0), np.zeros((0, 0), np.float32)))
     begin = np.array([one.begin for one in seen])
-    crowd = np.float32(max(1.0, len(seen) * look_alikes(vectors, metric, threshold, forbidden(seen, rules))))
-    compared = context if len(context) > len(seen) else seen
+    weight = max(1.0, len(seen) * look_alikes(vectors, metric, threshold, forbidden(seen, rules))) ** -2
+    compared, looks = context if context and len(context[0]) > len(seen) else (seen, vectors)
+    extra = (1 - weight) * surplus(compared, looks, metric, threshold, rules) if weight < 1 else None
     bonus = np.full((len(seen), len(seen)), np.nan, np.float32)
     for last in (*(False,) * ROUNDS, True):
         made = TimedGroups(vectors, metric, threshold, begin, bonus)
         reach = threshold + float(np.nanmax(bonus, initial=0.0))
         groups = link(vectors, metric, threshold, seen, rules, home, answers, made, reach)
         links = successions(seen, groups)
-        learnt = times.with_links(seen, links)
-        if last or learnt.total < ENOUGH:
+        if last or times.total + len(links) < ENOUGH:
             break
-        bonus = evidence(learnt, seen, compared, rules) / np.float32(slope)
-        bonus = np.where(bonus > 0, bonus / crowd, bonus)
-    return Linked(groups, links, made)
+        ratios = evidence(times.with_links(seen, links, weight), seen, compared, rules, extra)
+        bonus = np.minimum(ratios / np.float32(slope), room(vectors, metric, threshold, seen, rules, ratios > 0))
+    return Linked(groups, links, made, weight)
+
+
+def room(
+    vectors: NDArray[np.float32],
+    metric: str,
+    threshold: float,
+    seen: Sequence[Sighted],
+    rules: Rules,
+    usual: NDArray[np.bool_],
+) -> np.float32:
+    """How far beyond the threshold ``CHANCE`` look-alikes are expected for each of T tracks at a usual time.
+
+    Args:
+        vectors, metric, threshold, seen, rules: as for :func:`resight.watch.link.link`.
+        usual: (T, T) whether the time of track i before track j is.
+    """
+    apart = cannot_be_one(seen, rules)
+    strangers = distances(vectors, vectors, metric)[apart]
+    others = float((usual & ~apart).sum()) / len(seen)
+    if not len(strangers) or others <= CHANCE:
+        return np.float32(np.inf)
+    return np.float32(max(0.0, float(np.quantile(strangers, CHANCE / others)) - threshold))
 
 
 def look_alikes(vectors: NDArray[np.float32], metric: str, threshold: float, apart: Sequence[set[int]]) -> float:

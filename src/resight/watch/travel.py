@@ -10,6 +10,10 @@ With few links of a pair of cameras the ratio is drawn towards that of all pairs
 (additive smoothing with ``PRIOR`` links). A track in a doubtful distance is linked where its time fits, and one in a
 good distance is not where it does not fit.
 
+Among many people links are wrong so often that they teach little. What all pairs have in common is then learnt without
+links (:func:`surplus`): of the pairs of tracks with so much time between them, some look alike; some of these are
+look-alikes, as many as among pairs that cannot be one individual; the rest are of one.
+
 Shape letters: ``T`` tracks, ``S`` steps.
 """
 
@@ -26,6 +30,8 @@ from numpy.typing import NDArray
 
 from resight.errors import DataError
 from resight.files import write_text
+from resight.records import Embeddings
+from resight.retrieval.ranking.within import matches_within
 from resight.watch.link import Rules, Sighted, forbidden
 
 STEPS = np.array([0.0, *(base * 2**power for power in range(17) for base in (1.0, 1.5)), np.inf])
@@ -50,11 +56,11 @@ class TravelTimes:
         steps = self.links.setdefault((earlier, later), np.zeros(len(STEPS)))
         steps[step_of(seconds)] += count
 
-    def with_links(self, seen: Sequence[Sighted], links: Iterable[tuple[int, int]]) -> TravelTimes:
-        """A copy to which links (earlier, later) of sightings were added."""
+    def with_links(self, seen: Sequence[Sighted], links: Iterable[tuple[int, int]], weight: float = 1.0) -> TravelTimes:
+        """A copy to which links (earlier, later) of sightings were added, each of so much weight."""
         found = TravelTimes({pair: steps.copy() for pair, steps in self.links.items()})
         for a, b in links:
-            found.add(seen[a].camera, seen[b].camera, seen[b].begin - seen[a].end)
+            found.add(seen[a].camera, seen[b].camera, seen[b].begin - seen[a].end, weight)
         return found
 
     @property
@@ -112,7 +118,11 @@ def step_of(seconds: float) -> int:
 
 
 def evidence(
-    times: TravelTimes, seen: Sequence[Sighted], context: Sequence[Sighted], rules: Rules
+    times: TravelTimes,
+    seen: Sequence[Sighted],
+    context: Sequence[Sighted],
+    rules: Rules,
+    extra: NDArray[np.float64] | None = None,
 ) -> NDArray[np.float32]:
     """(T, T) float32: the logarithm of the ratio for track i directly before track j; NaN where no time says anything.
 
@@ -120,18 +130,19 @@ def evidence(
         times: the links.
         seen: T sightings.
         context: all pairs of these that the rules allow are what links are compared with.
+        extra: (2, S) as :func:`surplus`, what is known besides of any two cameras.
     """
     names = sorted({one.camera for one in (*seen, *context)} | {name for pair in times.links for name in pair})
     count, steps = len(names), len(STEPS)
     cell, follows = _cells(context, names)
-    for at, others in enumerate(forbidden([replace(one, name=None) for one in context], rules)):
-        follows[at, list(others)] = False
+    follows &= ~cannot_be_one(context, rules)
     anybody = np.bincount(cell[follows], minlength=count * count * steps).reshape(count, count, steps)
     linked = np.zeros(anybody.shape)
     for (a, b), links in times.links.items():
         linked[names.index(a), names.index(b)] = links
     cell, follows = _cells(seen, names)
-    found = _log_ratio(linked, anybody.astype(np.float64)).reshape(-1)[cell].astype(np.float32)
+    more = np.zeros((2, steps)) if extra is None else extra
+    found = _log_ratio(linked, anybody.astype(np.float64), more).reshape(-1)[cell].astype(np.float32)
     found[~follows] = np.nan
     return found
 
@@ -148,14 +159,57 @@ def _cells(seen: Sequence[Sighted], names: list[str]) -> tuple[NDArray[np.int64]
     return (camera[:, None] * len(names) + camera[None]) * len(STEPS) + step, follows
 
 
-def _log_ratio(linked: NDArray[np.float64], anybody: NDArray[np.float64]) -> NDArray[np.float64]:
+def surplus(
+    seen: Sequence[Sighted], vectors: NDArray[np.float32], metric: str, threshold: float, rules: Rules
+) -> NDArray[np.float64]:
+    """(2, S) about how many pairs of tracks are of one individual, by time: of one camera, and of two cameras.
+
+    Args:
+        seen: T sightings, with (T, D) ``vectors``.
+        metric, threshold, rules: as for :func:`resight.watch.link.link`.
+    """
+    steps = len(STEPS)
+    names = sorted({one.camera for one in seen})
+    cell, follows = _cells(seen, names)
+    apart = cannot_be_one(seen, rules)
+    near = matches_within(Embeddings(vectors), Embeddings(vectors), threshold, metric)
+    alike = np.zeros(apart.shape, np.bool_)
+    alike[np.repeat(np.arange(len(seen)), np.diff(near.offsets)), near.indices] = True
+    camera = np.array([names.index(one.camera) for one in seen])
+    own = camera[:, None] == camera[None]
+    found = np.zeros((2, steps))
+    for at, kind in enumerate((own, ~own)):
+        strangers = kind & apart
+        rate = (int((alike & strangers).sum()) + 1) / (int(strangers.sum()) + 100)  # near 1% with few
+        later = kind & follows & ~apart
+        every, both = (np.bincount(cell[which] % steps, minlength=steps) for which in (later, later & alike))
+        more = both - rate * every
+        above = np.maximum(more, 0.0)
+        found[at] = above * (max(0.0, float(more.sum())) / max(1e-9, float(above.sum())))
+    return found
+
+
+def cannot_be_one(seen: Sequence[Sighted], rules: Rules) -> NDArray[np.bool_]:
+    """(T, T) which cannot be of one individual, whatever their names."""
+    found = np.zeros((len(seen), len(seen)), np.bool_)
+    for at, others in enumerate(forbidden([replace(one, name=None) for one in seen], rules)):
+        found[at, list(others)] = True
+    return found
+
+
+def _log_ratio(
+    linked: NDArray[np.float64], anybody: NDArray[np.float64], extra: NDArray[np.float64]
+) -> NDArray[np.float64]:
     """(cameras, cameras, S) logarithms of the ratio, from how many links and how many pairs there are of each kind."""
     share = (anybody + 0.5 / anybody.shape[-1]) / (anybody + 0.5 / anybody.shape[-1]).sum(axis=(1, 2), keepdims=True)
     expected = linked.sum(axis=(1, 2), keepdims=True) * share  # links of each kind if time said nothing
     own = np.eye(len(linked), dtype=bool)[..., None]
     general = np.ones_like(linked)
-    for kind in (own, ~own):  # the same camera again, or another one
+    usual = np.array([(anybody * kind).sum(axis=(0, 1)) for kind in (own, ~own)]) + 0.5 / anybody.shape[-1]
+    usual *= extra.sum() / usual.sum()
+    for kind, more, by_chance in zip((own, ~own), extra, usual, strict=True):  # the same camera again, or another one
         all_linked, all_expected = ((part * kind).sum(axis=(0, 1)) for part in (linked, expected))
+        all_linked, all_expected = all_linked + more, all_expected + by_chance
         before = PRIOR * all_expected / max(1e-9, all_expected.sum())
         general = np.where(kind, (all_linked + before) / np.maximum(1e-9, all_expected + before), general)
     prior = PRIOR * share

@@ -145,6 +145,8 @@ def test_short_lines_of_trackers_and_what_is_written(tmp_path: Path) -> None:
         ("1,2,3,4,0,6", r"line 2 has a box of 0 x 6 pixels"),
         ("1,1,3,4,5,6", r"line 2 gives identity 1 a second box in frame 1, after line 1"),
         ("1,2,nan,4,5,6", r"line 2 is '1,2,nan,4,5,6'"),
+        ("1,2,3,4,5,6,1,nan,0.5", r"line 2 has the class nan, but classes are whole"),
+        ("1,2,3,4,5,6,1,1.5,0.5", r"line 2 has the class 1\.5"),
     ],
 )
 def test_a_line_that_cannot_be_read_is_named(tmp_path: Path, line: str, message: str) -> None:
@@ -197,6 +199,10 @@ def test_missing_frames_and_infos_are_named(tmp_path: Path) -> None:
     folder = sequence(tmp_path / "A")
     with pytest.raises(DataError, match=r"is no crop such as .*cut its crops first: resight data crops"):
         load("mot", folder)
+    for place in ("one", "other"):
+        sequence(tmp_path / "both" / place / "A")
+    with pytest.raises(DataError, match=r"one/A and .*other/A are sequences of one name"):
+        sequences_in(tmp_path / "both")
     (folder / "img1" / "000002.jpg").unlink()
     with pytest.raises(DataError, match=r"img1/000002\.jpg cannot be read"):
         cut_crops(folder, tmp_path / "crops")

@@ -114,11 +114,29 @@ def test_mars_counts_are_checked_and_wrong_rows_are_told(tmp_path: Path) -> None
             np.array([[1, 4, 1, 1], [4, 5, 1, 2], [6, 6, 3, 4]]),
             r"row 1 says identity 1, camera 1, but holds 0001C2T0001F001\.jpg",
         ),
+        (np.array([[1, 3, 1, 1], [3, 5, 1, 2], [6, 6, 3, 4]]), r"rows 1 and 2 share lines of .*train_name\.txt"),
         (rows[:, :3], r"of shape \(3, 3\) and type .*, but \(N, 4\) whole numbers are needed"),
     ):
         savemat(table, {"track_train_info": wrong})
         with pytest.raises(DataError, match=message):
             load("mars", root, strict=False)
+    savemat(table, {"track_train_info": rows})
+    for wrong, message in (
+        ([[0, 2]], r"query_IDX\.mat asks with row 0 of \d, which count from 1"),
+        ([[2, 99]], r"query_IDX\.mat asks with row 99 of"),
+        ([[2, 2]], r"query_IDX\.mat asks with row 2 more than once"),
+    ):
+        savemat(root / "info" / "query_IDX.mat", {"query_IDX": np.array(wrong)})
+        with pytest.raises(DataError, match=message):
+            load("mars", root, strict=False)
+    names = root / "info" / "train_name.txt"
+    text = names.read_text()
+    names.write_text(text.replace("\n", "\n\n", 1))  # all tracklets after it would be one line late
+    with pytest.raises(DataError, match=r"train_name\.txt line 2 is blank, but other files count its lines"):
+        load("mars", root, strict=False)
+    names.write_text(text + "\n\n")  # after the last it does no harm: what is wrong now is the query
+    with pytest.raises(DataError, match=r"asks with row 2 more than once"):
+        load("mars", root, strict=False)
     table.write_bytes(b"no matrix")
     with pytest.raises(DataError, match=r"tracks_train_info\.mat is not a readable MATLAB file"):
         load("mars", root, strict=False)
@@ -182,6 +200,15 @@ def test_lsvid_without_frames_or_with_odd_lines(tmp_path: Path) -> None:
     with pytest.raises(DataError, match=r"Tracklet 2 of lsvid query \(identity 10, camera 0\) has no images"):
         load("lsvid", root, strict=False)
     listed = root / "info" / "list_sequence" / "list_seq_test.txt"
+    lines = listed.read_text().splitlines()
+    for wrong, message in (
+        ([lines[0], "", *lines[1:]], r"list_seq_test\.txt line 2 is blank"),
+        ([*lines[:2], lines[0]], r"0007_01_2_000000\.jpg is in two tracklets of"),
+        ([*lines[:2], "tracklet_test/0007/0007_01_ 9"], r"is in two tracklets of .*none may begin another"),
+    ):
+        listed.write_text("\n".join(wrong) + "\n")
+        with pytest.raises(DataError, match=message):
+            load("lsvid", root, strict=False)
     listed.write_text("only_a_path\n")
     with pytest.raises(DataError, match=r"line 1 is 'only_a_path', but each must be '<path prefix> <identity>'"):
         load("lsvid", root, strict=False)

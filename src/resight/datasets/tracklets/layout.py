@@ -16,6 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from resight.datasets.catalog import Dataset
+from resight.datasets.layouts import read_lines
 from resight.errors import DataError, RecipeError, first_line
 from resight.files import list_files, read_bytes, split_archive
 from resight.records import Split
@@ -145,6 +146,36 @@ def whole_numbers(path: str, name: str, columns: int) -> NDArray[np.int64]:
             "needed: download it again."
         )
     return found.astype(np.int64)
+
+
+def counted_lines(path: str) -> list[str]:
+    """The lines of a list whose lines other files count: line 1 is the first.
+
+    Raises:
+        DataError: as :func:`~resight.datasets.layouts.read_lines`, or a blank line before the last, which may have been
+            counted or not.
+    """
+    lines = read_lines(path)
+    blank = next((at for at, (number, _) in enumerate(lines, start=1) if number != at), None)
+    if blank is not None:
+        raise DataError(f"{path} line {blank} is blank, but other files count its lines: download it again.")
+    return [line for _, line in lines]
+
+
+def asking_rows(path: str, name: str, rows: int) -> NDArray[np.int64]:
+    """The rows (Q,), from 1, of the tracklets that ask, from a MATLAB file.
+
+    Raises:
+        DataError: as :func:`whole_numbers`, or a row that is not there or asks twice.
+    """
+    asked = whole_numbers(path, name, 1).ravel()
+    wrong = asked[(asked < 1) | (asked > rows)]
+    if len(wrong):
+        raise DataError(f"{path} asks with row {wrong[0]} of {rows:,}, which count from 1: download it again.")
+    found, often = np.unique(asked, return_counts=True)
+    if (often > 1).any():
+        raise DataError(f"{path} asks with row {found[often > 1][0]} more than once: download it again.")
+    return asked
 
 
 def cross_camera_halves(

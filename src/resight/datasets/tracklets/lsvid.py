@@ -11,10 +11,12 @@ import os
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
+import numpy as np
+
 from resight.datasets.catalog import Dataset, register
-from resight.datasets.layouts import Counts, check_counts, check_fold, read_lines
+from resight.datasets.layouts import Counts, check_counts, check_fold
 from resight.datasets.splitting import validation
-from resight.datasets.tracklets.layout import Tracklet, find_beside, split_of, whole_numbers
+from resight.datasets.tracklets.layout import Tracklet, asking_rows, counted_lines, find_beside, split_of
 from resight.errors import DataError
 from resight.files import is_image_name, list_files, split_archive
 from resight.records import JUNK
@@ -56,12 +58,7 @@ def lsvid(
     where = os.fspath(root)
     base = find_beside(where, LISTS, "LS-VID")
     lists = {half: _lines(f"{base}/info/list_sequence/list_seq_{half}.txt") for half in ("train", "test")}
-    asked = whole_numbers(f"{base}/info/data/info_test.mat", "query", 1).ravel() - 1
-    if len(asked) and not 0 <= asked.min() <= asked.max() < len(lists["test"]):
-        raise DataError(
-            f"{base}/info/data/info_test.mat asks with line {asked.max() + 1} of {len(lists['test']):,}: "
-            "download it again."
-        )
+    asked = asking_rows(f"{base}/info/data/info_test.mat", "query", len(lists["test"])) - 1
     zero = any(person == 0 for lines in lists.values() for _, person in lines)
     files = _Files(base)
     half = {
@@ -73,6 +70,7 @@ def lsvid(
         ]
         for key, lines in lists.items()
     }
+    _refuse_shared(base, [image for tracklets in half.values() for one in tracklets for image in one.images])
     chosen = set(asked.tolist())
     query = [half["test"][at] for at in asked.tolist()]
     gallery = [one for at, one in enumerate(half["test"]) if at not in chosen]
@@ -82,9 +80,19 @@ def lsvid(
     return validation(data, held_out, seed) if fold == "validation" else data
 
 
+def _refuse_shared(base: str, images: Sequence[str]) -> None:
+    """Refuse an image of two tracklets: one prefix begins another, or is listed twice."""
+    found, often = np.unique(np.array(images, np.str_), return_counts=True)
+    if (often > 1).any():
+        raise DataError(
+            f"{found[often > 1][0]} is in two tracklets of {base}/info/list_sequence: prefixes must differ, and none "
+            "may begin another; correct the lists."
+        )
+
+
 def _lines(path: str) -> list[tuple[str, int]]:
     found = []
-    for number, line in read_lines(path):
+    for number, line in enumerate(counted_lines(path), start=1):
         prefix, _, person = line.rpartition(" ")
         if not prefix or not person.lstrip("-").isdecimal() or int(person) < JUNK:
             raise DataError(

@@ -16,9 +16,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from resight.datasets.catalog import Dataset, register
-from resight.datasets.layouts import Counts, check_counts, check_fold, read_lines
+from resight.datasets.layouts import Counts, check_counts, check_fold
 from resight.datasets.splitting import validation
-from resight.datasets.tracklets.layout import find_beside, whole_numbers
+from resight.datasets.tracklets.layout import asking_rows, counted_lines, find_beside, whole_numbers
 from resight.errors import DataError, RecipeError
 from resight.files import split_archive
 from resight.records import Split
@@ -67,12 +67,8 @@ def mars(
     base = find_beside(where, LISTS, "MARS")
     train = _read(base, "train")
     test = _read(base, "test")
-    asked = whole_numbers(f"{base}/info/query_IDX.mat", "query_IDX", 1).ravel()
     rows = int(test.columns["tracks"].max(initial=0))
-    if len(asked) and not 1 <= asked.min() <= asked.max() <= rows:
-        raise DataError(
-            f"{base}/info/query_IDX.mat has the row {asked.max()} of {rows:,} test tracklets: download it again."
-        )
+    asked = asking_rows(f"{base}/info/query_IDX.mat", "query_IDX", rows)
     queries = np.isin(test.columns["tracks"], asked)
     data = Dataset("mars", train, test.take(queries, "mars query"), test.take(~queries, "mars gallery"), protocol)
     data = check_counts(data, OFFICIAL, where, "MARS", strict=strict)
@@ -82,7 +78,7 @@ def mars(
 def _read(base: str, half: str) -> Split:
     """All tracklets of one half; ``tracks`` is the row of its table, from 1."""
     listed, table = f"{base}/info/{half}_name.txt", f"{base}/info/tracks_{half}_info.mat"
-    names = np.array([line for _, line in read_lines(listed)], np.str_)
+    names = np.array(counted_lines(listed), np.str_)
     rows = whole_numbers(table, f"track_{half}_info", 4)
     first, last = rows[:, 0] - 1, rows[:, 1]
     wrong = np.flatnonzero((first < 0) | (last <= first) | (last > len(names)))
@@ -92,6 +88,11 @@ def _read(base: str, half: str) -> Split:
             f"{table} row {wrong[0] + 1} is the lines {begin} to {end} of {listed}, which has {len(names):,}: "
             "each tracklet needs one image or more; download both again."
         )
+    order = np.argsort(first, kind="stable")
+    twice = np.flatnonzero(first[order][1:] < last[order][:-1])
+    if len(twice):
+        one, other = (int(order[twice[0] + step]) + 1 for step in (0, 1))
+        raise DataError(f"{table} rows {one} and {other} share lines of {listed}: download both again.")
     lengths = last - first
     owner = np.repeat(np.arange(len(rows)), lengths)
     lines = np.arange(len(owner)) + np.repeat(first - np.cumsum(lengths) + lengths, lengths)

@@ -158,12 +158,15 @@ def sequences_in(root: str | Path) -> dict[str, str]:
     MOT17 has each sequence three times, for three detectors: the first of them is taken, under the name without it.
 
     Raises:
-        DataError: there is none.
+        DataError: there is none, or two folders of one name.
     """
     where = os.fspath(root).rstrip("/")
     found: dict[str, str] = {}
     for folder in holding(where, TRUTH):
-        found.setdefault(_DETECTOR.sub("", folder.rpartition("/")[2]), folder)
+        called = folder.rpartition("/")[2]
+        before = found.setdefault(_DETECTOR.sub("", called), folder)
+        if before != folder and before.rpartition("/")[2] == called:
+            raise DataError(f"{before} and {folder} are sequences of one name: pass one of them, or rename it.")
     if not found:
         raise DataError(f"{where} holds no sequence, for there is no {TRUTH} in it: pass the folder of one or several.")
     return found

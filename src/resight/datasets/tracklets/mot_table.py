@@ -67,6 +67,8 @@ def read_mot(path: str | Path) -> MotTable:
         if len(row) < len(FIELDS) or not np.isfinite(row[:6]).all():
             raise DataError(f"{here} is {line!r}, but must begin with the numbers {', '.join(FIELDS)}: correct it.")
         frame, who, _, _, width, height = row[:6]
+        if len(row) > 7 and not row[7].is_integer():
+            raise DataError(f"{here} has the class {row[7]:g}, but classes are whole, or -1: correct it.")
         if frame != int(frame) or who != int(who) or frame < 1:
             raise DataError(f"{here} is frame {frame:g}, identity {who:g}: both are whole, and frames count from 1.")
         if width <= 0 or height <= 0:
