@@ -65,7 +65,7 @@ Gst.init(None)
 server = GstRtspServer.RTSPServer(); server.set_address("127.0.0.1"); server.set_service(sys.argv[1])
 factory = GstRtspServer.RTSPMediaFactory()
 caps = f"image/jpeg,framerate={sys.argv[5]}/1,width={sys.argv[3]},height={sys.argv[4]}"
-films = f'multifilesrc location="{sys.argv[2]}/%05d.jpg" loop=true do-timestamp=true caps="{caps}"'
+films = f'multifilesrc location="{sys.argv[2]}/%05d.jpg" loop=true caps="{caps}"'
 factory.set_launch(f"( {films} ! identity sleep-time={1000000 // int(sys.argv[5])} ! rtpjpegpay name=pay0 pt=26 )")
 server.get_mount_points().add_factory("/live", factory); server.attach(None)
 GLib.MainLoop().run()

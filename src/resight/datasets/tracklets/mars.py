@@ -88,11 +88,6 @@ def _read(base: str, half: str) -> Split:
             f"{table} row {wrong[0] + 1} is the lines {begin} to {end} of {listed}, which has {len(names):,}: "
             "each tracklet needs one image or more; download both again."
         )
-    order = np.argsort(first, kind="stable")
-    twice = np.flatnonzero(first[order][1:] < last[order][:-1])
-    if len(twice):
-        one, other = (int(order[twice[0] + step]) + 1 for step in (0, 1))
-        raise DataError(f"{table} rows {one} and {other} share lines of {listed}: download both again.")
     lengths = last - first
     owner = np.repeat(np.arange(len(rows)), lengths)
     lines = np.arange(len(owner)) + np.repeat(first - np.cumsum(lengths) + lengths, lengths)
@@ -105,6 +100,11 @@ def _read(base: str, half: str) -> Split:
             f"{table} row {row + 1} says identity {rows[row, 2]}, camera {rows[row, 3]}, but holds "
             f"{names[odd[0]]}: the two lists do not belong together; download both again."
         )
+    order = np.argsort(first, kind="stable")
+    twice = np.flatnonzero(first[order][1:] < last[order][:-1])
+    if len(twice):
+        one, other = (int(order[twice[0] + step]) + 1 for step in (0, 1))
+        raise DataError(f"{table} rows {one} and {other} share lines of {listed}: download both again.")
     folder = f"{base}/bbox_{half}"
     paths = np.array([f"{folder}/{name[:4]}/{name}" for name in names.tolist()], np.str_)
     if len(paths) and split_archive(folder)[0] == folder and not os.path.isdir(folder):  # noqa: PTH112
