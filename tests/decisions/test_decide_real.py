@@ -15,11 +15,11 @@ FALSE_MATCH_RATE, COVERAGE = 1e-2, 0.9
 
 @pytest.fixture(scope="module")
 def embedded(market_zip: Path, msmt17_weights: Path) -> tuple[Embeddings, Embeddings]:
-    """Market-1501's validation identities through the MSMT17 weights at 128x64: 2 queries and 4 images of each."""
+    """Market-1501's validation identities through the MSMT17 weights at 64x32: 2 queries and 4 images of each."""
     data = resight.datasets.load("market1501", market_zip, fold="validation")
     kept = [split.take(first(split.identities, count)) for split, count in ((data.query, 2), (data.gallery, 4))]
     few = type(data)(data.name, data.train, *kept)
-    query, gallery, _ = measure(resight.load("osnet_x0_25", weights=msmt17_weights, height=128, width=64), few)
+    query, gallery, _ = measure(resight.load("osnet_x0_25", weights=msmt17_weights, height=64, width=32), few)
     return query, gallery
 
 

@@ -112,7 +112,7 @@ def collect(
     asked = query.identities > DISTRACTOR
     nearest = {side: np.full(len(query), np.inf, np.float32) for side in ("match", "other")}
     where = {side: np.full(len(query), -1, np.int64) for side in ("match", "other")}
-    impostors = np.zeros(STEPS, np.int64)
+    impostors = np.zeros(STEPS + 1, np.int64)  # and, last, the pairs that do not count
     distances, owners, images = [np.empty(0, np.float32)], [np.empty(0, np.int64)], [np.empty(0, np.int64)]
     for rows in stream.blocks():
         for start, block in stream.chunks(rows):
@@ -133,13 +133,13 @@ def collect(
             flat = block.reshape(-1)
             for piece in range(0, flat.size, _PIECE):
                 bits = flat[piece : piece + _PIECE].view(np.uint32) >> _SHIFT
-                impostors += np.bincount(bits, minlength=STEPS + 1)[:STEPS]
+                np.add.at(impostors, bits, 1)
     tie = (nearest["match"] == nearest["other"]) & np.isfinite(nearest["match"])
     return Pairs(
         np.concatenate(distances),
         np.concatenate(owners).astype(np.int64),
         np.concatenate(images),
-        impostors,
+        impostors[:STEPS],
         nearest["match"],
         nearest["other"],
         (nearest["match"] < nearest["other"]) | (tie & (where["match"] < where["other"])),
