@@ -186,6 +186,11 @@ def test_roles_have_the_rights_that_they_were_given(postgres: PostgresServer, ur
                     ):
                         act(one)
             assert (tmp_path / "bob").exists() == (right != "read"), "data went out without a line in the log"
+        again = embeddings(1, seed=9)
+        gallery.erase(ids=gallery.add(again).ids)
+        gallery.store.grant("porter", "write", "owner")
+        with Gallery.open(theirs) as one:
+            assert one.add(again).refused == (0,) and one.add(again, add_erased=True).new == 1
         gallery.add(embeddings(6, seed=5), cameras=["north", "south"] * 3)
         name = uri.partition("gallery=")[2]
         with postgres.connect() as db:
@@ -193,7 +198,8 @@ def test_roles_have_the_rights_that_they_were_given(postgres: PostgresServer, ur
             db.execute(f"CREATE POLICY northern ON {name}.records FOR SELECT TO porter USING (camera = 'north')")
         with Gallery.open(theirs, read_only=True) as one:
             assert {hit.record.camera for hit in one.search(vectors(1)[0], 100)} == {"north"}
-        assert [e.details["right"] for e in gallery.log() if e.action == "grant"] == ["none", "read", "write", "erase"]
+        given = [e.details["right"] for e in gallery.log() if e.action == "grant"]
+        assert given == ["none", "read", "write", "erase", "write"]
         assert gallery.check().problems == ()
         with pytest.raises(ResightError, match="nobody_here"):
             gallery.store.grant("nobody_here", "read", "me")
@@ -343,6 +349,31 @@ def test_the_first_format_is_updated_by_its_owner(postgres: PostgresServer, uri:
     with Gallery.open(uri) as gallery:
         assert [gallery.thumbnail(id) for id in ids] == [picture, None]
         assert gallery.check().problems == ()
+
+
+def test_roles_of_an_older_format_keep_their_rights(
+    postgres: PostgresServer, uri: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A gallery from before marks of what was erased (format 2)."""
+    from resight.gallery.postgres import making, operating
+
+    with postgres.connect() as db:
+        db.execute("DROP ROLE IF EXISTS keeper")
+        db.execute("CREATE ROLE keeper LOGIN")
+    with monkeypatch.context() as before:
+        before.setattr(making, "MIGRATIONS", making.MIGRATIONS[:2])
+        before.setattr(making, "FORMAT", 2)
+        before.setattr(making, "make_key", lambda action: None)
+        rights = {right: tuple(one for one in some if "erased" not in one) for right, some in operating._RIGHTS.items()}
+        before.setattr(operating, "_RIGHTS", rights)
+        with Gallery.open(uri, card()) as gallery:
+            gallery.store.grant("keeper", "erase", "owner")
+    with Gallery.open(uri, read_only=True) as gallery:
+        assert gallery.store.erased.keys() == () and gallery.store.erased.page(b"", 9) == []
+    Gallery.open(uri).close()
+    with Gallery.open(uri.replace("postgres@", "keeper@")) as one:
+        one.erase(ids=one.add(embeddings(2)).ids)
+        assert one.add(embeddings(2)).refused == (0, 1) and one.add(embeddings(2), add_erased=True).new == 2
 
 
 def test_what_is_refused(postgres: PostgresServer, uri: str) -> None:
