@@ -351,23 +351,13 @@ def test_the_first_format_is_updated_by_its_owner(postgres: PostgresServer, uri:
         assert gallery.check().problems == ()
 
 
-def test_roles_of_an_older_format_keep_their_rights(
-    postgres: PostgresServer, uri: str, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """A gallery from before marks of what was erased (format 2)."""
-    from resight.gallery.postgres import making, operating
-
+def test_roles_of_an_older_format_keep_their_rights(postgres: PostgresServer, uri: str) -> None:
     with postgres.connect() as db:
         db.execute("DROP ROLE IF EXISTS keeper")
         db.execute("CREATE ROLE keeper LOGIN")
-    with monkeypatch.context() as before:
-        before.setattr(making, "MIGRATIONS", making.MIGRATIONS[:2])
-        before.setattr(making, "FORMAT", 2)
-        before.setattr(making, "make_key", lambda action: None)
-        rights = {right: tuple(one for one in some if "erased" not in one) for right, some in operating._RIGHTS.items()}
-        before.setattr(operating, "_RIGHTS", rights)
-        with Gallery.open(uri, card()) as gallery:
-            gallery.store.grant("keeper", "erase", "owner")
+    with Gallery.open(uri, card()) as gallery:
+        gallery.store.grant("keeper", "erase", "owner")
+    postgres.back_to_first_format(uri)
     with Gallery.open(uri, read_only=True) as gallery:
         assert gallery.store.erased.keys() == () and gallery.store.erased.page(b"", 9) == []
     Gallery.open(uri).close()
