@@ -13,6 +13,7 @@ import numpy as np
 import pytest
 
 os.environ.setdefault("OMP_NUM_THREADS", "1")  # before torch is imported; the nets of the tests are tiny
+os.environ.setdefault("OMP_WAIT_POLICY", "passive")  # where a test has more threads, those that wait take no processor
 
 SHARED = Path(__file__).parents[2] / "shared"
 TinyMarket = Callable[..., Path]

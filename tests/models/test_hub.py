@@ -80,8 +80,9 @@ def test_what_is_pushed_is_what_is_loaded(hub: Hub, model: Model) -> None:
     for wanted in ("hf:people/noise", name):
         loaded = resight.load(wanted)
         assert loaded.card == model.card
+        found = loaded.network.state_dict()
         for key, value in model.network.state_dict().items():
-            assert torch.equal(loaded.network.state_dict()[key], value), key
+            assert torch.equal(found[key], value), key
     again = resight.models.push(model, "people/noise")  # into a repository that is there
     assert again != name and resight.load(again).card == model.card
 

@@ -230,8 +230,9 @@ def test_a_round_trip_keeps_every_bit(saved: Path, tmp_path: Path) -> None:
     with torch.inference_mode():
         assert torch.equal(again.network(x).embedding, resight.load("osnet_x0_25", weights=saved).network(x).embedding)
         torch.testing.assert_close(network(x).embedding, again.network(x).embedding, rtol=1e-5, atol=1e-5)
+    found = again.network.state_dict()
     for key, value in read_safetensors(saved).items():
-        assert torch.equal(again.network.state_dict()[key], value)
+        assert torch.equal(found[key], value)
 
 
 def test_a_fingerprint_names_weights_and_preprocessing_but_not_the_classifier(saved: Path) -> None:

@@ -37,8 +37,9 @@ def test_equal_keys_and_numbers(name: str) -> None:
         out = ours.train()(x)
     torch.testing.assert_close(out.logits[0], logits, rtol=1e-4, atol=1e-4)
     torch.testing.assert_close(out.features[0], features, rtol=1e-4, atol=1e-4)
+    moved = ours.state_dict()
     for key, value in theirs.state_dict().items():  # batch statistics moved alike
-        torch.testing.assert_close(ours.state_dict()[key], value, rtol=1e-4, atol=1e-5)
+        torch.testing.assert_close(moved[key], value, rtol=1e-4, atol=1e-5)
 
 
 @pytest.mark.parametrize("name", PEERS)

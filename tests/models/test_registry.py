@@ -1,6 +1,7 @@
 """Every registered architecture: what holds for one holds for all, and sizes are those of the papers."""
 
 import copy
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +13,7 @@ from torch.utils.flop_counter import FlopCounterMode
 import resight
 from resight.errors import ModelError
 from resight.models import Model, Output, registry
+from resight.models.networks import resnet
 from resight.models.summary import summarise
 
 NAMES = resight.models.list()
@@ -81,9 +83,15 @@ def images(name: str, count: int = 2) -> torch.Tensor:
 
 
 @pytest.fixture(scope="module", params=NAMES)
-def name(request: pytest.FixtureRequest) -> str:
-    """Each architecture; all tests of one run together, since building a network takes longer than using it."""
-    return str(request.param)
+def name(request: pytest.FixtureRequest) -> Iterator[str]:
+    """Each architecture; all tests of one run together, since building a network takes longer than using it.
+
+    A deep ResNet has few blocks, but as many as AGW has non-local ones, and one that begins and one that goes on.
+    """
+    with pytest.MonkeyPatch.context() as patch:
+        for depth in (50, 101):
+            patch.setitem(resnet.LAYERS, depth, (1, 2, 3, 1))
+        yield str(request.param)
 
 
 @pytest.fixture(scope="module")

@@ -150,8 +150,9 @@ def test_what_is_shipped_is_the_same_model_in_half_the_bytes(tmp_path: Path, peo
     assert again.card == done.model.card and again.card.about.title == "Noise"
     assert again.card.fingerprint != model.card.fingerprint
     assert done.parity.error < 5e-3 and done.parity.images == len(people.query) + len(people.gallery)
+    wanted = model.network.state_dict()
     for key, value in again.network.state_dict().items():
-        original = model.network.state_dict()[key]
+        original = wanted[key]
         if key.endswith("num_batches_tracked"):
             continue
         torch.testing.assert_close(value, original.half().float() if value.ndim > 1 else original, rtol=0, atol=0)

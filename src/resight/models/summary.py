@@ -9,7 +9,10 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
-from torch.utils.flop_counter import FlopCounterMode
+from torch.nn import functional
+from torch.overrides import TorchFunctionMode
+from torch.utils._python_dispatch import TorchDispatchMode
+from torch.utils.flop_counter import flop_registry
 
 from resight.models import registry, shipped
 from resight.models.card import read_card
@@ -58,25 +61,54 @@ def summarise(
 
         return hook
 
-    with torch.device("meta"):
+    with torch.device("meta"), _ShapesOnly():
         network = registry.create(name, **arguments or {}).eval()
-        for module in network.modules():
-            if isinstance(module, _CHANGE_NO_SHAPE):  # they have no products, but take most of the time without memory
-                module.forward = _unchanged  # type: ignore[method-assign]
         for stage, module in _steps(network):
             module.register_forward_hook(record(stage))
-        with torch.inference_mode(), FlopCounterMode(display=False) as flops:
+        with torch.no_grad(), _MultiplyAdds() as counted:
             embedding = network(torch.zeros(1, 3, height, width, dtype=torch.float32)).embedding
     about = (inspect.getdoc(registry.builder(name)) or "").splitlines()[0]
-    multiply_adds = flops.get_total_flops() // 2
-    return Summary(name, about, height, width, embedding.shape[1], _count(network), multiply_adds, tuple(stages))
+    return Summary(name, about, height, width, embedding.shape[1], _count(network), counted.number, tuple(stages))
 
 
-_CHANGE_NO_SHAPE = (nn.modules.batchnorm._NormBase, nn.LayerNorm, nn.ReLU, nn.ReLU6, nn.GELU, nn.Dropout)
+class _MultiplyAdds(TorchDispatchMode):
+    """Counts those of matrix products and convolutions, by torch's own formulas."""
+
+    number = 0
+
+    def __torch_dispatch__(
+        self, func: Any, types: Any, args: tuple[Any, ...] = (), kwargs: dict[str, Any] | None = None
+    ) -> Any:
+        out = func(*args, **kwargs or {})
+        if flops := flop_registry.get(func.overloadpacket):
+            self.number += flops(*args, **kwargs or {}, out_val=out) // 2
+        return out
 
 
-def _unchanged(x: Tensor) -> Tensor:
-    return x
+class _ShapesOnly(TorchFunctionMode):
+    """Leaves out what changes no shape and multiplies no matrices, which takes most of the time without memory."""
+
+    def __torch_function__(
+        self, func: Any, types: Any, args: tuple[Any, ...] = (), kwargs: dict[str, Any] | None = None
+    ) -> Any:
+        kwargs = kwargs or {}
+        if func in _START or func in _CHANGE_NO_SHAPE:
+            return args[0] if args else kwargs["tensor"]
+        if func in _JOIN and isinstance(args[1], Tensor) and args[0].shape == args[1].shape:
+            return args[0]
+        return func(*args, **kwargs)
+
+
+_START = {
+    *(nn.init.kaiming_uniform_, nn.init.uniform_, nn.init.normal_, nn.init.constant_, nn.init.trunc_normal_),
+    *(Tensor.normal_, Tensor.uniform_, Tensor.fill_, Tensor.zero_),
+}
+_CHANGE_NO_SHAPE = {
+    *(torch.relu, Tensor.relu, functional.relu, functional.relu6, functional.gelu, functional.silu),
+    *(torch.sigmoid, Tensor.sigmoid, functional.dropout, functional.batch_norm, functional.instance_norm),
+    functional.layer_norm,
+}
+_JOIN = {torch.add, Tensor.add, Tensor.__add__, Tensor.__radd__, torch.mul, Tensor.mul, Tensor.__mul__}
 
 
 def summarise_trained(name: str) -> Summary:

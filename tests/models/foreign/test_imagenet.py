@@ -59,8 +59,9 @@ def test_parts_from_files_of_their_own(weights_of_18: dict[str, torch.Tensor], t
     network = resight.models.create("saver_resnet18", num_identities=3)
     told = fill(network, {"vae": str(tmp_path / "vae.safetensors"), "backbone": "imagenet"})
     assert told.startswith("vae: ") and "backbone: imagenet: 120 tensors used" in told
+    found = network.state_dict()
     for key, value in vae.state_dict().items():
-        assert torch.equal(network.state_dict()[key], value)
+        assert torch.equal(found[key], value)
     assert torch.equal(network.backbone.conv1.weight, weights_of_18["conv1.weight"])
     with pytest.raises(ModelError, match=r"SAVER has no part 'encoder' for a\.pth: it has vae, backbone"):
         fill(network, {"encoder": "a.pth"})

@@ -10,7 +10,7 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
-from torch.nn.utils.fusion import fuse_conv_bn_eval
+from torch.nn.utils.fusion import fuse_conv_bn_weights
 from torch.overrides import TorchFunctionMode
 from torch.utils._pytree import tree_leaves
 
@@ -39,7 +39,8 @@ def fused(network: nn.Module, images: Tensor) -> nn.Module:
     for convolution, norm in pairs.items():
         one: Any = folded.get_submodule(convolution)
         other: Any = folded.get_submodule(norm)
-        _replace(folded, convolution, fuse_conv_bn_eval(one, other))
+        of_norm = other.running_mean, other.running_var, other.eps, other.weight, other.bias
+        one.weight, one.bias = fuse_conv_bn_weights(one.weight, one.bias, *of_norm)
         _replace(folded, norm, nn.Identity())
     folded = folded.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
     with torch.inference_mode():
