@@ -11,6 +11,7 @@ import torch
 from torch import nn
 
 import resight
+import tiny
 from conftest import SHARED
 from peers import scramble
 from resight.embedding.embedder import Embedder
@@ -35,8 +36,9 @@ def shared_cache(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(autouse=True)
 def common(shared_cache: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """The tests convert each model once between them."""
+    """The tests convert each model once between them; most need no larger network than the tiny one."""
     monkeypatch.setenv("RESIGHT_CACHE", str(shared_cache))
+    tiny.install(monkeypatch)
 
 
 @pytest.fixture
@@ -51,7 +53,7 @@ def need(engine: str) -> None:
         pytest.skip(f"engine {engine} is not installed")
 
 
-def made(name: str = "osnet_x0_25", height: int = 64, width: int = 32, **arguments: object) -> Model:
+def made(name: str = "tiny", height: int = 64, width: int = 32, **arguments: object) -> Model:
     torch.manual_seed(0)
     model = resight.load(name, height=height, width=width, **arguments)
     scramble(model.network)
@@ -217,7 +219,7 @@ def test_a_file_is_converted_once_for_each_state_of_the_weights(cache: Path) -> 
     stamp = first.stat().st_mtime_ns
     assert converted(model) == first and first.stat().st_mtime_ns == stamp and first.is_relative_to(cache)
     assert [file.name for file in first.parent.iterdir()] == [first.name]
-    model.network.conv1.conv.weight.data += 0.01  # type: ignore[union-attr, operator]
+    model.network.one[0].weight.data += 0.01  # type: ignore[union-attr, index, operator]
     assert converted_path(model) != first
     strided = [identity(made("resnet18", last_stride=stride)) for stride in (1, 2)]
     assert strided[0] != strided[1], "the same weights, another function"
@@ -240,7 +242,7 @@ def test_auto_is_torch_for_few_images_and_goes_on_with_the_fastest(
         torch.testing.assert_close(network(x).embedding, wanted, rtol=1e-4, atol=1e-4)
     rates = auto.known(model, 4)
     assert set(rates) == set(installed()) and network.engine == auto.fastest(rates)
-    assert auto.known(model, 5) == {} and auto.known(made(head="bnneck"), 4) == {}
+    assert auto.known(model, 5) == {} and auto.known(made(dim=24), 4) == {}
     measured = json.loads((cache / "engines" / "measured.json").read_text())
     (key,) = measured
     for slow, engine in enumerate(("onnx", "torch")):  # what was measured decides from the first image on
@@ -270,7 +272,7 @@ def test_a_model_that_an_engine_cannot_compute_is_left_to_the_others(monkeypatch
             return Output(torch.linalg.eigvals(x[:, 0, :8, :8]).real)
 
     model = Model(Untold(), made().card)
-    with pytest.raises(ModelError, match=r"osnet_x0_25 cannot be written as ONNX \(.*\): use engine='torch'"):
+    with pytest.raises(ModelError, match=r"tiny cannot be written as ONNX \(.*\): use engine='torch'"):
         network_for(model, "onnx", batch_size=4, half=False, device=CPU)
     assert set(auto.measure(model, 4, rounds=1)) == {"torch"}
 

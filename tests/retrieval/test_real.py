@@ -28,18 +28,21 @@ def test_equals_the_peers_on_real_embeddings(
 ) -> None:
     rank = load_file(package, path)
     query, gallery = embedded
-    q, g = query.vectors.astype(np.float64), gallery.vectors.astype(np.float64)
+    some = query.take(np.arange(0, len(query), 4))  # the peers are slow
+    q, g = some.vectors.astype(np.float64), gallery.vectors.astype(np.float64)
     if metric == "cosine":
         q, g = (v / np.linalg.norm(v, axis=1, keepdims=True) for v in (q, g))
         distances = 1 - q @ g.T
     else:
         distances = np.sqrt(np.maximum((q**2).sum(1)[:, None] + (g**2).sum(1) - 2 * q @ g.T, 0))
     cmc, mean, *more = rank.evaluate_rank(
-        distances, query.identities, gallery.identities, query.cameras, gallery.cameras, use_cython=False
+        distances, some.identities, gallery.identities, some.cameras, gallery.cameras, use_cython=False
     )
-    report = resight.evaluate(query, gallery, metric=metric)
-    assert report.evaluated == len(query) == 665
+    report = resight.evaluate(some, gallery, metric=metric)
+    assert report.evaluated == len(some) == 167
     assert report.mAP == pytest.approx(float(np.mean(mean)), abs=1e-6)
     assert all(report.mINP == pytest.approx(float(np.mean(penalties)), abs=1e-6) for penalties in more)
     assert [report.cmc[k] for k in range(1, 51)] == pytest.approx(cmc.tolist(), abs=1e-6)
+    report = resight.evaluate(query, gallery, metric=metric)
+    assert report.evaluated == len(query) == 665
     assert report.cmc[1] > 0.1  # weights that were trained on people see people

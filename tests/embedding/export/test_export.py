@@ -8,6 +8,7 @@ import pytest
 import torch
 
 import resight
+import tiny
 from conftest import write_noise
 from limits import files_no_larger_than
 from peers import scramble
@@ -21,6 +22,7 @@ from resight.embedding.export.samples import Samples, samples
 from resight.errors import DataError, ModelError, RecipeError, ResightError
 from resight.models.card import card_path
 from resight.models.model import Model
+from resight.models.networks import resnet
 from resight.records import Embeddings, Split
 
 HEIGHT, WIDTH = 64, 32
@@ -29,15 +31,20 @@ HEIGHT, WIDTH = 64, 32
 @pytest.fixture(autouse=True)
 def cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("RESIGHT_CACHE", str(tmp_path / "cache"))
+    tiny.install(monkeypatch)
 
 
-@pytest.fixture(scope="module")
-def model() -> Model:
+def scrambled(name: str) -> Model:
     torch.manual_seed(0)
-    made = resight.load("bot_resnet18", height=HEIGHT, width=WIDTH)
+    made = resight.load(name, height=HEIGHT, width=WIDTH)
     scramble(made.network)
     fingerprint = resight.models.weights.fingerprint(made.network, made.card)  # type: ignore[attr-defined]
     return Model(made.network, made.card.model_copy(update={"fingerprint": fingerprint, "threshold": 0.3}))
+
+
+@pytest.fixture
+def model(cache: None) -> Model:
+    return scrambled("tiny")
 
 
 @pytest.fixture(scope="module")
@@ -77,7 +84,7 @@ def test_what_is_exported_is_the_model(model: Model, people: Path, tmp_path: Pat
     assert {file.name for file in done.path.parent.iterdir()} == names
     again = resight.load(done.path)
     assert again.card.fingerprint == model.card.fingerprint, "its embeddings may be compared with the model's"
-    assert (again.card.dim, again.card.threshold) == (512, 0.3) and again.card.preprocessing.height == HEIGHT
+    assert (again.card.dim, again.card.threshold) == (48, 0.3) and again.card.preprocessing.height == HEIGHT
     assert rankings(again, people) == rankings(model, people)
     x = torch.randn(9, 3, HEIGHT, WIDTH)  # any batch
     with torch.inference_mode():
@@ -96,7 +103,7 @@ def test_another_program_reads_the_card_in_the_file(model: Model, people: Path, 
     done = export(model, "onnx", tmp_path / "reid.onnx", images=people)
     session = onnxruntime.InferenceSession(done.path)
     told = json.loads(session.get_modelmeta().custom_metadata_map["resight.card"])
-    assert told["architecture"] == "bot_resnet18" and told["preprocessing"]["width"] == WIDTH
+    assert told["architecture"] == "tiny" and told["preprocessing"]["width"] == WIDTH
     assert session.get_inputs()[0].shape == ["batch", 3, HEIGHT, WIDTH]
     pixels = np.random.default_rng(0).integers(0, 256, (2, HEIGHT, WIDTH, 3), np.uint8)
     to = told["preprocessing"]  # prepared by hand, as the card says
@@ -107,8 +114,12 @@ def test_another_program_reads_the_card_in_the_file(model: Model, people: Path, 
 
 
 @pytest.mark.parametrize("to", ["onnx", "openvino"])
-def test_eight_bits_lose_little_and_are_another_model(model: Model, people: Path, tmp_path: Path, to: Format) -> None:
+def test_eight_bits_lose_little_and_are_another_model(
+    people: Path, tmp_path: Path, to: Format, monkeypatch: pytest.MonkeyPatch
+) -> None:
     need(to, "onnx")
+    monkeypatch.setitem(resnet.LAYERS, 18, (1, 1, 1, 1))
+    model = scrambled("bot_resnet18")
     float_size = export(model, to, tmp_path / f"float{SUFFIXES[to]}", images=people).path
     done = export(model, to, tmp_path / f"small{SUFFIXES[to]}", int8=True, images=people, limit=100)
     assert 0.9 < done.parity.cosine < 0.99999 and done.parity.error > 1e-4
@@ -128,14 +139,15 @@ def test_what_loses_too_much_is_not_written(
 
         graph = onnx.load(source)
         kept = tuple(keep)  # type: ignore[call-overload]
-        first = {n.input[1] for n in graph.graph.node if n.op_type == "Conv" and n.name.startswith("/network/layer1")}
+        first = {n.input[1] for n in graph.graph.node if n.op_type == "Conv" and n.name.startswith("/network/one")}
         for weight in graph.graph.initializer:
-            bad = weight.name in first and not any("layer1" in part for part in kept)
-            weight.raw_data = bytes(len(weight.raw_data)) if bad else weight.raw_data
+            if weight.name in first and not any("one" in part for part in kept):
+                half = len(weight.raw_data) // 2  # of the filters
+                weight.raw_data = bytes(half) + weight.raw_data[half:]
         onnx.save(graph, target)
 
     monkeypatch.setattr(module, "quantise", ruined)
-    monkeypatch.setattr(module, "stages", lambda _: ["/network/layer4/"])
+    monkeypatch.setattr(module, "stages", lambda _: ["/network/end/"])
     path = tmp_path / "reid.onnx"
     path.write_text("what was there before")
     with pytest.raises(ModelError, match=r"reid\.onnx was not written, for it differs too much") as told:
@@ -143,10 +155,10 @@ def test_what_loses_too_much_is_not_written(
     assert "limit 0 points" in str(told.value) and path.read_text() == "what was there before"
     assert not card_path(path).exists()
     forced = export(model, "onnx", path, int8=True, images=people, limit=0, force=True)
-    assert forced.parity.cosine < 0.9 and resight.load(path).card.dim == 512
-    monkeypatch.setattr(module, "stages", lambda _: ["/network/layer4/", "/network/layer1/"])
+    assert forced.parity.cosine < 0.9 and resight.load(path).card.dim == 48
+    monkeypatch.setattr(module, "stages", lambda _: ["/network/end/", "/network/one/"])
     mended = export(model, "onnx", tmp_path / "mended.onnx", int8=True, images=people, limit=0)
-    assert mended.kept_float == ("/network/layer1/",) and mended.parity.overlap == 1
+    assert mended.kept_float == ("/network/one/",) and mended.parity.overlap == 1
 
 
 def test_what_stays_float(model: Model, tmp_path: Path) -> None:
