@@ -74,7 +74,9 @@ def summarise(
 class _MultiplyAdds(TorchDispatchMode):
     """Counts those of matrix products and convolutions, by torch's own formulas."""
 
-    number = 0
+    def __init__(self) -> None:
+        super().__init__()  # type: ignore[no-untyped-call]
+        self.number = 0
 
     def __torch_dispatch__(
         self, func: Any, types: Any, args: tuple[Any, ...] = (), kwargs: dict[str, Any] | None = None
