@@ -1,7 +1,5 @@
 """A gallery of pictures unlike those of the calibration calls nothing a match and says so."""
 
-from pathlib import Path
-
 import numpy as np
 import pytest
 
@@ -27,18 +25,18 @@ def bare(images: Embeddings) -> Embeddings:
     return Embeddings(images.vectors, paths=images.paths)
 
 
-def test_pictures_like_the_calibration(decided, tmp_path: Path) -> None:
+def test_pictures_like_the_calibration(decided, gallery_uri: str) -> None:
     images = spread(2, 0.3)
-    with Gallery.open(tmp_path / "seen", decided) as gallery:
+    with Gallery.open(gallery_uri, decided) as gallery:
         gallery.add(bare(images), cameras="1")
         assert gallery.applied().trusted and gallery.applied().banner == ""
         assert gallery.search(images.vectors[0])[0].decision == "match"
 
 
-def test_pictures_unlike_them(decided, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_pictures_unlike_them(decided, gallery_uri: str, monkeypatch: pytest.MonkeyPatch) -> None:
     images = spread(2, 0.3)
     dull = Embeddings(np.abs(images.vectors) + 3, paths=images.paths)  # everybody is near everybody
-    with Gallery.open(tmp_path / "seen", decided) as gallery:
+    with Gallery.open(gallery_uri, decided) as gallery:
         gallery.add(dull.take(np.arange(20)), cameras="1")
         assert gallery.applied().drift is None  # too few to tell
         assert gallery.search(dull.vectors[0])[0].decision == "match"
@@ -49,7 +47,7 @@ def test_pictures_unlike_them(decided, tmp_path: Path, monkeypatch: pytest.Monke
         assert {hit.decision for hit in hits} == {"unsure"} and hits[0].distance == 0
 
 
-def test_without_a_decision_there_is_nothing_to_apply(tmp_path: Path) -> None:
-    with Gallery.open(tmp_path / "seen", card(dim=16)) as gallery:
+def test_without_a_decision_there_is_nothing_to_apply(gallery_uri: str) -> None:
+    with Gallery.open(gallery_uri, card(dim=16)) as gallery:
         gallery.add(bare(spread(2, 0.3)), cameras="1")
         assert gallery.applied() is None and gallery.search(np.ones(16, np.float32))[0].decision is None

@@ -84,13 +84,18 @@ class Cutter:
 
 
 @pytest.mark.parametrize("how", ["before", "after", "late"])
-def test_an_action_whose_end_is_unknown_is_done_once(postgres: PostgresServer, uri: str, how: str) -> None:
+def test_an_action_whose_end_is_unknown_is_done_once(
+    postgres: PostgresServer, uri: str, how: str, tmp_path: Path
+) -> None:
     cutter = Cutter(postgres)
+    noise = np.random.default_rng(0).integers(0, 255, (3, 16, 8, 3)).astype(np.uint8)
+    pictures = [cv2.imencode(".png", one)[1].tobytes() for one in noise]
+    theirs = f"{uri.replace(str(postgres.folder), str(cutter.folder))}&thumbnails=file://{tmp_path}/small"
     try:
-        with Gallery.open(uri.replace(str(postgres.folder), str(cutter.folder)), card()) as gallery:
+        with Gallery.open(theirs, card()) as gallery:
             ids = gallery.add(embeddings(4), identities="Ann").ids
             actions: list[tuple[Callable[[], object], object]] = [
-                (lambda: gallery.add(embeddings(3, seed=1)).new, 3),
+                (lambda: gallery.add(embeddings(3, seed=1), thumbnails=pictures).new, 3),
                 (lambda: gallery.enrol("Bob", gallery.add(embeddings(2, seed=2)).ids), None),
                 (lambda: gallery.merge("Ann", ["Bob"]), 2),
                 (lambda: gallery.erase(ids=ids[:2]), 2),
@@ -104,6 +109,9 @@ def test_an_action_whose_end_is_unknown_is_done_once(postgres: PostgresServer, u
             assert [event.action for event in gallery.log()] == done
             assert (len(gallery), [person.records for person in gallery.identities()]) == (7, [4])
             gallery.verify_log()
+            assert gallery.check().problems == ()
+            gallery.purge()
+            assert len([*(tmp_path / "small").rglob("*.jpg")]) == 3
     finally:
         cutter.close()
 
