@@ -118,7 +118,7 @@ def run(server: PostgresServer, size: int, options: argparse.Namespace) -> None:
         for name in EXACT:
             tell(exact=name, processor=spent[f"gallery {name}"] / spent[f"bare {name}"])
         if options.divide:
-            divided(db, options.divide, queries, tell)
+            divided(server, db, options.divide, queries, tell)
         if options.no_index:
             return
         began = time.perf_counter()
@@ -132,7 +132,7 @@ def run(server: PostgresServer, size: int, options: argparse.Namespace) -> None:
             tell(hnsw=name, **quantiles(took[name]), recall=recall(found[f"gallery {name}"], got[name]), to_all=apart)
 
 
-def divided(db: Any, by: str, queries: NDArray[np.float32], tell: Callable[..., None]) -> None:
+def divided(server: PostgresServer, db: Any, by: str, queries: NDArray[np.float32], tell: Callable[..., None]) -> None:
     """The table in partitions, by camera or by hour, against the table in one: searches, indexes, erasing one part."""
     kind, bounds = ("LIST (camera)", [f"IN ('c{number}')" for number in range(8)])
     if by == "hour":
@@ -150,8 +150,10 @@ def divided(db: Any, by: str, queries: NDArray[np.float32], tell: Callable[..., 
     for name, (_, condition) in EXACT.items():
         contenders |= {name: bare(db, condition), f"divided {name}": bare(db, condition, "divided")}
     took, exact = take_turns(contenders, list(queries))
+    spent = processor(server, db, contenders, list(queries[:20]))
     for name in EXACT:
-        tell(divided_by=by, exact=name, ratio_to_one_table=ratio(took[f"divided {name}"], took[name]))
+        apart = ratio(took[f"divided {name}"], took[name])
+        tell(divided_by=by, exact=name, ratio_to_one_table=apart, processor=spent[f"divided {name}"] / spent[name])
     for table in ("divided", "records"):
         began = time.perf_counter()
         db.execute("SET maintenance_work_mem = '2GB'")
@@ -165,10 +167,12 @@ def divided(db: Any, by: str, queries: NDArray[np.float32], tell: Callable[..., 
         for table in ("records", "divided")
     }
     took, got = take_turns(contenders, list(queries))
+    spent = processor(server, db, contenders, list(queries[:20]))
     for name in EXACT:
         both = {table: recall(exact[name], got[f"{table} {name}"]) for table in ("records", "divided")}
         apart = ratio(took[f"divided {name}"], took[f"records {name}"])
-        tell(divided_by=by, hnsw=name, ratio_to_one_table=apart, recall=both, **quantiles(took[f"divided {name}"]))
+        work = spent[f"divided {name}"] / spent[f"records {name}"]
+        tell(divided_by=by, hnsw=name, ratio_to_one_table=apart, processor=work, recall=both)
     condition = EXACT[by][1]
     for what, statement in {
         "rows of one table": f"DELETE FROM records WHERE {condition}",
