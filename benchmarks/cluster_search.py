@@ -39,7 +39,6 @@ sys.path.insert(0, str(Path(__file__).parents[1] / "tests"))
 sys.path.insert(0, str(Path(__file__).parents[1]))
 
 import numpy as np
-import psutil
 from deadline import add_deadline, limit
 from numpy.typing import NDArray
 from pgvector.psycopg import register_vector
@@ -114,11 +113,11 @@ def run(server: PostgresServer, size: int, options: argparse.Namespace) -> None:
         for name in EXACT:
             mine, other = took[f"gallery {name}"], took[f"bare {name}"]
             tell(exact=name, gallery=quantiles(mine), bare=quantiles(other), ratio=ratio(mine, other))
-        spent = processor(server, db, contenders, list(queries[:20]))
+        spent = processor(db, contenders, list(queries[:20]))
         for name in EXACT:
             tell(exact=name, processor=spent[f"gallery {name}"] / spent[f"bare {name}"])
         if options.divide:
-            divided(server, db, options.divide, queries, tell)
+            divided(db, options.divide, queries, tell)
         if options.no_index:
             return
         began = time.perf_counter()
@@ -132,7 +131,7 @@ def run(server: PostgresServer, size: int, options: argparse.Namespace) -> None:
             tell(hnsw=name, **quantiles(took[name]), recall=recall(found[f"gallery {name}"], got[name]), to_all=apart)
 
 
-def divided(server: PostgresServer, db: Any, by: str, queries: NDArray[np.float32], tell: Callable[..., None]) -> None:
+def divided(db: Any, by: str, queries: NDArray[np.float32], tell: Callable[..., None]) -> None:
     """The table in partitions, by camera or by hour, against the table in one: searches, indexes, erasing one part."""
     kind, bounds = ("LIST (camera)", [f"IN ('c{number}')" for number in range(8)])
     if by == "hour":
@@ -150,7 +149,7 @@ def divided(server: PostgresServer, db: Any, by: str, queries: NDArray[np.float3
     for name, (_, condition) in EXACT.items():
         contenders |= {name: bare(db, condition), f"divided {name}": bare(db, condition, "divided")}
     took, exact = take_turns(contenders, list(queries))
-    spent = processor(server, db, contenders, list(queries[:20]))
+    spent = processor(db, contenders, list(queries[:20]))
     for name in EXACT:
         apart = ratio(took[f"divided {name}"], took[name])
         tell(divided_by=by, exact=name, ratio_to_one_table=apart, processor=spent[f"divided {name}"] / spent[name])
@@ -167,7 +166,7 @@ def divided(server: PostgresServer, db: Any, by: str, queries: NDArray[np.float3
         for table in ("records", "divided")
     }
     took, got = take_turns(contenders, list(queries))
-    spent = processor(server, db, contenders, list(queries[:20]))
+    spent = processor(db, contenders, list(queries[:20]))
     for name in EXACT:
         both = {table: recall(exact[name], got[f"{table} {name}"]) for table in ("records", "divided")}
         apart = ratio(took[f"divided {name}"], took[f"records {name}"])
@@ -187,28 +186,33 @@ def divided(server: PostgresServer, db: Any, by: str, queries: NDArray[np.float3
     db.execute("DROP INDEX records_hnsw")
 
 
-def processor(server: PostgresServer, db: Any, contenders: dict[str, Any], queries: list[Any]) -> dict[str, float]:
-    """Seconds that the processor spends on the queries of each contender, in this process and in the server."""
+def processor(db: Any, contenders: dict[str, Any], queries: list[Any]) -> dict[str, float]:
+    """Seconds that the processor spends on the queries of each contender, in this process and in its sessions."""
 
-    def so_far() -> int:
-        first = psutil.Process(int((server.data / "postmaster.pid").read_text().split()[0]))
-        numbers = [os.getpid(), *(child.pid for child in first.children())]
-        files = [file for number in numbers for file in Path(f"/proc/{number}/task").glob("*/schedstat")]
-        return sum(int(file.read_text().split()[0]) for file in files)
+    def so_far() -> dict[int, int]:
+        sessions = db.execute("SELECT pid FROM pg_stat_activity WHERE backend_type = 'client backend'").fetchall()
+        found = {}
+        for number in [os.getpid(), *(number for (number,) in sessions)]:
+            files = Path(f"/proc/{number}/task").glob("*/schedstat")
+            found[number] = sum(int(file.read_text().split()[0]) for file in files)
+        return found
 
-    def workers(change: str) -> None:
-        db.execute(f"ALTER SYSTEM {change}")
-        db.execute("SELECT pg_reload_conf()")
-        time.sleep(0.5)
-
-    workers("SET max_parallel_workers_per_gather = 0")
+    db.execute("ALTER SYSTEM SET max_parallel_workers_per_gather = 0")
+    db.execute("SELECT pg_reload_conf()")
+    while one(db, "SHOW max_parallel_workers_per_gather") != "0":
+        time.sleep(0.1)
+    time.sleep(1)  # for the other sessions
     spent = {}
     for name, ask in contenders.items():
+        for query in queries[:2]:
+            ask(query)
         before = so_far()
         for query in queries:
             ask(query)
-        spent[name] = (so_far() - before) / 1e9
-    workers("RESET max_parallel_workers_per_gather")
+        after = so_far()
+        spent[name] = sum(after[number] - before.get(number, 0) for number in after) / 1e9
+    db.execute("ALTER SYSTEM RESET max_parallel_workers_per_gather")
+    db.execute("SELECT pg_reload_conf()")
     return spent
 
 

@@ -13,6 +13,7 @@ the pictures answered to those that the engine alone would embed in such batches
 
 ``--postgres``: two services, of the same vectors in a file and in PostgreSQL, are asked in turns, three times each. A
 ratio is the median over the turns of (answers a second by PostgreSQL / by the file). ``index``: approximate searches.
+Before that, the processor's time of a search without the service is measured, of client and server together.
 """
 
 from __future__ import annotations
@@ -31,7 +32,7 @@ from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 from deadline import add_deadline, killed_after, run, stop
@@ -115,6 +116,8 @@ def main() -> None:
 def against_postgres(folder: str, model: str, requests: dict[str, bytes], options: argparse.Namespace) -> None:
     """Print answers a second of both, and their ratio."""
     sys.path.insert(0, str(Path(__file__).parents[1] / "tests"))
+    from cluster_search import processor
+
     from postgres_server import PostgresServer
 
     server = PostgresServer(fsync="on", full_page_writes="on", shared_buffers="1GB")
@@ -122,10 +125,21 @@ def against_postgres(folder: str, model: str, requests: dict[str, bytes], option
     try:
         uri = server.uri()
         fill(uri, model, options.vectors)
-        with resight.Gallery.open(uri) as gallery:
+        with resight.Gallery.open(uri) as gallery, server.connect() as db:
             gallery.store.index()
-        with server.connect() as db:
             db.execute("VACUUM ANALYZE")
+            with resight.Gallery.open(Path(folder) / "seen") as other:
+                contenders: dict[str, Any] = {
+                    "file": other.search,
+                    "exact": gallery.search,
+                    "index": lambda query: gallery.search(query, approximate=True),
+                }
+                some = list(np.random.default_rng(2).normal(size=(30, gallery.card.dim)).astype(np.float32))
+                spent = processor(db, contenders, some)
+        print(
+            json.dumps({f"{who}, ms of a processor": round(1000 * spent[who] / len(some), 2) for who in spent}),
+            flush=True,
+        )
         with served(folder, model, *how) as file, served(folder, model, *how, gallery=uri) as database:
             for asked, request in requests.items():
                 near = nearby(request)

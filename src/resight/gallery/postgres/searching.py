@@ -37,9 +37,10 @@ class Searcher:
     def __init__(self, connections: Connections, dim: int, metric: str) -> None:
         self._connections, self._dim, self._metric = connections, dim, metric
         self._pool = Pool(_AT_ONCE, "resight-postgres")
-        self._apart = "r.vector <=> %(query)s" if metric == "cosine" else "r.vector <-> %(query)s"
-        self._indexed, self._class, self._near = "vector", "vector_l2_ops", self._apart
+        self._indexed, self._class, self._near = "vector", "vector_l2_ops", "r.vector <-> %(query)s"
+        self._apart = f"({self._near}) + 0"  # which no index answers
         if metric == "cosine":  # half precision halves the index
+            self._apart = "r.vector <=> %(query)s"
             self._indexed, self._class = f"(l2_normalize(vector)::halfvec({dim}))", "halfvec_ip_ops"
             self._near = f"l2_normalize(r.vector)::halfvec({dim}) <#> %(query)s::halfvec({dim})"
 
