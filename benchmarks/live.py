@@ -232,7 +232,7 @@ def run(folder: Path, cameras: list[RtspCamera], options: argparse.Namespace) ->
 
 def longest_pause(times: Sequence[float], seconds: float) -> float:
     """The longest time without a frame between the first one and the end."""
-    return max((b - a for a, b in pairwise([*times, max(seconds, *times)])), default=seconds) if times else seconds
+    return max(b - a for a, b in pairwise([*times, max(seconds, *times)])) if times else seconds
 
 
 def judged(result: dict[str, Any], times: Sequence[Sequence[float]], seconds: float) -> dict[str, bool]:

@@ -204,7 +204,9 @@ def scenes(folder: Path, options: argparse.Namespace) -> list[Row]:
         for number in range(options.first, options.first + options.scenes):
             place = folder / f"scene{size}-{number}"
             seconds = 40.0 if cameras <= 3 else 60.0
-            scene = write_scene(place, people=many, cameras=cameras, seconds=seconds, first=STRANGERS + 300 * number)
+            scene = write_scene(
+                place, people=many, cameras=cameras, seconds=seconds, first=STRANGERS + 100 * -(-many // 100) * number
+            )
             detectors: dict[str, Callable[[], Detector]] = {
                 "true": lambda place=place: open_detector(place),
                 "mistakes": lambda place=place: Mistaken(open_detector(place)),
