@@ -275,7 +275,7 @@ def new_postgres(postgres: PostgresServer) -> Callable[[], str]:
 @pytest.mark.parametrize("metric", ["cosine", "euclidean"])
 def test_an_exact_search_never_takes_the_index(postgres: PostgresServer, uri: str, metric: str) -> None:
     random = np.random.default_rng(0)
-    several, queries = (random.normal(size=(count, 32)).astype(np.float32) for count in (2000, 40))
+    several, queries = (random.normal(size=(count, 32)).astype(np.float32) for count in (2000, 15))
     with Gallery.open(uri, card(32, metric)) as gallery:
         ids = gallery.add(Embeddings(several)).ids
         gallery.store.index()
