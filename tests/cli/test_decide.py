@@ -150,7 +150,7 @@ def test_the_decision_of_a_gallery(shell: Shell, calibrated: Shell) -> None:
 
     assert decided() == decided("--model", MODEL) == decided() == {None}
     wrong = [(), ("--model", MODEL, "--pairs", "p.csv"), ("--model", "uncalibrated.safetensors"), ("--model", "person")]
-    clues = ["by one of three", "by one of three", "has not been calibrated", "is about|holds a decision about"]
+    clues = ["by one of four", "by one of four", "has not been calibrated", "is about|holds a decision about"]
     for arguments, clue in zip(wrong, clues, strict=True):
         code, _, err = shell("gallery", "calibrate", "seen", *arguments)
         assert code == 2 and re.search(clue, err) and "Traceback" not in err, err
