@@ -95,6 +95,8 @@ def test_every_route_needs_a_key_that_may(keyed: tuple[TestClient, dict[str, str
         ("POST", "/api/identities/merge"): "write",
         ("POST", "/api/identities/split"): "write",
         ("POST", "/api/identities/rename"): "write",
+        ("POST", "/api/calibration"): "write",
+        ("POST", "/api/calibration/answer"): "write",
         ("POST", "/api/review"): "write",
         ("POST", "/api/review/link"): "write",
     }

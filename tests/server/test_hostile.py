@@ -97,8 +97,8 @@ def test_strange_addresses(client: TestClient) -> None:
 
 
 def test_names_that_look_like_commands_are_names(client: TestClient) -> None:
-    for name in ("'; DROP TABLE records; --", "%s%n{0}", "../../x", "\u202egpj", "🙂" * 50, "null", "NaN"):
-        id = put(client, camera=name, identity=name, source=name, basis=name)
+    for seed, name in enumerate(("'; DROP TABLE records; --", "%s%n{0}", "../../x", "\u202egpj", "🙂" * 50, "null", "NaN")):
+        id = put(client, seed, camera=name, identity=name, source=name, basis=name)
         record = client.get(f"/api/records/{id}").json()
         assert record["camera"] == record["identity"] == record["source"] == record["basis"] == name
         line = client.get("/api/timeline", params={"identity": name}).json()["records"]

@@ -73,7 +73,7 @@ def test_the_log_names_the_key_and_never_shows_it(keyed: tuple[TestClient, dict[
 def test_what_goes_wrong_here_is_told_here_alone(
     client: TestClient, lines: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def fail(*_: object) -> None:
+    def fail(*_: object, **__: object) -> None:
         raise ZeroDivisionError(f"about {NAME}")
 
     monkeypatch.setattr(type(client.app.state.service.gallery), "identities", fail)
