@@ -10,10 +10,11 @@ demo: $(VENV)/installed
 	$(BIN)/resight demo
 
 # A process for each processor, and each takes whole files: JOBS=1 runs one after another, JOBS=0 in this process.
+# Bytecode is kept even where the environment says otherwise, for the tests start a hundred processes.
 JOBS ?= logical
 
 test: $(VENV)/installed-dev
-	$(BIN)/python -m pytest --numprocesses $(JOBS) --dist loadfile --durations 10
+	PYTHONDONTWRITEBYTECODE= $(BIN)/python -m pytest --numprocesses $(JOBS) --dist loadfile --durations 10
 
 docs: $(VENV)/installed-dev  # the site, in site/
 	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict --quiet

@@ -94,7 +94,10 @@ def boxes(draw):
     later, frames = (
         draw(st.lists(st.integers(1, 3), min_size=len(one), max_size=len(one))) for one in (query, gallery)
     )
-    return replace(query, columns={"later_frames": later}), replace(gallery, columns={"frames": frames})
+    return tuple(
+        replace(one, columns={**one.columns, **column})
+        for one, column in ((query, {"later_frames": later}), (gallery, {"frames": frames}))
+    )
 
 
 @given(case=boxes())
