@@ -18,7 +18,7 @@ from resight.adaptation.look import Look, again
 from resight.adaptation.pixels import embedded
 from resight.adaptation.settings import LOWERED
 from resight.errors import TrainingError
-from resight.images.cache import Images, cache_folder
+from resight.images.cache import cache_folder
 from resight.models.model import Model
 from resight.training.checkpoint import Checkpoint
 from resight.training.devices import from_main
@@ -63,11 +63,10 @@ class Course:
         self._known, self._first, self._card, self._accelerator = known, first, start.card, accelerator
         self._beginning = {**first.facts.numbers(), "spread": judge.spread(vectors)}
         self._epochs = recipe.epochs
-        crops, to, folder = known.crops.images, start.card.preprocessing, cache_folder()
-        self._images = Images(crops, to.height, to.width, how=to.resize, folder=folder)
+        crops = known.crops.images
         examples = Examples(crops, first.labels, np.zeros(len(crops), np.int64))
         self._session = Session(recipe, examples, Teachers.read(()), accelerator, previous, start.network.state_dict())
-        self._session.read(to, folder)
+        self._session.read(start.card.preprocessing, cache_folder())
         self.labels, self.vectors = first.labels, vectors
         if previous is not None and previous.labels is not None:
             self.labels = previous.labels.numpy()
@@ -120,7 +119,8 @@ class Course:
         return f"all {self._epochs} epochs are done"
 
     def _embedded(self) -> NDArray[np.float32]:
-        return embedded(self.state.kept, self._card, self._images, self._accelerator.device)
+        pixels = self._session.views.images
+        return embedded(self.state.kept, self._card, pixels, self._accelerator.device)
 
     def _clustered(self) -> tuple[Labels, NDArray[np.float32], dict[str, Any]]:
         """Clusters by the network as it is now, its embeddings, and the numbers of an entry of the history."""

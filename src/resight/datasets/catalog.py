@@ -182,9 +182,7 @@ def load(name: str, root: Any = None, **options: object) -> Dataset:
         )
     if isinstance(root, (str, os.PathLike)):
         root = expanded(root) if os.fspath(root).startswith("~") else root
-    if (
-        name not in _LOADERS and name in _modules()
-    ):  # a data set usually has its file's name: this avoids the other imports
+    if name not in _LOADERS and name in _modules():  # mostly the file's name: this avoids the other imports
         import_module(_modules()[name])
     if name not in _LOADERS:
         known = names()

@@ -9,6 +9,7 @@ of galleries of format 1, are marked by their ids: content, camera, time and box
 from __future__ import annotations
 
 import hmac
+import json
 from collections.abc import Iterable, Sequence
 from typing import Protocol
 
@@ -49,6 +50,16 @@ def marks(keys: Iterable[bytes], content: bytes | None, id: str) -> tuple[bytes,
     """All marks that a picture can have left; where its content is known, the first is what marks its record now."""
     both = (() if content is None else (content,)) + (b"id" + id.encode(),)
     return tuple(mark(key, one) for key in keys for one in both)
+
+
+def keys_as_text(keys: Iterable[bytes]) -> str:
+    """Keys as both engines store them."""
+    return json.dumps([key.hex() for key in keys])
+
+
+def keys_of_text(text: str) -> tuple[bytes, ...]:
+    """The keys that :func:`keys_as_text` wrote."""
+    return tuple(bytes.fromhex(key) for key in json.loads(text))
 
 
 def hand_over(source: Erased, target: Erased) -> None:

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import json
 import secrets
 from collections.abc import Iterable, Sequence
 
-from resight.gallery.erased import SIZE, mark_of_id
+from resight.gallery.erased import SIZE, keys_as_text, keys_of_text, mark_of_id
 from resight.gallery.postgres import rows
 from resight.gallery.postgres.connections import Action, Connections, Row, Session
 
@@ -54,7 +53,7 @@ class Erased:
             action.lock()
             known = _keys(action)
             if not set(keys) <= set(known):
-                _write(action, [*known, *(key for key in keys if key not in known)])
+                _write(action, dict.fromkeys([*known, *keys]))
             _insert(action, marks)
 
         self._connections.write(work)
@@ -79,14 +78,12 @@ def lift(action: Action, marks: Iterable[bytes]) -> None:
 
 def _keys(session: Session) -> tuple[bytes, ...]:
     found = session.rows("SELECT value FROM meta WHERE key = %s", (_KEYS,))
-    return tuple(bytes.fromhex(key) for key in json.loads(found[0][0])) if found else ()
+    return keys_of_text(found[0][0]) if found else ()
 
 
-def _write(action: Action, keys: Sequence[bytes]) -> None:
-    value = json.dumps([key.hex() for key in keys])
-    action.run(
-        "INSERT INTO meta VALUES (%s, %s) ON CONFLICT (key) DO UPDATE SET value = excluded.value", (_KEYS, value)
-    )
+def _write(action: Action, keys: Iterable[bytes]) -> None:
+    statement = "INSERT INTO meta VALUES (%s, %s) ON CONFLICT (key) DO UPDATE SET value = excluded.value"
+    action.run(statement, (_KEYS, keys_as_text(keys)))
 
 
 def _insert(action: Action, marks: Sequence[bytes]) -> None:

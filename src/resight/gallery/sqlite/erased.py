@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import json
 import sqlite3
 from collections.abc import Iterable, Sequence
 
-from resight.gallery.erased import SIZE, mark_of_id
+from resight.gallery.erased import SIZE, keys_as_text, keys_of_text, mark_of_id
 from resight.gallery.sqlite.connections import Connections
 from resight.gallery.sqlite.places import in_parts
 from resight.gallery.sqlite.reading import key_of
@@ -54,8 +53,8 @@ class Erased:
     def take(self, keys: Sequence[bytes], marks: Sequence[bytes]) -> None:
         """See :class:`resight.gallery.erased.Erased`."""
         with self._connections.writing() as db:
-            all_keys = list(dict.fromkeys([*_keys(db), *keys]))
-            db.execute("UPDATE meta SET value = ? WHERE key = ?", (json.dumps([key.hex() for key in all_keys]), KEYS))
+            all_keys = dict.fromkeys([*_keys(db), *keys])
+            db.execute("UPDATE meta SET value = ? WHERE key = ?", (keys_as_text(all_keys), KEYS))
             db.executemany("INSERT OR IGNORE INTO erased VALUES (?)", [(one,) for one in marks])
 
 
@@ -75,7 +74,7 @@ def make(db: sqlite3.Connection) -> None:
 def make_key(db: sqlite3.Connection) -> None:
     """Draw the key of a new gallery."""
     (key,) = db.execute("SELECT randomblob(?)", (SIZE,)).fetchone()
-    db.execute("INSERT INTO meta VALUES (?, ?)", (KEYS, json.dumps([key.hex()])))
+    db.execute("INSERT INTO meta VALUES (?, ?)", (KEYS, keys_as_text([key])))
 
 
 def keep(db: sqlite3.Connection, marks: Iterable[tuple[int, bytes | None]]) -> None:
@@ -98,4 +97,4 @@ def lift(db: sqlite3.Connection, marks: Iterable[bytes]) -> None:
 
 def _keys(db: sqlite3.Connection) -> tuple[bytes, ...]:
     row = db.execute("SELECT value FROM meta WHERE key = ?", (KEYS,)).fetchone()
-    return tuple(bytes.fromhex(key) for key in json.loads(row[0])) if row else ()
+    return keys_of_text(row[0]) if row else ()

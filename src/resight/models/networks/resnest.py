@@ -13,7 +13,7 @@ from torch.nn import functional as F
 from resight.errors import ModelError
 from resight.models.layers import heads
 from resight.models.layers.attention import NonLocal
-from resight.models.networks.resnet import IBN, Residual
+from resight.models.networks.resnet import IBN, Residual, check_non_local, initialise
 from resight.models.registry import register
 
 LAYERS = {50: (3, 4, 6, 3), 101: (3, 4, 23, 3)}
@@ -95,6 +95,7 @@ class ResNeSt(heads.Pooled):
             raise ModelError(f"last_stride is {last_stride}: choose 1 or 2.")
         if depth not in LAYERS:
             raise ModelError(f"ResNeSt has depth 50 or 101 here, not {depth}.")
+        check_non_local(non_local, LAYERS[depth])
         stem = STEMS[depth]
         self.conv1 = nn.Sequential(
             nn.Conv2d(3, stem, 3, 2, 1, bias=False),
@@ -122,12 +123,7 @@ class ResNeSt(heads.Pooled):
             for at in range(count - non_local[stage], count):
                 blocks[at].after = NonLocal(inputs)
         self.channels = inputs
-        for module in self.modules():
-            if isinstance(module, nn.Conv2d):
-                nn.init.kaiming_normal_(module.weight, mode="fan_out", nonlinearity="relu")
-        for module in self.modules():
-            if isinstance(module, NonLocal):
-                module.start_as_identity()
+        initialise(self)
         self.add_end(**end)
 
     def maps(self, x: Tensor) -> Tensor:

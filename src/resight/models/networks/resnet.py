@@ -98,7 +98,7 @@ class Bottleneck(Residual):
         return out
 
 
-def _check_non_local(wanted: Sequence[int], blocks: Sequence[int]) -> None:
+def check_non_local(wanted: Sequence[int], blocks: Sequence[int]) -> None:
     """Raise ModelError where a stage has not so many blocks."""
     fits = len(wanted) == len(blocks) and all(
         isinstance(one, int) and 0 <= one <= most for one, most in zip(wanted, blocks, strict=True)
@@ -107,6 +107,16 @@ def _check_non_local(wanted: Sequence[int], blocks: Sequence[int]) -> None:
         raise ModelError(
             f"non_local is {wanted!r}: give a whole number for each stage, up to its number of blocks {tuple(blocks)}."
         )
+
+
+def initialise(network: nn.Module) -> None:
+    """He-normal convolutions (fan out, whatever their groups); non-local blocks change nothing at first."""
+    for module in network.modules():
+        if isinstance(module, nn.Conv2d):
+            nn.init.kaiming_normal_(module.weight, mode="fan_out", nonlinearity="relu")
+    for module in network.modules():
+        if isinstance(module, NonLocal):
+            module.start_as_identity()
 
 
 class ResNetMaps(nn.Module):
@@ -135,7 +145,7 @@ class ResNetMaps(nn.Module):
         self.mixstyle = style.checked(mixstyle)
         if last_stride not in (1, 2):
             raise ModelError(f"last_stride is {last_stride}: choose 1 or 2.")
-        _check_non_local(non_local, LAYERS[depth])
+        check_non_local(non_local, LAYERS[depth])
         block: type[BasicBlock | Bottleneck] = BasicBlock if depth < 50 else Bottleneck
         self.depth = depth
         self.conv1 = nn.Conv2d(3, 64, 7, 2, 3, bias=False)
@@ -152,12 +162,7 @@ class ResNetMaps(nn.Module):
             for at in range(count - non_local[stage], count):
                 blocks[at].after = NonLocal(inputs)
         self.channels = inputs
-        for module in self.modules():
-            if isinstance(module, nn.Conv2d):
-                nn.init.kaiming_normal_(module.weight, mode="fan_out", nonlinearity="relu")
-        for module in self.modules():
-            if isinstance(module, NonLocal):
-                module.start_as_identity()
+        initialise(self)
 
     def maps(self, x: Tensor) -> Tensor:
         """(B, 3, H, W) images to the last feature map."""
