@@ -31,6 +31,7 @@ from resight.datasets import Dataset
 from resight.errors import ResightError
 from resight.files import write_text
 from resight.images.cache import Images, cache_folder
+from resight.models.card import Preprocessing
 from resight.records import Embeddings, Split
 from resight.retrieval.evaluation.evaluate import evaluate
 from resight.training import recipe as recipes
@@ -101,13 +102,8 @@ def train_resight(recipe: recipes.Recipe, data: Dataset, folder: Path) -> Points
     people, spec = data.train.take(data.train.identities > 0), recipe.images
     os.environ["RESIGHT_CACHE"] = str(folder / "cache")
     began = time.perf_counter()
-    Images(
-        people,
-        spec.height,
-        spec.width,
-        how=spec.resize,
-        folder=cache_folder() if spec.cache else None,
-    )
+    to = Preprocessing(height=spec.height, width=spec.width, resize=spec.resize, interpolation=spec.interpolation)
+    Images(people, to, folder=cache_folder() if spec.cache else None)
     decoding = time.perf_counter() - began
     result = resight.train(recipe, folder / "run", cpu=True, data=data)
     points = [(decoding + entry["seconds"], entry["mAP"]) for entry in result["history"] if "mAP" in entry]

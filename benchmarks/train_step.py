@@ -35,6 +35,7 @@ from resight import datasets, models
 from resight.datasets import Dataset
 from resight.errors import ResightError
 from resight.images.cache import Images, cache_folder
+from resight.models.card import Preprocessing
 from resight.records import Split
 
 PEER, WHOLE = "torchreid-style", "resight"
@@ -150,7 +151,7 @@ def flops_per_image(model: str, identities: int, height: int, width: int) -> flo
 def measure(names: list[str], job: Job, data: Dataset, rounds: int, steps: int, seconds: float) -> dict[str, Any]:
     job.files(data)
     began = time.perf_counter()
-    Images(data.train, job.height, job.width, folder=cache_folder())
+    Images(data.train, Preprocessing(height=job.height, width=job.width), folder=cache_folder())
     decoding, peak = time.perf_counter() - began, matrix_peak()
     took = take_turns({name: (name, job) for name in names}, work, rounds, steps, seconds)
     if PEER not in took:

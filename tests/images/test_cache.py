@@ -16,7 +16,10 @@ from resight.files import list_files
 from resight.images import cache
 from resight.images.cache import Images, cache_folder
 from resight.images.decode import decode, fit
+from resight.models.card import Preprocessing
 from resight.records import Split
+
+SMALL = Preprocessing(height=16, width=8)
 
 
 def split(root: Path) -> Split:
@@ -50,53 +53,57 @@ def names(folder: Path) -> list[str]:
 
 def test_cached_and_read_through_pixels_are_the_same(folder: Path, tmp_path: Path) -> None:
     images = split(folder)
-    for how in ("stretch", "letterbox", "letterbox_corner"):
-        through = Images(images, 16, 8, how=how)
-        kept = Images(images, 16, 8, how=how, folder=tmp_path / "cache")
+    for change in ({}, {"resize": "letterbox"}, {"resize": "letterbox_corner"}, {"interpolation": "bicubic"}):
+        to = SMALL.model_copy(update=change)
+        through = Images(images, to)
+        kept = Images(images, to, folder=tmp_path / "cache")
         assert kept.cached and not through.cached and len(kept) == len(through) == 7
         which = np.array([3, 0, 3, 6])
         for found in (through.read(which), kept.read(which)):
             assert found.shape == (4, 16, 8, 3) and found.dtype == np.uint8
             for row, at in zip(found, which, strict=True):
-                np.testing.assert_array_equal(row, fit(decode(str(images.paths[at])), 16, 8, how=how))
-    assert len(names(tmp_path / "cache")) == 3  # one for each way of resizing
+                expected = fit(decode(str(images.paths[at])), 16, 8, how=to.resize, interpolation=to.interpolation)
+                np.testing.assert_array_equal(row, expected)
+    assert len(names(tmp_path / "cache")) == 4  # one for each way of resizing
 
 
 def test_a_second_run_decodes_nothing(folder: Path, tmp_path: Path, decoded: list[str]) -> None:
     told: list[tuple[int, int]] = []
-    first = Images(split(folder), 16, 8, folder=tmp_path / "cache", progress=lambda *done: told.append(done))
+    first = Images(split(folder), SMALL, folder=tmp_path / "cache", progress=lambda *done: told.append(done))
     assert len(decoded) == 7 and told == [(7, 7)]
-    again = Images(split(folder), 16, 8, folder=tmp_path / "cache")
+    again = Images(split(folder), SMALL, folder=tmp_path / "cache")
     np.testing.assert_array_equal(again.read(np.arange(7)), first.read(np.arange(7)))
     assert len(decoded) == 7
 
 
-@pytest.mark.parametrize("change", ["content", "time", "order", "size"])
+@pytest.mark.parametrize("change", ["content", "time", "order", "size", "interpolation"])
 def test_what_changes_is_decoded_again(folder: Path, tmp_path: Path, decoded: list[str], change: str) -> None:
-    Images(split(folder), 16, 8, folder=tmp_path / "cache")
-    images, height = split(folder), 16
+    Images(split(folder), SMALL, folder=tmp_path / "cache")
+    images, to = split(folder), SMALL
     if change == "content":
         write_noise(folder / "3.jpg", 33, 20, seed=99)
     elif change == "time":
         os.utime(folder / "3.jpg", ns=(1, 1))
     elif change == "order":
         images = images.take(np.arange(7)[::-1])
+    elif change == "size":
+        to = SMALL.model_copy(update={"height": 24})
     else:
-        height = 24
-    found = Images(images, height, 8, folder=tmp_path / "cache").read(np.arange(7))
+        to = SMALL.model_copy(update={"interpolation": "bicubic"})
+    found = Images(images, to, folder=tmp_path / "cache").read(np.arange(7))
     assert len(decoded) == 14
     for row, path in zip(found, images.paths, strict=True):
-        np.testing.assert_array_equal(row, fit(decode(str(path)), height, 8))
+        np.testing.assert_array_equal(row, fit(decode(str(path)), to.height, 8, interpolation=to.interpolation))
 
 
 def test_a_zip_gives_the_same_pixels_as_its_folder(folder: Path, tmp_path: Path) -> None:
     with zipfile.ZipFile(tmp_path / "images.zip", "w") as archive:
         for path in sorted(folder.iterdir()):
             archive.write(path, path.name)
-    kept = Images(split(tmp_path / "images.zip"), 16, 8, folder=tmp_path / "cache")
-    np.testing.assert_array_equal(kept.read(np.arange(7)), Images(split(folder), 16, 8).read(np.arange(7)))
+    kept = Images(split(tmp_path / "images.zip"), SMALL, folder=tmp_path / "cache")
+    np.testing.assert_array_equal(kept.read(np.arange(7)), Images(split(folder), SMALL).read(np.arange(7)))
     os.utime(tmp_path / "images.zip", ns=(1, 1))
-    Images(split(tmp_path / "images.zip"), 16, 8, folder=tmp_path / "cache")
+    Images(split(tmp_path / "images.zip"), SMALL, folder=tmp_path / "cache")
     assert len(names(tmp_path / "cache")) == 2
 
 
@@ -104,14 +111,14 @@ def test_a_damaged_image_is_named_and_nothing_is_left(folder: Path, tmp_path: Pa
     data = (folder / "5.jpg").read_bytes()
     (folder / "5.jpg").write_bytes(data[: len(data) // 2])
     with pytest.raises(DataError, match=r"5\.jpg is not a complete image"):
-        Images(split(folder), 16, 8, folder=tmp_path / "cache")
+        Images(split(folder), SMALL, folder=tmp_path / "cache")
     assert names(tmp_path / "cache") == []
     with pytest.raises(DataError, match=r"5\.jpg is not a complete image"):
-        Images(split(folder), 16, 8).read(np.arange(7))
+        Images(split(folder), SMALL).read(np.arange(7))
     (folder / "5.jpg").unlink()
     (folder / "5.jpg").symlink_to("nowhere")
     with pytest.raises(DataError, match=r"5\.jpg does not exist"):
-        Images(split(folder), 16, 8, folder=tmp_path / "cache")
+        Images(split(folder), SMALL, folder=tmp_path / "cache")
 
 
 def test_an_interrupted_fill_leaves_nothing_and_is_made_up_for(folder: Path, tmp_path: Path) -> None:
@@ -119,18 +126,18 @@ def test_an_interrupted_fill_leaves_nothing_and_is_made_up_for(folder: Path, tmp
         raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
-        Images(split(folder), 16, 8, folder=tmp_path / "cache", progress=interrupt)
+        Images(split(folder), SMALL, folder=tmp_path / "cache", progress=interrupt)
     assert names(tmp_path / "cache") == []
-    assert Images(split(folder), 16, 8, folder=tmp_path / "cache").cached
+    assert Images(split(folder), SMALL, folder=tmp_path / "cache").cached
 
 
 def test_a_cache_of_the_wrong_size_is_made_again(folder: Path, tmp_path: Path) -> None:
-    images = Images(split(folder), 16, 8, folder=tmp_path / "cache")
+    images = Images(split(folder), SMALL, folder=tmp_path / "cache")
     file = next((tmp_path / "cache").iterdir())
     whole = file.read_bytes()
     file.unlink()
     file.write_bytes(whole[:-1])
-    again = Images(split(folder), 16, 8, folder=tmp_path / "cache")
+    again = Images(split(folder), SMALL, folder=tmp_path / "cache")
     np.testing.assert_array_equal(again.read(np.arange(7)), images.read(np.arange(7)))
 
 
@@ -138,20 +145,20 @@ def test_little_space_means_no_cache(folder: Path, tmp_path: Path, monkeypatch: 
     usage: Callable[[int], object] = lambda free: lambda _: type("Usage", (), {"free": free})  # noqa: E731
     needed = 7 * 16 * 8 * 3
     monkeypatch.setattr(shutil, "disk_usage", usage(2 * needed))
-    images = Images(split(folder), 16, 8, folder=tmp_path / "cache")
+    images = Images(split(folder), SMALL, folder=tmp_path / "cache")
     assert not images.cached and images.read(np.arange(7)).shape == (7, 16, 8, 3)
     assert names(tmp_path / "cache") == []
     monkeypatch.setattr(shutil, "disk_usage", usage(2 * needed + 2))
-    assert Images(split(folder), 16, 8, folder=tmp_path / "cache").cached
+    assert Images(split(folder), SMALL, folder=tmp_path / "cache").cached
 
 
 def test_a_full_disk_or_a_forbidden_place_costs_the_cache_and_not_the_work(folder: Path, tmp_path: Path) -> None:
-    right = Images(split(folder), 16, 8).read(np.arange(7))
+    right = Images(split(folder), SMALL).read(np.arange(7))
     with files_no_larger_than(1024):
-        full = Images(split(folder), 16, 8, folder=tmp_path / "cache")
+        full = Images(split(folder), SMALL, folder=tmp_path / "cache")
     assert names(tmp_path / "cache") == []
     (tmp_path / "file").touch()
-    forbidden = Images(split(folder), 16, 8, folder=tmp_path / "file" / "cache")
+    forbidden = Images(split(folder), SMALL, folder=tmp_path / "file" / "cache")
     for images in (full, forbidden):
         assert not images.cached and np.array_equal(images.read(np.arange(7)), right)
 

@@ -39,7 +39,7 @@ def images(tiny_recipe: TinyRecipe) -> Any:
 
 
 def views_of(images: Any, seed: int = 1, **spec: Any) -> Views:
-    return Views(Images(images, 32, 16), HOW, TO, parts.Views(**spec), seed)
+    return Views(Images(images, Preprocessing(height=32, width=16)), HOW, TO, parts.Views(**spec), seed)
 
 
 def test_fixed_views_are_the_same_wherever_they_are_shown(images: Any) -> None:
@@ -126,10 +126,11 @@ def test_a_real_teacher_in_a_file(tmp_path: Path, market_zip: Path) -> None:
     expected = expected / np.linalg.norm(expected, axis=1, keepdims=True)
     student = Preprocessing(height=256, width=128)
     taught = Teachers.read([str(file)])
-    views = Views(Images(split, 256, 128), HOW, student, parts.Views(count=1), 1)
+    views = Views(Images(split, Preprocessing()), HOW, student, parts.Views(count=1), 1)
     found = taught.embed_views(split, views, 1, device=CPU, folder=None)[0].numpy()
     np.testing.assert_allclose(found, expected, rtol=0, atol=1e-3)
-    small = Views(Images(split, 128, 64), HOW, Preprocessing(height=128, width=64), parts.Views(count=2, half=True), 1)
+    half = Preprocessing(height=128, width=64)
+    small = Views(Images(split, half), HOW, half, parts.Views(count=2, half=True), 1)
     plain, other = taught.embed_views(split, small, 2, device=CPU, folder=None).numpy()
     assert (plain * expected).sum(1).min() > 0.9 > (other * expected).sum(1).min()
 
@@ -204,7 +205,7 @@ def test_teachers_may_see_the_plain_image_alone(
     assert first.teacher is not None and second.teacher is not None and not torch.equal(first.images, second.images)
     split = datasets.load("market_layout", made.sources[0].root).train
     to = resight.load(two_teachers[0]).card.preprocessing
-    plain = prepare(torch.from_numpy(Images(split, 32, 16).read(np.arange(24))), to)
+    plain = prepare(torch.from_numpy(Images(split, to).read(np.arange(24))), to)
     with torch.no_grad():
         expected = F.normalize(resight.load(two_teachers[0]).network(plain).embedding)
     for target in (first, second):

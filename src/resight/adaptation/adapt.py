@@ -118,7 +118,7 @@ def adapt(
             live.note(note)
         reading = partial(live.preparing, "decoding")
         with accelerator.main_process_first():
-            images = Images(crops.images, to.height, to.width, how=to.resize, folder=cache_folder(), progress=reading)
+            images = Images(crops.images, to, folder=cache_folder(), progress=reading)
             start = begin(original, images, device)
         if epochs == 0:
             return _statistics_only(run, start, original, crops, images, device, called, checked, live)

@@ -102,7 +102,7 @@ def fine_tune(
     checked = Check.of(data if check is None else check)
 
     device = prepare_devices(precision, cpu=cpu).device
-    pixels = Images(data.train, to.height, to.width, how=to.resize, folder=cache_folder())
+    pixels = Images(data.train, to, folder=cache_folder())
     start = begin(original, pixels, device)
     recipe = _recipe(start.card, named, data, epochs, lr, seed, precision)
     with Live(0, 0, show=progress) as live:

@@ -80,7 +80,7 @@ def attribute_outputs(
     for split in splits:
         if not len(split):
             raise DataError(f"{split.name} has no images: no attributes can be predicted.")
-        images = Images(split, to.height, to.width, how=to.resize, interpolation=to.interpolation, folder=cache)
+        images = Images(split, to, folder=cache)
         shown = shifted(progress, done, total)
         logits = embed(network, images, to, batch_size=batch_size, flip=flip, pick=pick, progress=shown)
         found.append(Embeddings.from_split(split, logits, model.card.fingerprint))

@@ -154,14 +154,7 @@ class Embedder:
         to, found, count = self.model.card.preprocessing, 0, 0
         if self.cache and isinstance(source, Source) and source.files and len(source) > 1 and not (quality or on_error):
             zeros = np.zeros(len(source), np.int64)
-            pixels = Images(
-                Split(source.paths, zeros, zeros),
-                to.height,
-                to.width,
-                how=to.resize,
-                interpolation=to.interpolation,
-                folder=self.cache,
-            )
+            pixels = Images(Split(source.paths, zeros, zeros), to, folder=self.cache)
             batches = pixels.batches(self.batch_size)
         else:
             items = source.items(0) if isinstance(source, Source) else source

@@ -18,7 +18,7 @@ from resight.errors import DataError, ResightError
 from resight.files import atomic_path, cache_root, split_archive
 from resight.images.decode import Pixels, decode, fit
 from resight.images.stream import WORKERS, Batch
-from resight.models.card import Interpolation, Resize
+from resight.models.card import Preprocessing
 from resight.pools import Pool
 from resight.records import Split
 
@@ -26,7 +26,7 @@ Progress = Callable[[int, int], None]  # (done, total)
 
 
 class Images:
-    """The images of a split, resized to one size; ``read(indices)`` gives (B, H, W, 3) uint8 RGB.
+    """The images of a split, resized as a model's preprocessing says; ``read(indices)`` gives (B, H, W, 3) uint8 RGB.
 
     With ``folder`` the pixels are decoded once into a file there, which later runs reuse as long as the images are
     the same (path, size, time) and which is mapped, not loaded. Without it, or when the file would fill more than
@@ -39,19 +39,16 @@ class Images:
     def __init__(
         self,
         split: Split,
-        height: int,
-        width: int,
+        to: Preprocessing,
         *,
-        how: Resize = "stretch",
-        interpolation: Interpolation = "linear-area",
         folder: str | Path | None = None,
         progress: Progress | None = None,
     ) -> None:
         self.paths = split.paths
-        self.height, self.width, self.how, self.interpolation = height, width, how, interpolation
+        self._to = to
         self._pixels: NDArray[np.uint8] | None = None
         self._pool = Pool(WORKERS, "resight-images")
-        needed = len(split) * height * width * 3
+        needed = len(split) * to.height * to.width * 3
         if folder is not None and len(split):
             path = Path(folder) / f"{self._key()}.pixels"
             if not self._is_whole(path, needed) and self._fits(path.parent, needed):
@@ -62,7 +59,7 @@ class Images:
                 except ResightError:  # a place that cannot be written
                     pass
             if self._is_whole(path, needed):
-                self._pixels = np.memmap(path, np.uint8, "r", shape=(len(split), height, width, 3))
+                self._pixels = np.memmap(path, np.uint8, "r", shape=(len(split), to.height, to.width, 3))
 
     def __len__(self) -> int:
         return len(self.paths)
@@ -76,7 +73,7 @@ class Images:
         """(B,) indices to (B, H, W, 3) uint8 RGB."""
         if self._pixels is not None:
             return self._pixels[indices]
-        out = np.empty((len(indices), self.height, self.width, 3), np.uint8)
+        out = np.empty((len(indices), self._to.height, self._to.width, 3), np.uint8)
         list(self._pool.map(lambda at: self._decode_into(out, at, int(indices[at])), range(len(indices))))
         return out
 
@@ -87,12 +84,13 @@ class Images:
             yield Batch(self.read(which), which, tuple(self.paths[which].tolist()))
 
     def _decode_into(self, out: Pixels, at: int, index: int) -> None:
-        pixels = decode(str(self.paths[index]))
-        out[at] = fit(pixels, self.height, self.width, how=self.how, interpolation=self.interpolation)
+        to, pixels = self._to, decode(str(self.paths[index]))
+        out[at] = fit(pixels, to.height, to.width, how=to.resize, interpolation=to.interpolation)
 
     def _key(self) -> str:
-        by = "" if self.interpolation == "linear-area" else f" {self.interpolation}"
-        digest = hashlib.sha256(f"2 {self.height} {self.width} {self.how}{by}".encode())
+        to = self._to
+        by = "" if to.interpolation == "linear-area" else f" {to.interpolation}"
+        digest = hashlib.sha256(f"2 {to.height} {to.width} {to.resize}{by}".encode())
         archives: dict[str, str] = {}
         for path in self.paths:
             archive, member = split_archive(str(path))

@@ -75,9 +75,7 @@ def steps(model: Model, split: Split) -> dict[str, NDArray[np.uint8]]:
     zero. Empty for a model that does not reconstruct.
     """
     to, network = model.card.preprocessing, model.network
-    pixels = Images(split, to.height, to.width, how=to.resize, interpolation=to.interpolation).read(
-        np.arange(len(split))
-    )
+    pixels = Images(split, to).read(np.arange(len(split)))
     with torch.no_grad():
         x = prepare(torch.from_numpy(pixels).to(next(network.parameters()).device), to)
         copy = network.eval()(x).reconstruction

@@ -94,9 +94,7 @@ class Session:
         recipe, device = self.recipe, self.accelerator.device
         how = Augmentation(**recipe.augmentation.model_dump())
         pixels = self.examples.images
-        images = Images(
-            pixels, to.height, to.width, how=to.resize, interpolation=to.interpolation, folder=folder, progress=decoding
-        )
+        images = Images(pixels, to, folder=folder, progress=decoding)
         self.views = Views(images, how, to, recipe.views, recipe.seed)
         kept = folder and folder.with_name("teachers")
         self._lessons: Tensor | None = None  # (N, T), or (views, N, T)

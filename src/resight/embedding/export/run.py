@@ -178,9 +178,7 @@ def _embed(file: Path, images: NDArray[np.float32]) -> NDArray[np.float32]:
 
 def _pixels(model: Model, given: Samples) -> NDArray[np.float32]:
     to = model.card.preprocessing
-    pixels = Images(given.calibration, to.height, to.width, how=to.resize, interpolation=to.interpolation).read(
-        np.arange(len(given.calibration))
-    )
+    pixels = Images(given.calibration, to).read(np.arange(len(given.calibration)))
     return prepare(torch.from_numpy(pixels), to).contiguous().numpy()
 
 
