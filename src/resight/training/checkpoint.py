@@ -47,9 +47,13 @@ class Checkpoint:
         """Write the checkpoint; the previous one stays until this one is whole."""
         with atomic_path(path) as temporary:
             try:
-                torch.save(self.__dict__, temporary)
-            except RuntimeError as error:  # torch reports a full disk so
-                raise OSError(str(error).splitlines()[0]) from None
+                with temporary.open("wb") as file:
+                    torch.save(self.__dict__, file)
+            except RuntimeError as error:  # torch reports a full disk so; what it came from has the system's own words
+                reason: BaseException | None = error
+                while reason and not isinstance(reason, OSError):
+                    reason = reason.__context__
+                raise reason or OSError(str(error).splitlines()[0]) from None
 
 
 def read(path: Path, recipe: Recipe, data: str) -> Checkpoint:
