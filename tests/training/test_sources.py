@@ -14,7 +14,9 @@ from reference import losses as reference
 from resight import datasets
 from resight.datasets import Dataset
 from resight.datasets.sources import join_training
+from resight.embedding.measure import measure
 from resight.errors import DataError, RecipeError
+from resight.models.load import load
 from resight.models.output import Output
 from resight.records import Split
 from resight.training.examples import Examples
@@ -211,3 +213,31 @@ def test_a_list_of_one_source_is_that_source(tiny_recipe: TinyRecipe, tmp_path: 
     train(one, tmp_path / "one", cpu=True, progress=False)
     train(listed, tmp_path / "listed", cpu=True, progress=False)
     assert weights_of(tmp_path / "one") == weights_of(tmp_path / "listed")
+
+
+def test_a_run_is_measured_on_other_sets(
+    tiny_market: TinyMarket, tiny_recipe: TinyRecipe, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The sets of ``evaluation.data`` take the place of the sources, and may move between two parts of a run."""
+    roots = {"yard": tiny_market("yard", train=0, test=3), "door": tiny_market("door", train=0, test=4)}
+
+    def recipe() -> Recipe:
+        on = {name: {"name": "market_layout", "root": str(root)} for name, root in roots.items()}
+        return tiny_recipe(evaluation={"every": 1, "data": on})
+
+    with monkeypatch.context() as patched, pytest.raises(Interrupted):
+        interrupt_after(patched, 4)
+        train(recipe(), tmp_path / "run", cpu=True, progress=False)
+    roots["yard"] = roots["yard"].rename(tmp_path / "moved")
+    result = train(recipe(), tmp_path / "run", resume=True, cpu=True, progress=False)
+    assert list(result["reports"]) == ["yard", "door"] and "report" not in result
+    model = load(tmp_path / "run")
+    expected = [measure(model, datasets.load("market_layout", roots[name]))[2].mAP for name in roots]
+    assert [one["mAP"] for one in result["reports"].values()] == pytest.approx(expected, abs=1e-6)
+    assert result["average"]["mAP"] == pytest.approx(sum(expected) / 2, abs=1e-6)
+    assert [one["data"] for one in model.card.metrics] == ["yard", "door"]
+    assert "mAP" in result["history"][0]
+    with pytest.raises(DataError, match=r"evaluation\.data\.nobody has no queries"):
+        nobody = {"name": "unlabelled", "root": str(tmp_path / "moved" / "query")}
+        train(tiny_recipe(evaluation={"data": {"nobody": nobody}}), tmp_path / "none", cpu=True, progress=False)
+    assert not (tmp_path / "none").exists()

@@ -87,11 +87,12 @@ def _domains(
 
 
 def _measured_on(recipe: Recipe, root: str | Path | None) -> datasets.Dataset:
-    """The data of a recipe; of several sources the first that has queries."""
-    if root is not None and len(recipe.sources) > 1:
-        raise DataError(f"The run has {len(recipe.sources)} sources, not one that {root} could replace: leave it out.")
-    loaded = (datasets.load(one.name, root or one.root or None, **one.options) for one in recipe.sources)
-    found = [data for data in loaded if len(data.query) or len(recipe.sources) == 1]
+    """The data that a recipe measures on; of several sets the first that has queries."""
+    sets = tuple(recipe.evaluation.data.values()) or recipe.sources
+    if root is not None and len(sets) > 1:
+        raise DataError(f"The run has {len(sets)} data sets, not one that {root} could replace: leave it out.")
+    loaded = (datasets.load(one.name, root or one.root or None, **one.options) for one in sets)
+    found = [data for data in loaded if len(data.query) or len(sets) == 1]
     if not found:
         raise DataError("None of the run's sources has queries: nothing can be measured on them.")
     return found[0]

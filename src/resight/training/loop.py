@@ -15,12 +15,13 @@ from resight.datasets import Dataset
 from resight.datasets.sources import source_names
 from resight.embedding.measure import measure
 from resight.embedding.tracklets import Clips
-from resight.errors import RecipeError
+from resight.errors import DataError, RecipeError
 from resight.images.cache import cache_folder
 from resight.models import weights
 from resight.models.card import Card, Preprocessing
 from resight.models.model import Model
 from resight.records import Report
+from resight.retrieval.evaluation.domains import Domains
 from resight.training import checkpoint
 from resight.training import recipe as recipes
 from resight.training.checks import refuse_hopeless
@@ -28,6 +29,7 @@ from resight.training.devices import accelerator as prepare_devices
 from resight.training.devices import from_main, untouched
 from resight.training.examples import Examples, stamp
 from resight.training.memory import freed_memory_kept
+from resight.training.parts import Data
 from resight.training.progress.live import Live
 from resight.training.progress.recording import recorded
 from resight.training.recipe import Recipe
@@ -68,13 +70,15 @@ def train(
 
     Returns:
         what ``metrics.json`` in the run folder holds: ``history`` (one entry per epoch), ``seconds`` and, where the
-        data has queries, ``report``; with several sources ``reports``, one for each that has queries, by its name.
+        data has queries, ``report``; with several sources or ``evaluation.data`` ``reports``, one for each data set
+        that has queries, by its name, and their ``average``.
 
     Raises:
         ResightError: anything that is wrong with recipe, data, weights, disk or the course of training.
     """
     recipe = _recipe(recipe)
     sources = _sources(recipe, data)
+    measured_on = _measured_on(recipe, sources)
     teachers, essence = Teachers.read(recipe.teachers), recipe.essence()
     made_of = " ".join((stamp(sources), *teachers.names, *([start.card.fingerprint] if start else [])))
     run, previous = Run(output), None
@@ -102,7 +106,7 @@ def train(
         decoding, teaching = partial(live.preparing, "decoding"), partial(live.preparing, "embedding by teachers")
         session.read(card.preprocessing, folder, decoding=decoding, teaching=teaching)
     clips = Clips(recipe.evaluation.frames, recipe.evaluation.sampling)
-    measured = partial(_measure, sources, device=str(device), cache=folder, clips=clips)
+    measured = partial(_measure, measured_on, device=str(device), cache=folder, clips=clips)
     with (
         freed_memory_kept(device.type == "cpu"),
         Live(recipe.epochs, state.epoch, show=progress and main) as live,
@@ -127,7 +131,7 @@ def train(
             reports = measured(Model(state.kept, card))
             for name, report in reports.items():
                 live.note(f"{name}: {report}")
-            result |= _as_json(reports, len(sources))
+            result |= _as_json(reports, several=len(sources) > 1 or bool(recipe.evaluation.data))
             command = f"resight train {Path(*run.recipe.parts[-2:])}"  # a card does not show the rest of the path
             rows = ({"data": name, "command": command, **report.numbers()} for name, report in reports.items())
             run.write_metrics(result)
@@ -150,7 +154,23 @@ def _sources(recipe: Recipe, data: Dataset | Sequence[Dataset] | None) -> tuple[
     """The data sets to train on: those given, else the recipe's."""
     if isinstance(data, Dataset):
         return (data,)
-    return tuple(data or (datasets.load(one.name, one.root or None, **one.options) for one in recipe.sources))
+    return tuple(data or map(_load, recipe.sources))
+
+
+def _measured_on(recipe: Recipe, sources: Sequence[Dataset]) -> dict[str, Dataset]:
+    """The data sets to measure on, by name: those of the recipe's evaluation, else the sources that have queries."""
+    if not recipe.evaluation.data:
+        named = zip(source_names(sources), sources, strict=True)
+        return {name: source for name, source in named if len(source.query)}
+    found = {name: _load(one) for name, one in recipe.evaluation.data.items()}
+    for name, one in found.items():
+        if not len(one.query):
+            raise DataError(f"evaluation.data.{name} has no queries, so nothing can be measured on it: leave it out.")
+    return found
+
+
+def _load(one: Data) -> Dataset:
+    return datasets.load(one.name, one.root or None, **one.options)
 
 
 def _facts(sources: Sequence[Dataset]) -> dict[str, Any] | list[dict[str, Any]]:
@@ -164,28 +184,29 @@ def _facts(sources: Sequence[Dataset]) -> dict[str, Any] | list[dict[str, Any]]:
 
 
 def _measure(
-    sources: Sequence[Dataset], model: Model, *, device: str, cache: Path | None, clips: Clips
+    sets: Mapping[str, Dataset], model: Model, *, device: str, cache: Path | None, clips: Clips
 ) -> dict[str, Report]:
-    """The report of a model on each source that has queries, by the source's name."""
+    """The report of a model on each data set, by name."""
     return {
-        name: measure(model, source, engine="torch", device=device, cache=cache, clips=clips)[2]
-        for name, source in zip(source_names(sources), sources, strict=True)
-        if len(source.query)
+        name: measure(model, one, engine="torch", device=device, cache=cache, clips=clips)[2]
+        for name, one in sets.items()
     }
 
 
 def _means(reports: Mapping[str, Report]) -> dict[str, float]:
-    """mAP and Rank-1, averaged over sources; nothing where none has queries."""
+    """mAP and Rank-1, averaged over data sets; nothing where none has queries."""
     if not reports:
         return {}
-    mAP, R1 = ([report.mAP for report in reports.values()], [report.cmc[1] for report in reports.values()])
-    return {"mAP": sum(mAP) / len(mAP), "R1": sum(R1) / len(R1)}
+    average = Domains(reports, {}).average()
+    return {name: average[name] for name in ("mAP", "R1")}
 
 
-def _as_json(reports: Mapping[str, Report], sources: int) -> dict[str, Any]:
+def _as_json(reports: Mapping[str, Report], *, several: bool) -> dict[str, Any]:
     """The reports for ``metrics.json``."""
-    numbers = {name: report.numbers() for name, report in reports.items()}
-    return {"reports": numbers} if sources > 1 else dict(zip(("report",), numbers.values(), strict=False))
+    if several and reports:
+        table = Domains(reports, {}).numbers()
+        return {"reports": table["sets"], "average": table["average"]}
+    return dict(zip(("report",), (report.numbers() for report in reports.values()), strict=False))
 
 
 def _card(network: nn.Module, recipe: Recipe, trained_on: str) -> Card:

@@ -220,13 +220,16 @@ class Averaging(Part):
 
 
 class Evaluation(Part):
-    """When and how the query and gallery of the data are ranked: every n epochs (0: at the end only).
+    """When and how queries and galleries are ranked: every n epochs (0: at the end only).
 
+    ``data`` are the data sets to measure on, by a name each, such as other cameras than those of training; their macro
+    average stands in the history. Without it they are the sources of training that have queries.
     ``frames`` of each tracklet are embedded (0: all), where the data has tracklets; see
     :class:`resight.embedding.tracklets.Clips`.
     """
 
     every: int = Field(0, ge=0)
+    data: dict[str, Data] = {}
     frames: int = Field(0, ge=0)
     sampling: Sampling = "evenly"
     metric: Literal["euclidean", "cosine"] = "cosine"

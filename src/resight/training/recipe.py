@@ -130,12 +130,22 @@ class Recipe(Part):
         Two recipes equal in this give the same run on the same data.
         """
         prose = dict.fromkeys(("name", "about", "source", "published", "measured"), "")
-        nowhere = tuple(one.model_copy(update={"root": ""}) for one in self.sources)
-        return self.model_copy(update=prose | {"data": nowhere if isinstance(self.data, tuple) else nowhere[0]})
+        sources = tuple(map(_nowhere, self.sources))
+        on = {name: _nowhere(one) for name, one in self.evaluation.data.items()}
+        places = {
+            "data": sources if isinstance(self.data, tuple) else sources[0],
+            "evaluation": self.evaluation.model_copy(update={"data": on}),
+        }
+        return self.model_copy(update=prose | places)
 
     def yaml(self) -> str:
         """The resolved recipe, with every default written out."""
         return yaml.safe_dump(self.model_dump(mode="json"), sort_keys=False, allow_unicode=True)
+
+
+def _nowhere(data: Data) -> Data:
+    """The data set without its place."""
+    return data.model_copy(update={"root": ""})
 
 
 def read(path: str | Path, overrides: Sequence[str] = ()) -> Recipe:
