@@ -13,6 +13,7 @@ from pathlib import Path
 import pytest
 
 from limits import files_no_larger_than
+from resight.datasets.detect import detect
 from resight.errors import DataError, ResightError
 from resight.files import (
     atomic_folder,
@@ -97,6 +98,9 @@ def test_what_is_not_there(archive: Path, tmp_path: Path) -> None:
 def test_a_dangling_link_is_listed_so_that_its_reader_can_complain(tmp_path: Path) -> None:
     (tmp_path / "gone.jpg").symlink_to(tmp_path / "nowhere.jpg")
     assert list_files(tmp_path) == [(str(tmp_path / "gone.jpg"), 0)]
+    (tmp_path / "itself.jpg").symlink_to(tmp_path / "itself.jpg")
+    assert list_files(tmp_path)[1] == (str(tmp_path / "itself.jpg"), 0)
+    assert detect(tmp_path) == "folder"
 
 
 def test_a_damaged_archive(archive: Path, tmp_path: Path) -> None:

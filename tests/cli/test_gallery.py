@@ -48,6 +48,8 @@ def test_create_says_what_it_is_and_never_twice(seen: Shell) -> None:
     (record,) = told(seen("gallery", "records", "new", "--limit", 1, "--json"))
     assert record["expires"] == record["time"] + 30 * 86_400
     assert record["identity"].isdecimal() and record["basis"] == "drawn"
+    code, _, err = seen("gallery", "add", "new", "people/query", "--time", "2019-11-21")
+    assert code == 0 and "have expired already, and the next resight gallery expire or resight serve" in err
 
 
 def test_erased_images_are_refused_unless_asked(seen: Shell) -> None:

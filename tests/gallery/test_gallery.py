@@ -258,7 +258,9 @@ def test_erasing_by_identity_ids_and_time(gallery_uri: str) -> None:
 def test_records_expire_by_their_own_date_or_the_policy(new_uri: NewUri) -> None:
     with Gallery.open(new_uri(), card(), policy=Policy(keep_days=2)) as gallery:
         now = time.time()
-        ids = gallery.add(embeddings(3), times=[now - 3 * 86400, now - 86400, None]).ids
+        added, again = (gallery.add(embeddings(3), times=[now - 3 * 86400, now - 86400, None]) for _ in range(2))
+        ids = added.ids
+        assert (added.expired, again.expired) == (1, 0)
         (own,) = gallery.add(embeddings(1, seed=1), times=now - 3 * 86400, expires=now + 9e9).ids
         assert gallery.stats().expiring == 3
         assert gallery.expire() == 1

@@ -27,6 +27,7 @@ def test_what_people_write() -> None:
     assert moment("2026-11-21") == day
     assert moment(" 2026-11-21T13:30 ") == moment("2026-11-21 14:30+01:00") == day + 13.5 * 3600
     assert iso(day + 13.5 * 3600 + 0.9) == "2026-11-21 13:30:00Z" and iso(None) == ""
-    for text in ("", "yesterday", "21.11.2026", "2026-13-01", "nan", "inf"):
+    digits = ("2026", "20261121", "2026_11_21", "202611211330", "20261121_133005")
+    for text in ("", "yesterday", "21.11.2026", "2026-13-01", "nan", "inf", *digits):
         with pytest.raises(DataError, match="--expires is"):
             moment(text, "--expires")

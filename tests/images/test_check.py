@@ -5,7 +5,9 @@ import time
 import zipfile
 from pathlib import Path
 
+import numpy as np
 import pytest
+from PIL import Image
 
 from resight.errors import RecipeError
 from resight.images.check import Finding, check
@@ -34,14 +36,16 @@ def test_bad_files_are_told_apart(tiny_market) -> None:
     images[0].write_bytes(b"")
     images[1].write_text("404 not found")
     images[2].write_bytes(images[2].read_bytes()[:-200])
+    Image.fromarray(np.zeros((64, 32), np.float32)).save(images[3], "TIFF")
     (root / "query" / "0005_c1s1_000000_01.jpg").unlink()
     (root / "query" / "0005_c1s1_000000_01.jpg").symlink_to("nowhere")
     found = check(root)
-    assert [(finding.severity, finding.count) for finding in found] == [("error", 1)] * 4
+    assert [(finding.severity, finding.count) for finding in found] == [("error", 1)] * 5
     by_path = {finding.where[0]: finding.what for finding in found}
     assert "empty (0 bytes)" in by_path[str(images[0])]
     assert "hold something else" in by_path[str(images[1])]
     assert "damaged or cut off" in by_path[str(images[2])]
+    assert "without a known range" in by_path[str(images[3])]
     assert "cannot be read" in by_path[str(root / "query" / "0005_c1s1_000000_01.jpg")]
 
 

@@ -54,6 +54,20 @@ def test_jpegs_as_webcams_write_them() -> None:
         decode_bytes(whole[: len(whole) * 2 // 3], "a")
 
 
+@pytest.mark.parametrize("quality", [50, 75, 95])
+@pytest.mark.parametrize("size", [(60, 33), (64, 32), (128, 64)])
+def test_a_jpeg_without_its_end_marker_alone_is_whole(size: tuple[int, int], quality: int) -> None:
+    file = io.BytesIO()
+    noise = np.random.default_rng(quality).integers(0, 256, (*size, 3), dtype=np.uint8)
+    Image.fromarray(noise).save(file, "JPEG", quality=quality)
+    whole = file.getvalue()
+    for left_out in (1, 2):
+        assert np.array_equal(decode_bytes(whole[:-left_out], "a"), decode_bytes(whole, "a"))
+    for left_out in (3, 5, 8, 40):
+        with pytest.raises(DataError, match="is not a complete image"):
+            decode_bytes(whole[:-left_out], "a")
+
+
 @pytest.mark.parametrize("bits", [8, 10, 12, 14, 16])
 @pytest.mark.parametrize("kind", ["PNG", "TIFF"])
 def test_greys_are_scaled_by_what_they_hold(bits: int, kind: str) -> None:

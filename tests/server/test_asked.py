@@ -17,6 +17,8 @@ from resight.server.settings import Settings
 from .conftest import Serve, png, put, vector
 
 PICTURE = {"image": ("a.png", png())}
+JSON = {"content-type": "application/json"}
+A = "a" * 32
 
 
 @pytest.mark.parametrize(
@@ -31,6 +33,9 @@ PICTURE = {"image": ("a.png", png())}
         ("POST", "/api/records", {"files": PICTURE, "data": {"name": "Ada"}}),
         ("POST", "/api/search/embedding", {"json": {"embedding": vector().tolist(), "where": {"cameras": ["yard"]}}}),
         ("POST", "/api/search/embedding", {"json": {"embedding": vector().tolist()}, "params": {"k": 3}}),
+        ("POST", "/api/search/record", {"content": f'{{"id": "{A}", "id": "{A}"}}', "headers": JSON}),
+        ("POST", "/api/erase", {"content": '{"identity": "Ann", "identity": "Bob"}', "headers": JSON}),
+        ("POST", "/api/search", {"data": {"image": "a.png"}}),
         ("GET", "/api/records", {"params": {"cameras": "yard"}}),
         ("GET", "/api/records", {"params": {"identities": "Bob"}}),
         ("GET", "/api/records", {"params": {"limt": "1"}}),
@@ -45,8 +50,15 @@ def test_what_an_address_does_not_take_is_refused(
 ) -> None:
     answer = client.request(method, address, **sent)
     assert answer.status_code == 422, answer.text
-    assert answer.json()["error"].endswith(".")
+    assert answer.json()["error"].endswith(".") and "<" not in answer.json()["error"]
     assert len(gallery) == 0
+
+
+def test_a_name_twice_in_a_filter(client: TestClient) -> None:
+    body = f'{{"embedding": {vector().tolist()}, "where": {{"camera": "yard", "camera": "door"}}}}'
+    answer = client.post("/api/search/embedding", content=body, headers=JSON)
+    assert answer.status_code == 422
+    assert answer.json()["error"] == "The body has 'camera' 2 times in one object: send it once."
 
 
 def test_one_name_for_a_camera_and_an_identity_everywhere(client: TestClient) -> None:

@@ -183,6 +183,7 @@ WRONG = (
     {"identity": "a\0b"},
     {"camera": "a\x7fb"},
     {"source": "s" * 1001},
+    {"expires": "30"},
 )
 
 

@@ -91,12 +91,13 @@ def test_three_people_under_two_cameras(tmp_path: Path) -> None:
 def test_watching_twice_adds_nothing(tmp_path: Path) -> None:
     write(tmp_path, "door", DOOR), write(tmp_path, "yard", YARD)
     with opened(tmp_path) as gallery:
-        once, _ = look(tmp_path, gallery, "door", "yard")
+        once, _ = look(tmp_path, gallery, "door", "yard", expires=1.0)
         before = gallery.records(limit=100)
     with opened(tmp_path) as gallery:
         twice, _ = look(tmp_path, gallery, "door", "yard")
         assert gallery.records(limit=100) == before
     assert (twice.new, twice.known) == (0, 5)
+    assert once.problems[0].startswith("5 of the new records have expired already") and not twice.problems
     assert twice.people == once.people and set(twice.met) == set(once.people)
 
 

@@ -120,6 +120,7 @@ class Added:
         new, known: how many of them were new, and how many were there before or were given before.
         failed: pictures that could not be used.
         refused: positions, from 0, of what was erased from this gallery before and was not added again.
+        expired: how many of the new ones have expired already, so that the next ``expire`` erases them.
     """
 
     ids: tuple[str, ...]
@@ -127,11 +128,20 @@ class Added:
     known: int
     failed: tuple[BadImage, ...] = ()
     refused: tuple[int, ...] = ()
+    expired: int = 0
 
     @property
     def twice(self) -> int:
         """How many were the same as one that was given before them."""
         return len(self.ids) - len(set(self.ids))
+
+
+def expired_already(count: int) -> str:
+    """The sentence on records whose time to be erased had passed when they were added."""
+    return (
+        f"{count:,} of the new records have expired already, and the next resight gallery expire or resight serve "
+        "erases them: check --expires, --keep-days of the gallery, and the times of the pictures."
+    )
 
 
 @dataclass(frozen=True)

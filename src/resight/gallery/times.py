@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import math
+import re
 from datetime import datetime, timezone
 
 from resight.errors import DataError
+
+_DIGITS_OF_A_DATE = re.compile(r"(19|20)\d\d((0[1-9]|1[0-2])(0[1-9]|[12]\d|3[01])(\d{4}(\d\d)?)?)?")
 
 
 def moment(text: str, what: str = "The time") -> float:
@@ -16,9 +19,13 @@ def moment(text: str, what: str = "The time") -> float:
         what: what it is, for the message.
 
     Raises:
-        DataError: text that is none of these.
+        DataError: text that is none of these, or digits that are both a date and seconds, such as ``20261121``.
     """
     plain = text.strip()
+    if _DIGITS_OF_A_DATE.fullmatch(plain.replace("_", "")):
+        raise DataError(
+            f"{what} is {text!r}, which may be a date or seconds: write a date like 2026-11-21 or 2026-11-21T13:30:05."
+        )
     try:
         found = float(plain)
     except ValueError:

@@ -26,6 +26,7 @@ from resight.images.scan import (
     EMPTY,
     FOREIGN,
     POINTER,
+    REFUSED,
     UNREADABLE,
     UNSUPPORTED,
     WHOLE,
@@ -44,6 +45,10 @@ _BAD_FILES = {
     UNREADABLE: ("{} image file(s) cannot be read", "check their rights, or download the archive again"),
     POINTER: ("{} file(s) are pointers of Git LFS, not the images", "run git lfs pull where they were cloned"),
     UNSUPPORTED: ("{} image file(s) are HEIC, which needs an extra", "pip install 'resight[heif]'"),
+    REFUSED: (
+        "{} image file(s) hold 32-bit integers or floats without a known range, or too many pixels",
+        "save them with 8 or 16 bits, and smaller",
+    ),
 }
 NOT_READ = frozenset(
     {".svg", ".psd", ".xcf", ".raw", ".dng", ".cr2", ".cr3", ".nef", ".arw", ".orf", ".raf", ".rw2"}

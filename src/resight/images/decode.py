@@ -38,6 +38,10 @@ class _TooLarge(Exception):
     pass
 
 
+class NotDecoded(DataError):
+    """An image file that may well be whole is not decoded: it has too many pixels, or numbers of unknown range."""
+
+
 def decode_bytes(data: bytes, name: str) -> Pixels:
     """Decode an image file held in memory; ``name`` is for the message.
 
@@ -59,7 +63,7 @@ def decode_bytes(data: bytes, name: str) -> Pixels:
         what = taken_for(data) or "not an image of a known format: copy it again or remove it"
         raise DataError(f"{name} is {what}.") from None
     except (_TooLarge, Image.DecompressionBombError):
-        raise DataError(
+        raise NotDecoded(
             f"{name} claims to have more than the {LARGEST:,} pixels that are decoded at most: "
             "make it smaller or remove it."
         ) from None
@@ -81,7 +85,7 @@ def _jpeg(data: bytes) -> Pixels | None:
         if any(word in str(error) for word in ("color", "subsampling")):
             return None
         ends = data.endswith(_END) or "Premature end of JPEG file" not in str(error)
-        if not ends and _left_over(data + bytes(64) + _END) >= 62:  # only the end marker is missing: zeros are not used
+        if not ends and _is_all_there(data):
             return _jpeg(data + _END)
         raise
     if b"Exif\0\0" in data or b"tiff:Orientation" in data:
@@ -95,13 +99,14 @@ def _stray(error: ValueError) -> int:
     return int(found[1]) if found else 0
 
 
-def _left_over(data: bytes) -> int:
-    """How many bytes before its end marker a JPEG file does not use."""
+def _is_all_there(data: bytes) -> bool:
+    """Whether a JPEG file lacks its end marker alone, or half of it: what follows its data then changes no pixel."""
+    data = data.removesuffix(_END[:1])
     try:
-        simplejpeg.decode_jpeg(data, "RGB")
-    except ValueError as error:
-        return _stray(error)
-    return 0
+        one, other = (simplejpeg.decode_jpeg(data + pad * 64 + _END, "RGB", strict=False) for pad in (b"\0", b"\xaa"))
+    except ValueError:
+        return False
+    return np.array_equal(one, other)
 
 
 def from_pillow(image: Image.Image, name: str) -> Pixels:
@@ -117,7 +122,7 @@ def from_pillow(image: Image.Image, name: str) -> Pixels:
             bits = 16
         pixels = np.repeat((grey >> (bits - 8)).astype(np.uint8)[..., None], 3, axis=2)
     elif image.mode in ("I", "F"):
-        raise DataError(
+        raise NotDecoded(
             f"{name} is of mode {image.mode}, whose black and white points are unknown: save it with 8 or 16 bits."
         )
     else:

@@ -14,11 +14,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from resight.files import read_bytes
-from resight.images.decode import decode_bytes
+from resight.images.decode import NotDecoded, decode_bytes
 from resight.images.near_copies import HEIGHT, WIDTH
 from resight.texts import texts
 
-WHOLE, EMPTY, FOREIGN, DAMAGED, UNREADABLE, POINTER, UNSUPPORTED = range(7)
+WHOLE, EMPTY, FOREIGN, DAMAGED, UNREADABLE, POINTER, UNSUPPORTED, REFUSED = range(8)
 _SIGNATURES = (
     b"\xff\xd8",
     b"\x89PNG",
@@ -42,7 +42,8 @@ class Scan:
         paths: (N,) str.
         states: (N,) int64: WHOLE, EMPTY (0 bytes), FOREIGN (not an image file at all), DAMAGED (an image file that
             does not decode to its end), UNREADABLE (its bytes cannot be had), POINTER (of Git LFS, in place of the
-            image), UNSUPPORTED (a format that needs an extra).
+            image), UNSUPPORTED (a format that needs an extra), REFUSED (whole, but too large, or of numbers without a
+            known range).
         heights, widths: (N,) int64 in pixels; 0 unless whole.
         digests: (N,) bytes, the SHA-256 of each whole file; empty unless whole.
         thumbnails: (N, 16, 8, 3) uint8 RGB, the whole images shrunk by area; 0 unless whole.
@@ -104,6 +105,8 @@ def _open(path: str) -> _File:
             return _File(POINTER)
         if "resight[" in str(error):  # the message names the extra to install
             return _File(UNSUPPORTED)
+        if isinstance(error, NotDecoded):
+            return _File(REFUSED)
         return _File(DAMAGED if data.startswith(_SIGNATURES) or data[4:8] == b"ftyp" else FOREIGN)
     small = np.asarray(cv2.resize(pixels, (WIDTH, HEIGHT), interpolation=cv2.INTER_AREA), np.uint8)
     return _File(WHOLE, pixels.shape[0], pixels.shape[1], hashlib.sha256(data).digest(), small)

@@ -49,6 +49,9 @@ def wrong(errors: Sequence[Any]) -> Refused:
     place = [str(part) for part in first["loc"]]
     if first["type"] == "json_invalid":  # its place is a character's
         place = place[:1]
+    message = first["msg"]
+    if "Expected UploadFile" in message:
+        message = "This is text where a file is needed (with curl: -F image=@FILE)"
     others = f" (and {len(rest)} more)" if rest else ""
     at = ".".join(place)[:100] or "its beginning"
-    return Refused(422, f"The request is wrong at {at}: {first['msg']}{others}; /openapi.json says what is taken.")
+    return Refused(422, f"The request is wrong at {at}: {message}{others}; /openapi.json says what is taken.")

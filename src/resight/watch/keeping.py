@@ -38,7 +38,8 @@ class Keeper:
         on_track: called with each track and its record's id.
         events: where messages about new tracks go; ``learning``: travel times and clocks.
         tracks: how many of each camera; ``new``, ``known``: how many of their records were new, or there already.
-        erased: how many were erased before, so that they are not added again.
+        erased: how many were erased before, so that they are not added again; ``expired``: how many of the new ones
+            have expired already.
         people: the names given, and whether the gallery knew each before.
         impossible, alike: pairs of tracks as in :class:`~resight.watch.naming.Pairs`, one for each kind.
     """
@@ -58,6 +59,7 @@ class Keeper:
     new: int = 0
     known: int = 0
     erased: int = 0
+    expired: int = 0
     impossible: int = 0
     alike: int = 0
     alike_across: int = 0
@@ -86,6 +88,7 @@ class Keeper:
                 self.events.add(added.ids)
             self.new += added.new
             self.known += added.known
+            self.expired += added.expired
             self.tracks[view.camera] = self.tracks.get(view.camera, 0) + 1
             if added.refused:
                 self.erased += 1

@@ -11,6 +11,7 @@ from typing import Any
 from resight.embedding.compute import Progress
 from resight.errors import RecipeError
 from resight.gallery.gallery import Gallery
+from resight.gallery.record import expired_already
 from resight.watch.detectors import Detector, Tables
 from resight.watch.events.delivery import Delivery
 from resight.watch.following.tracker import Tracking
@@ -169,6 +170,8 @@ def watch(
     keeper.name()
     if keeper.erased:
         run.problem(f"{keeper.erased:,} tracks were erased from this gallery before and are not added again.")
+    if keeper.expired:
+        run.problem(expired_already(keeper.expired))
     run.report()
     if run.error is not None and not run.frames:
         raise run.error

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time as clock
 from dataclasses import asdict
 from pathlib import Path
 from typing import Annotated
@@ -108,6 +107,7 @@ def add_to(
     """
     from resight.gallery.adding.dating import WAYS
     from resight.gallery.adding.incoming import incoming
+    from resight.gallery.record import expired_already
     from resight.gallery.times import moment
 
     read = time if time in WAYS else ""
@@ -120,8 +120,6 @@ def add_to(
     until = moment(expires, "--expires") if expires else None
     times = found.times if start is None else start
     notes = [*found.notes]
-    if until is not None and until <= clock.time():
-        notes.append(f"--expires {expires} is in the past: the next resight gallery expire erases these records.")
     if frame_rate is not None and start is None:
         notes.append("The times of the frames are unknown, because --frame-rate counts from --time: add --time.")
     elif frame_rate is not None and start is not None:
@@ -142,6 +140,8 @@ def add_to(
         applied = to.applied()
     if applied and applied.banner:
         notes.append(applied.banner)
+    if added.expired:
+        notes.append(expired_already(added.expired))
     if json:
         print_json(asdict(added) | {"twice": added.twice, "notes": notes})
         return

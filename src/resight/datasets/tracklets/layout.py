@@ -94,9 +94,16 @@ def holding(root: str, wanted: str) -> list[str]:
 def _folders(folder: str) -> list[str]:
     try:
         with os.scandir(folder) as entries:
-            return [entry.path for entry in entries if not entry.name.startswith(".") and entry.is_dir()]
+            return [entry.path for entry in entries if not entry.name.startswith(".") and _is_folder(entry)]
     except OSError as error:
         raise DataError(f"{folder} cannot be read ({error.strerror or error}): check its rights.") from None
+
+
+def _is_folder(entry: os.DirEntry[str]) -> bool:
+    try:
+        return entry.is_dir()
+    except OSError:  # a link that leads back to itself
+        return False
 
 
 def read_mat(path: str, name: str) -> NDArray[Any]:

@@ -114,14 +114,18 @@ def write(
     ids: list[str] = []
     failed: list[BadImage] = []
     refused: list[int] = []
-    new = 0
+    new = expired = 0
+    now = clock.time()
     for part in found:
         for bad in part.failed:
             if on_error is None:
                 raise DataError(bad.reason)
             on_error(bad)
         if part.rows is not None:
-            new += int(store.add(part.rows, actor).sum())
+            added = store.add(part.rows, actor)
+            new += int(added.sum())
+            ends = [record.expires for record, is_new in zip(part.rows.records, added, strict=True) if is_new]
+            expired += sum(end is not None and end <= now for end in ends)
         ids += part.ids
         failed += part.failed
         refused += part.refused
@@ -130,7 +134,7 @@ def write(
             progress(done, done if total is None else total)
     if not (ids or failed or refused):
         raise DataError("There is nothing to add: pass at least one picture or embedding.")
-    return Added(tuple(ids), new, len(ids) - new, tuple(failed), tuple(refused))
+    return Added(tuple(ids), new, len(ids) - new, tuple(failed), tuple(refused), expired)
 
 
 def _of_embeddings(

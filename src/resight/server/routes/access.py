@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import difflib
+import json
 from collections import Counter
 from collections.abc import Sequence
+from contextlib import suppress
 from typing import Annotated, Any, get_origin
 
 from fastapi import Depends, params
@@ -36,7 +38,10 @@ PROBLEMS[422] = {"description": PROBLEMS[422]["description"], "model": Problem} 
 
 
 async def only_known(request: Request) -> None:
-    """Refuse parameters and fields of forms that an address does not take, and several where it takes one (422)."""
+    """Refuse parameters and fields of forms that an address does not take, and several where it takes one (422).
+
+    Of JSON, what is not taken is found where it is parsed; a name twice in one object is refused here.
+    """
     takes = request.scope["route"].dependant
     sent: list[tuple[str, Sequence[tuple[str, object]], list[Any]]] = [
         ("parameter", request.query_params.multi_items(), takes.query_params)
@@ -52,6 +57,16 @@ async def only_known(request: Request) -> None:
                 raise Refused(422, f"This address takes no {what} {name[:50]!r}: {hint}")
             if count > 1 and get_origin(known[name]) is not list:
                 raise Refused(422, f"The {what} {name} was sent {count} times: send it once.")
+    if takes.body_params and not isinstance(takes.body_params[0].field_info, params.Form):
+        with suppress(ValueError, RecursionError):  # what is no JSON is refused as that
+            json.loads(await request.body(), object_pairs_hook=_once)
+
+
+def _once(pairs: list[tuple[str, Any]]) -> None:
+    """Refuse an object of JSON that has a name twice, of which the first would be ignored."""
+    for name, count in Counter(name for name, _ in pairs).items():
+        if count > 1:
+            raise Refused(422, f"The body has {name[:50]!r} {count} times in one object: send it once.")
 
 
 class _May:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time as clock
 from typing import Annotated
 
 from fastapi import APIRouter, File, Form, Query, UploadFile
@@ -56,6 +57,8 @@ def record_routes(service: Service) -> APIRouter:
         box: Annotated[str | None, Form(pattern=BOX, description="left,top,right,bottom in the source")] = None,
         add_erased: Annotated[bool, Form(description="Also if it was erased from the gallery before.")] = False,
     ) -> Put:
+        if expires is not None and expires <= clock.time():
+            raise Refused(422, "The picture would be erased at once, for expires is in the past: send a later time.")
         with service.writers:
             data = image.file.read()
             picture(data, service.settings.pixels)  # refuses what is wrong, with the status of HTTP
