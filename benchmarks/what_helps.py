@@ -83,12 +83,18 @@ def measured(name: str, options: argparse.Namespace) -> dict[str, Any]:
         before = trained([*small, *DRAWING, pictures], synthetic, only_first=True)["seconds"]
     seeds = SEEDS if name == FIRST else SEEDS[:1]
     found = [trained([*small, *settings, f"seed={seed}"], options.output / f"{name}, seed {seed}") for seed in seeds]
+    return row(
+        name,
+        mAP=[one["report"]["mAP"] for one in found],
+        R1=[one["report"]["cmc"]["1"] for one in found],
+        minutes=[(before + one["seconds"]) / 60 for one in found],
+    )
+
+
+def row(name: str, **columns: list[float]) -> dict[str, Any]:
+    """The mean of each column over the seeds, with the standard deviation where there are several."""
     numbers: dict[str, Any] = {"what": name}
-    for key, values in {
-        "mAP": [one["report"]["mAP"] for one in found],
-        "R1": [one["report"]["cmc"]["1"] for one in found],
-        "minutes": [(before + one["seconds"]) / 60 for one in found],
-    }.items():
+    for key, values in columns.items():
         numbers |= {key: mean(values)} | ({f"{key}_deviation": stdev(values)} if len(values) > 1 else {})
     return numbers
 
@@ -102,8 +108,8 @@ def trained(settings: Iterable[str], folder: Path, *, only_first: bool = False) 
     return resight.train(recipe, folder, resume=True)
 
 
-def table(rows: list[dict[str, Any]]) -> list[str]:
-    lines = ["| what | mAP, fold | R1, fold | minutes |", "|---|---:|---:|---:|"]
+def table(rows: list[dict[str, Any]], of: str = "fold") -> list[str]:
+    lines = [f"| what | mAP, {of} | R1, {of} | minutes |", "|---|---:|---:|---:|"]
     for row in rows:
         shown = [
             f"{row[key]:.1%}" + (f" ± {100 * row[f'{key}_deviation']:.1f}" if f"{key}_deviation" in row else "")
