@@ -79,7 +79,7 @@ together(lambda: resight.evaluate(one, one), lambda: resight.evaluate(two, two))
 """,
     "faiss": """
 import tempfile
-from resight.gallery.sqlite.scan import faiss
+from resight.gallery.vectors.scan import faiss
 found = []
 together(*[lambda: found.append(faiss().IndexFlatL2(16).ntotal)] * 2)
 """,

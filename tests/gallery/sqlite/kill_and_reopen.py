@@ -25,7 +25,7 @@ import numpy as np
 from resight import Embeddings, Gallery
 from resight.gallery import content
 from resight.gallery.adding.thumbnails import given
-from resight.gallery.sqlite.scan import faiss
+from resight.gallery.vectors.scan import faiss
 from seen import card, vectors
 
 DIM, MOST = 64, 200

@@ -21,8 +21,9 @@ from resight import DataError, Embeddings, Gallery
 from resight.errors import ResightError
 from resight.gallery import log
 from resight.gallery.record import Damaged, Filter
-from resight.gallery.sqlite import cache_files as caching
-from resight.gallery.sqlite import changes, scan, searching, store
+from resight.gallery.sqlite import changes, searching, store
+from resight.gallery.vectors import cache_files as caching
+from resight.gallery.vectors import scan
 from seen import card, embeddings, vectors
 
 
@@ -485,7 +486,7 @@ import os, sys
 from pathlib import Path
 sys.path.insert(0, sys.argv[2])
 from resight import Gallery, ResightError
-from resight.gallery.sqlite.scan import faiss
+from resight.gallery.vectors.scan import faiss
 from seen import card, embeddings, vectors
 faiss()
 folder = Path(sys.argv[1])
@@ -637,7 +638,7 @@ import os, sys
 from pathlib import Path
 sys.path.insert(0, sys.argv[2])
 from resight import Embeddings, Gallery
-from resight.gallery.sqlite.scan import faiss
+from resight.gallery.vectors.scan import faiss
 from seen import card, vectors
 uri, points = sys.argv[1], vectors(400, 16)
 stop = Path(uri + ".stop")

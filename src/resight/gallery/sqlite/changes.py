@@ -8,8 +8,8 @@ from functools import partial
 
 import numpy as np
 
-from resight.gallery.sqlite.cache import Source, View
-from resight.gallery.sqlite.cache_files import COLUMNS, Changed
+from resight.gallery.vectors.cache import Source, View
+from resight.gallery.vectors.cache_files import COLUMNS, Changed
 
 _READ = 1024  # vectors at a time
 

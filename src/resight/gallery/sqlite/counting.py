@@ -10,10 +10,10 @@ from typing import Any
 from resight.errors import DataError
 from resight.gallery import log
 from resight.gallery.record import SOON, Stats
-from resight.gallery.sqlite.cache_files import paths
 from resight.gallery.sqlite.events import EVENTS, event_of
 from resight.gallery.sqlite.leftovers import indexes
 from resight.gallery.store import EVERY
+from resight.gallery.vectors.cache_files import paths
 from resight.models.card import Card
 
 

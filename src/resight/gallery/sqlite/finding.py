@@ -11,29 +11,19 @@ from __future__ import annotations
 
 import sqlite3
 from collections.abc import Callable
-from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
 from resight.gallery.record import Filter, Record
 from resight.gallery.sqlite import reading
-from resight.gallery.sqlite.cache import View
 from resight.gallery.sqlite.changes import touched
 from resight.gallery.sqlite.connections import Connections
 from resight.gallery.sqlite.places import in_parts
-from resight.gallery.sqlite.scan import Nearest, slack
 from resight.gallery.store import Candidates
-
-_MORE = 16  # neighbours beyond k that are asked for at first
-
-
-class Codes(NamedTuple):
-    """A filter in the numbers of the database; None for what it does not restrict."""
-
-    cameras: NDArray[np.int64] | None
-    exclude_cameras: NDArray[np.int64] | None
-    identities: NDArray[np.int64] | None
+from resight.gallery.vectors.cache import View
+from resight.gallery.vectors.choosing import MORE, Codes, chosen_of
+from resight.gallery.vectors.scan import Nearest, slack
 
 
 def codes(db: sqlite3.Connection, names: reading.Names, where: Filter) -> Codes:
@@ -45,38 +35,6 @@ def codes(db: sqlite3.Connection, names: reading.Names, where: Filter) -> Codes:
 
     people = np.array(list(names.find(db, where.identities).values()), np.int64) if where.identities else None
     return Codes(of(where.cameras), of(where.exclude_cameras), people)
-
-
-def mask_of(view: View, where: Filter, known: Codes) -> NDArray[np.bool_] | None:
-    """(S,) which slots count by their columns; None where all do."""
-    columns = view.columns
-    if where == Filter():
-        return view.live
-    mask = np.ones(view.slots, bool) if view.live is None else view.live.copy()
-    for column, wanted, keep in (
-        ("camera", known.cameras, True),
-        ("camera", known.exclude_cameras, False),
-        ("identity", known.identities, True),
-    ):
-        if wanted is not None:
-            mask &= _among(columns[column], wanted) == keep
-    if where.unknown is not None:
-        mask &= (columns["identity"] == 0) == where.unknown
-    if where.after is not None:
-        mask &= columns["time"] >= where.after  # no time is NaN, which is neither
-    if where.before is not None:
-        mask &= columns["time"] < where.before
-    return None if mask.all() else mask
-
-
-def _among(column: NDArray[np.int32], wanted: NDArray[np.int64]) -> NDArray[np.bool_]:
-    """Which entries, 0 or more, are among the wanted."""
-    if len(wanted) == 1:
-        return np.asarray(column == wanted[0])
-    column = column.copy()  # as it is now: others may be writing
-    table = np.zeros(max(int(column.max(initial=0)), int(wanted.max(initial=0))) + 1, bool)
-    table[wanted] = True
-    return table[column]
 
 
 def passes(record: Record, where: Filter) -> bool:
@@ -117,7 +75,7 @@ def find(
     Returns:
         None where more have changed.
     """
-    wanted = min(k + _MORE if exact else k, view.slots)
+    wanted = min(k + MORE if exact else k, view.slots)
     margin = slack(queries, view.longest, metric).tolist() if exact else [None] * len(queries)
     while True:
         near = scan(wanted)
@@ -126,39 +84,13 @@ def find(
             if most is not None and len(changed) > most:
                 return None
             chosen = [
-                _chosen(rough, rows, changed, k, limit, complete=wanted == view.slots)
+                chosen_of(rough, rows, changed, k, limit, complete=wanted == view.slots)
                 for rough, rows, limit in zip(near.rough, near.rows, margin, strict=True)
             ]
             sure = [slots for slots in chosen if slots is not None]
             if len(sure) == len(chosen):
                 return _candidates(db, sure, changed, where, queries.shape[1])
         wanted = min(4 * wanted, view.slots)
-
-
-def _chosen(
-    rough: NDArray[np.float32],
-    rows: NDArray[np.int64],
-    changed: list[int],
-    k: int,
-    margin: float | None,
-    *,
-    complete: bool,
-) -> NDArray[np.int64] | None:
-    """The slots of one query that may be among the ``k`` nearest; None where the scan was too short.
-
-    ``margin``: by how much rough distances may be in the wrong order; None for the first ``k``, right or wrong.
-    """
-    found = rows >= 0
-    complete = complete or not found.all()
-    if changed:
-        found &= ~np.isin(rows, changed)
-    rough, rows = rough[found], rows[found]
-    if len(rough) < k:
-        return rows if complete else None
-    if margin is None:
-        return rows[:k]
-    limit = float(rough[k - 1]) + margin
-    return rows[rough <= limit] if complete or rough[-1] > limit else None
 
 
 def _candidates(

@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 from resight.errors import DataError, ResightError, first_line
 from resight.files import atomic_path
 from resight.gallery.recall import NEIGHBOUR, beyond
-from resight.gallery.sqlite.scan import Mask, Nearest, apart, faiss, merged, scan
+from resight.gallery.vectors.scan import Mask, Nearest, apart, faiss, merged, scan
 
 _LINKS, _CARE = 32, 80  # neighbours of a node, and how many are looked at to choose them
 _LOOKS = (24, 32, 40, 48, 64, 80, 96, 128, 160, 192, 256)  # nodes that a search keeps in view: as few as will do

@@ -12,7 +12,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from resight.errors import DataError, ResightError
-from resight.gallery.sqlite.cache_files import owner, paths
+from resight.gallery.vectors.cache_files import owner, paths
 
 _TRIES, _PAUSE = 5, 0.05
 

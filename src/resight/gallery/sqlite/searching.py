@@ -15,15 +15,16 @@ from numpy.typing import NDArray
 from resight.errors import DataError, ResightError
 from resight.gallery.record import Filter
 from resight.gallery.sqlite import finding
-from resight.gallery.sqlite.cache import Cache, View
-from resight.gallery.sqlite.cache_files import Header
 from resight.gallery.sqlite.changes import source, touch
 from resight.gallery.sqlite.connections import Connections
 from resight.gallery.sqlite.graph import Graph, build
 from resight.gallery.sqlite.leftovers import indexes
 from resight.gallery.sqlite.reading import Names
-from resight.gallery.sqlite.scan import Mask, Nearest, scan
 from resight.gallery.store import Candidates
+from resight.gallery.vectors.cache import Cache, View
+from resight.gallery.vectors.cache_files import Header
+from resight.gallery.vectors.choosing import mask_of
+from resight.gallery.vectors.scan import Mask, Nearest, scan
 from resight.pools import Lock
 
 _BEHIND = 4096  # slots by which a cache that cannot be written may be behind
@@ -73,7 +74,7 @@ class Searcher:
             if found is not None:
                 return found
         with self._viewing() as (db, view):
-            mask = finding.mask_of(view, where, finding.codes(db, self._names, where))
+            mask = mask_of(view, where, finding.codes(db, self._names, where))
             links = self._graph(db, view) if approximate else None
             self._linked = (view.change, links) if approximate else self._linked
         found = self._find(view, mask, links, queries, k, where, None)

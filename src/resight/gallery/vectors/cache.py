@@ -1,10 +1,10 @@
-"""The vectors of a gallery as one array, mapped from files beside the database and never trusted over it.
+"""The vectors of a gallery as one array: mapped from files beside the database, or in memory; never trusted over it.
 
 The first search checks whether the database has changed since the files' header was written, and writes what has
 changed, under a lock that all processes share. A row may be newer than the header says, never older;
 :mod:`resight.gallery.sqlite.finding` copes with that. Files that are of no use
-(:mod:`resight.gallery.sqlite.cache_files`) or of another past, since the database came from a backup, are written anew.
-Where nothing can be written, all of it is held in memory.
+(:mod:`resight.gallery.vectors.cache_files`) or of another past, since the database came from a backup, are written
+anew. Where nothing can be written, all of it is held in memory.
 
 Shape letters: ``S`` slots, ``D`` embedding.
 """
@@ -21,7 +21,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from resight.gallery.sqlite.cache_files import COLUMNS, GROWTH, LEAST, Changed, Files, Header, paths
+from resight.gallery.vectors.cache_files import COLUMNS, GROWTH, LEAST, Changed, Files, Header, paths
 from resight.pools import Lock
 
 
@@ -53,6 +53,7 @@ class View(NamedTuple):
         live: (S,) where there are records; None where they are everywhere.
         change: as of which they are right at least.
         longest: the longest squared length of any row.
+        digest: of the last event of that state.
     """
 
     rows: NDArray[np.float32]
@@ -60,6 +61,7 @@ class View(NamedTuple):
     live: NDArray[np.bool_] | None
     change: int
     longest: float
+    digest: bytes
 
     @property
     def slots(self) -> int:
@@ -79,9 +81,7 @@ class Cache:
     def __init__(self, database: Path | None, uuid: str, dim: int, *, unit: bool, writable: bool) -> None:
         self._dim, self._unit, self._writable = dim, unit, writable
         self._lock, self._process = Lock(), os.getpid()
-        self._rows: NDArray[np.float32] = np.empty((0, dim), np.float32)
-        self._columns: NDArray[np.void] = np.empty(0, COLUMNS)
-        self._known = Header()  # of what is held in memory
+        self._hold_nothing()
         self._trusted = (0, b"")  # the last event that is known to be of the database's past
         self._live: NDArray[np.bool_] | None = None
         self._live_at = (0, 0)
@@ -145,8 +145,8 @@ class Cache:
     def forget(self) -> None:
         """Trust nothing that is there."""
         with self._alone():
-            self._known, self._trusted, self._live_at = Header(), (0, b""), (0, 0)
-            self._rows, self._columns = self._rows[:0], self._columns[:0]
+            self._hold_nothing()
+            self._trusted, self._live_at = (0, b""), (0, 0)
             if self._files is not None and self._writable:
                 with self._files.alone():
                     self._files.write(Header())
@@ -173,8 +173,12 @@ class Cache:
         """Let go of the files; a second time does nothing."""
         with self._alone():
             self._leave_files()
-            self._rows, self._columns = self._rows[:0], self._columns[:0]
-            self._known = Header()
+            self._hold_nothing()
+
+    def _hold_nothing(self) -> None:
+        self._rows: NDArray[np.float32] = np.empty((0, self._dim), np.float32)
+        self._columns: NDArray[np.void] = np.empty(0, COLUMNS)
+        self._known = Header()  # of what is held in memory
 
     @contextmanager
     def _alone(self) -> Iterator[None]:
@@ -197,7 +201,8 @@ class Cache:
             if self._known != seen:
                 return self._known
             self.forget()
-        self._known = self._catch_up(self._known, source, self._put, self._grow)
+        known, self._known = self._known, Header()  # should this be cut short, the rows are of no one state
+        self._known = self._catch_up(known, source, self._put, self._grow)
         return self._view(self._known)
 
     def _from_files(self, files: Files, source: Source, most: int, seen: Header | None) -> View | Header:
@@ -241,7 +246,7 @@ class Cache:
         if self._live_at != (header.change, header.slots):
             live = columns["camera"] > 0
             self._live, self._live_at = None if live.all() else live, (header.change, header.slots)
-        return View(rows, columns, self._live, header.change, header.longest)
+        return View(rows, columns, self._live, header.change, header.longest, header.digest)
 
     def _catch_up(
         self, header: Header, source: Source, put: Callable[[Changed], None], grow: Callable[[int], None]

@@ -1,0 +1,82 @@
+"""Which slots a search looks at, by the columns of the cache, and which of those it finds may be the nearest.
+
+Shape letters: ``S`` slots, ``K`` neighbours.
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from resight.gallery.record import Filter
+from resight.gallery.vectors.cache import View
+
+MORE = 16  # neighbours beyond k that are asked for at first
+
+
+class Codes(NamedTuple):
+    """A filter in the numbers of the database; None for what it does not restrict."""
+
+    cameras: NDArray[np.int64] | None
+    exclude_cameras: NDArray[np.int64] | None
+    identities: NDArray[np.int64] | None
+
+
+def mask_of(view: View, where: Filter, known: Codes) -> NDArray[np.bool_] | None:
+    """(S,) which slots count by their columns; None where all do."""
+    columns = view.columns
+    if where == Filter():
+        return view.live
+    mask = np.ones(view.slots, bool) if view.live is None else view.live.copy()
+    for column, wanted, keep in (
+        ("camera", known.cameras, True),
+        ("camera", known.exclude_cameras, False),
+        ("identity", known.identities, True),
+    ):
+        if wanted is not None:
+            mask &= _among(columns[column], wanted) == keep
+    if where.unknown is not None:
+        mask &= (columns["identity"] == 0) == where.unknown
+    if where.after is not None:
+        mask &= columns["time"] >= where.after  # no time is NaN, which is neither
+    if where.before is not None:
+        mask &= columns["time"] < where.before
+    return None if mask.all() else mask
+
+
+def _among(column: NDArray[np.int32], wanted: NDArray[np.int64]) -> NDArray[np.bool_]:
+    """Which entries, 0 or more, are among the wanted."""
+    if len(wanted) == 1:
+        return np.asarray(column == wanted[0])
+    column = column.copy()  # as it is now: others may be writing
+    table = np.zeros(max(int(column.max(initial=0)), int(wanted.max(initial=0))) + 1, bool)
+    table[wanted] = True
+    return table[column]
+
+
+def chosen_of(
+    rough: NDArray[np.float32],
+    rows: NDArray[np.int64],
+    changed: list[int],
+    k: int,
+    margin: float | None,
+    *,
+    complete: bool,
+) -> NDArray[np.int64] | None:
+    """The slots of one query that may be among the ``k`` nearest; None where the scan was too short.
+
+    ``margin``: by how much rough distances may be in the wrong order; None for the first ``k``, right or wrong.
+    """
+    found = rows >= 0
+    complete = complete or not found.all()
+    if changed:
+        found &= ~np.isin(rows, changed)
+    rough, rows = rough[found], rows[found]
+    if len(rough) < k:
+        return rows if complete else None
+    if margin is None:
+        return rows[:k]
+    limit = float(rough[k - 1]) + margin
+    return rows[rough <= limit] if complete or rough[-1] > limit else None
