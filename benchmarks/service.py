@@ -128,10 +128,12 @@ def against_postgres(folder: str, model: str, requests: dict[str, bytes], option
         with resight.Gallery.open(uri) as gallery, server.connect() as db:
             gallery.store.index()
             db.execute("VACUUM ANALYZE")
-            with resight.Gallery.open(Path(folder) / "seen") as other:
+            with resight.Gallery.open(Path(folder) / "seen") as other, resight.Gallery.open(uri) as held:
+                held.hold_vectors()
                 contenders: dict[str, Any] = {
                     "file": other.search,
-                    "exact": gallery.search,
+                    "memory": held.search,
+                    "database": gallery.search,
                     "index": lambda query: gallery.search(query, approximate=True),
                 }
                 some = list(np.random.default_rng(2).normal(size=(30, gallery.card.dim)).astype(np.float32))

@@ -92,7 +92,7 @@ class PostgresServer:
         """Take from the tables of a gallery what formats after the first added."""
         name = uri.partition("gallery=")[2]
         with self.connect() as db:
-            db.execute(f"DROP TABLE {name}.answers, {name}.erased, {name}.leaving")
+            db.execute(f"DROP TABLE {name}.answers, {name}.erased, {name}.leaving, {name}.slots")
             db.execute(f"DROP FUNCTION {name}.object_leaves CASCADE")
             db.execute(f"ALTER TABLE {name}.records DROP mark")
             db.execute(f"ALTER TABLE {name}.thumbnails DROP name, DROP size, ALTER content SET NOT NULL")

@@ -322,6 +322,7 @@ def test_a_replica_answers_and_takes_over(postgres: PostgresServer, uri: str) ->
         replica = PostgresServer(of=postgres)
         try:
             with Gallery.open(uri.replace(here, str(replica.folder)), read_only=True) as reader:
+                reader.hold_vectors()
                 gallery.add(embeddings(3, seed=1))
                 assert reader.store.wait(2, 20.0), "the replica does not follow"
                 assert reader.search(vectors(1)[0], 8) == gallery.search(vectors(1)[0], 8)
@@ -370,7 +371,12 @@ def test_the_first_format_is_updated_by_its_owner(postgres: PostgresServer, uri:
     with Gallery.open(theirs, read_only=True) as gallery:  # which reads it as it is
         assert gallery.thumbnail(ids[0]) == picture
         assert gallery.stats().records == 2
+        gallery.hold_vectors()  # it has no slots, so that the database searches
+        hits = gallery.search(vectors(1)[0])
+        assert gallery.check().problems == ()
     with Gallery.open(uri) as gallery:
+        gallery.hold_vectors()
+        assert gallery.search(vectors(1)[0]) == hits
         assert [gallery.thumbnail(id) for id in ids] == [picture, None]
         assert gallery.check().problems == ()
 

@@ -41,7 +41,7 @@ from resight.gallery.record import (
     person_name,
 )
 from resight.gallery.searching import Query
-from resight.gallery.store import Store, all_there
+from resight.gallery.store import HELD, Store, all_there
 from resight.models.card import Card
 from resight.models.model import Model
 from resight.pools import Lock
@@ -195,6 +195,16 @@ class Gallery(Lists):
         """As :meth:`search`, for each of several pictures, embeddings or float vectors (Q, D)."""
         vectors = searching.vectors_of(queries, self.card, lambda pictures: self.embedder(pictures))
         return searching.search(self.store, vectors, k, where, self.applied(), rerank, approximate=approximate)
+
+    def hold_vectors(self, most: int = HELD) -> None:
+        """From now on answer exact searches of a gallery in PostgreSQL from this process's memory.
+
+        The answers stay those of the database at that moment, whoever writes. A gallery in a file does so anyway.
+
+        Args:
+            most: bytes that the vectors may take; a larger gallery is searched in the database. 0 to let go of them.
+        """
+        self.store.hold(most)
 
     def applied(self) -> Applied | None:
         """The decision and whether it applies to what is in the gallery; None where the model was never calibrated."""

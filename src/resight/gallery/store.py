@@ -22,6 +22,7 @@ from resight.gallery.record import Answer, Conflict, Event, Filter, Missing, Per
 from resight.models.card import Card
 
 EVERY = 2**62  # more than the entries of any list
+HELD = 2**30  # bytes of vectors that a process holds at most, where nothing else is said
 
 
 @dataclass(frozen=True)
@@ -85,6 +86,12 @@ class Store(Protocol):
 
         On top, every record that exact arithmetic could put among them: as near as the k-th but for the rounding of
         float32. ``approximate`` allows to miss some. Own earlier writes are seen, nothing erased ever is.
+        """
+
+    def hold(self, most: int) -> None:
+        """From now on search exactly from this process's memory, where the vectors take at most so many bytes there.
+
+        The answers are those of :meth:`near` without it. An embedded engine does so anyway.
         """
 
     def get(self, ids: Sequence[str]) -> list[Record | None]:

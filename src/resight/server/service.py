@@ -119,7 +119,8 @@ class Service:
         self._views.clear()
 
     def warm_up(self) -> None:
-        """Load the model and search once, so that the first request does not wait for it."""
+        """Load the vectors and the model and search once, so that the first request does not wait for it."""
+        self.gallery.hold_vectors(self.settings.memory)
         to = self._embedder.model.card.preprocessing
         vector = self._embedder(np.full((to.height, to.width, 3), 127, np.uint8)).vectors[0]
         self.search(vector, Search(1, Filter(), rerank=False, approximate=False))

@@ -6,6 +6,7 @@ import ipaddress
 from dataclasses import dataclass
 
 from resight.errors import RecipeError
+from resight.gallery.store import HELD
 from resight.server.keys import NO_KEYS, Keys
 
 
@@ -22,6 +23,8 @@ class Settings:
         rate: requests a second, of each key or, without keys, of each address, on average; 0 for any number.
         queue: how many requests may be under way; one more is sent away.
         patience: seconds in which the whole body of a request must have come.
+        memory: bytes that the vectors of a gallery in PostgreSQL may take in this process; a larger one is searched in
+            the database. 0 to search there in any case.
         proxies: addresses or networks whose headers ``X-Forwarded-Proto``, ``-Host`` and ``-For`` are believed. Without
             keys, an address that others reach answers them and this machine alone.
         expire_every: seconds after which what is past its expiry is erased, again and again; 0 for never.
@@ -39,12 +42,15 @@ class Settings:
     queue: int = 64
     patience: float = 30.0
     expire_every: float = 3600.0
+    memory: int = HELD
     proxies: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         for name in ("upload_bytes", "pixels", "queue", "patience"):
             if not getattr(self, name) > 0:
                 raise RecipeError(f"{name} is {getattr(self, name)}: it must be more than 0.")
+        if self.memory < 0:
+            raise RecipeError(f"memory is {self.memory}: choose bytes, or 0 to search in the database.")
         if self.rate < 0:
             raise RecipeError(f"rate is {self.rate}: choose requests a second, or 0 for any number.")
         if self.expire_every < 0:

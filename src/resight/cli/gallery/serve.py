@@ -46,6 +46,14 @@ def serve(
     expire_every: Annotated[
         float, typer.Option(min=0, metavar="HOURS", help="Hours between erasures of expired records; 0: never.")
     ] = 1,
+    memory: Annotated[
+        float,
+        typer.Option(
+            metavar="GIB",
+            min=0,
+            help="Most memory for the vectors of a gallery in PostgreSQL; 0: search in the database.",
+        ),
+    ] = 1,
     proxy: Annotated[
         list[str] | None,
         typer.Option(metavar="ADDRESS", help="TLS proxy in front; its X-Forwarded headers are trusted; repeatable."),
@@ -78,6 +86,7 @@ def serve(
         rate=rate,
         queue=queue,
         expire_every=expire_every * 3600,
+        memory=int(memory * 2**30),
         proxies=tuple(proxy or ()),
     )
     if model is None and engine != "auto":

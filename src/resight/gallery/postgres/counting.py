@@ -4,10 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from resight.gallery.postgres import slots
 from resight.gallery.postgres.connections import Connections
 from resight.gallery.postgres.searching import INDEX
 from resight.gallery.record import SOON, Stats
 from resight.models.card import Card
+
+_TABLES = ["records", "slots", "labels", "identities", "events", "meta"]  # galleries of an older format lack one
 
 
 def stats(connections: Connections, card: Card, now: float, elsewhere: int) -> Stats:
@@ -16,11 +19,11 @@ def stats(connections: Connections, card: Card, now: float, elsewhere: int) -> S
         "SELECT (SELECT coalesce(json_object_agg(camera, count), '{}') FROM "
         "(SELECT camera, count(*) FROM records GROUP BY camera ORDER BY camera) c), min(time), max(time), "
         "count(*) FILTER (WHERE expires <= %s), (SELECT count(*) FROM labels), (SELECT count(*) FROM identities), "
-        "(SELECT sum(pg_table_size(c)) FROM unnest('{records,labels,identities,events,meta}'::regclass[]) c)::bigint, "
+        "(SELECT sum(pg_table_size(to_regclass(c))) FROM unnest(%s::text[]) c)::bigint, "
         "pg_total_relation_size('thumbnails') + %s, "
-        "(SELECT sum(pg_indexes_size(c)) FROM unnest('{records,labels,identities,events,meta}'::regclass[]) c)::bigint "
+        "(SELECT sum(pg_indexes_size(to_regclass(c))) FROM unnest(%s::text[]) c)::bigint "
         "FROM records",
-        (now + SOON, elsewhere),
+        (now + SOON, _TABLES, elsewhere, _TABLES),
     )
     total = sum(cameras.values())
     return Stats(
@@ -52,5 +55,8 @@ def problems(connections: Connections) -> Iterator[str]:
         yield f"{uri} lacks {last - events:,} events of its log: restore it from a backup."
     if nameless:
         yield f"{uri} keeps {nameless:,} names that no record has: records were deleted by other means than resight."
+    unplaced = connections.read(slots.missing)
+    if unplaced:
+        yield f"{uri} has {unplaced:,} records without a slot: they were added by other means than resight."
     if broken:
         yield f"The approximate index of {uri} is incomplete: build it again with resight gallery index."

@@ -12,14 +12,14 @@ from resight.errors import DataError
 from resight.gallery.postgres.connections import Action, Connections
 from resight.gallery.record import Right
 
-_PERSONAL = ("answers", "thumbnails", "labels", "identities", "records")
+_PERSONAL = ("answers", "thumbnails", "labels", "identities", "slots", "records")
 _RIGHTS: dict[Right, tuple[str, ...]] = {
     "none": (),
     "read": ("SELECT ON ALL TABLES IN SCHEMA {schema}", "USAGE ON SCHEMA {schema}"),
     "write": (
         "INSERT ON records, thumbnails, events",
         "INSERT, UPDATE, DELETE ON labels, identities, answers",
-        "INSERT, UPDATE ON meta",  # a newer card of the same model
+        "INSERT, UPDATE ON meta, slots",  # a newer card of the same model
         "DELETE ON erased",  # marks of pictures that come back by request
     ),
     "erase": ("DELETE ON records, leaving", "INSERT ON erased"),  # what belongs to a record goes with it

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from uuid import UUID
 
+from resight.gallery.postgres import slots
 from resight.gallery.postgres.connections import Action
 from resight.gallery.postgres.rows import known_ids
 from resight.gallery.store import bears_another_name, name_taken, no_such_identity, not_there
@@ -61,6 +62,7 @@ def enrol(action: Action, name: str, ids: Sequence[str]) -> tuple[int, int]:
         if owner not in (None, name):
             raise bears_another_name(id, owner)
     one = numbers(action, [name])[name]
+    slots.touch(action, "SELECT unnest(%s::uuid[])", (list(ids),))
     return one, label(action, ((id, one) for id, owner in held.items() if owner is None))
 
 
@@ -75,6 +77,7 @@ def label(action: Action, pairs: Iterable[tuple[str, int]]) -> int:
 def merge(action: Action, into: str, others: Sequence[str]) -> tuple[int, list[int], int]:
     """Give all records of others one name: its number, those of the others, and how many records."""
     target, gone = number(action, into), [number(action, name) for name in others]
+    slots.touch(action, "SELECT id FROM labels WHERE identity = ANY(%s::bigint[])", (gone,))
     moved = action.run("UPDATE labels SET identity = %s WHERE identity = ANY(%s::bigint[])", (target, gone))
     forget(action, gone)
     return target, gone, moved
@@ -86,6 +89,7 @@ def split(action: Action, name: str, ids: Sequence[str], new_name: str | None) -
     for id, owner in holders(action, ids).items():
         if owner != name:
             raise bears_another_name(id, owner)
+    slots.touch(action, "SELECT unnest(%s::uuid[])", (list(ids),))
     if new_name is None:
         action.run("DELETE FROM labels WHERE id = ANY(%s::uuid[])", (list(ids),))
     else:

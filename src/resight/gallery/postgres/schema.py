@@ -88,5 +88,17 @@ CREATE FUNCTION object_leaves() RETURNS trigger LANGUAGE plpgsql SET search_path
 CREATE TRIGGER object_leaves AFTER DELETE ON thumbnails FOR EACH ROW WHEN (OLD.name IS NOT NULL)
     EXECUTE FUNCTION object_leaves();
 """,
+    """
+CREATE TABLE slots (  -- of records; "change" is the number of the event that changed it last, see slots.py
+    slot integer PRIMARY KEY, id uuid UNIQUE REFERENCES records ON DELETE SET NULL, change bigint NOT NULL
+);
+INSERT INTO slots SELECT row_number() OVER (), id, 1 FROM records;
+CREATE INDEX slots_change ON slots (change, slot);
+DO $$ DECLARE one record; BEGIN  -- who may name records may note it
+    FOR one IN SELECT r.rolname, a.privilege_type FROM pg_class c, aclexplode(c.relacl) a
+        JOIN pg_roles r ON r.oid = a.grantee WHERE c.oid = 'labels'::regclass AND a.grantee <> c.relowner
+    LOOP EXECUTE 'GRANT ' || one.privilege_type || ' ON slots TO ' || quote_ident(one.rolname); END LOOP;
+END $$;
+""",
 )
 FORMAT = len(MIGRATIONS)  # of what is written here; in ``meta`` as "format"

@@ -5,16 +5,20 @@ Shape letters: ``Q`` queries, ``D`` embedding, ``K`` neighbours.
 
 from __future__ import annotations
 
+from contextlib import suppress
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from resight.errors import DataError
+from resight.errors import DataError, ResightError
+from resight.gallery.postgres import slots
 from resight.gallery.postgres.connections import Connections, Row, Session
+from resight.gallery.postgres.held import Held
 from resight.gallery.postgres.rows import NAMED, RECORD, VECTOR, condition, record, vectors_of
 from resight.gallery.record import Filter
 from resight.gallery.store import Candidates
+from resight.gallery.vectors.scan import faiss
 from resight.pools import Pool
 
 INDEX = "records_near"
@@ -37,6 +41,7 @@ class Searcher:
     def __init__(self, connections: Connections, dim: int, metric: str) -> None:
         self._connections, self._dim, self._metric = connections, dim, metric
         self._pool = Pool(_AT_ONCE, "resight-postgres")
+        self._held: Held | None = None
         self._indexed, self._class, self._near = "vector", "vector_l2_ops", "r.vector <-> %(query)s"
         self._apart = f"({self._near}) + 0"  # which no index answers
         if metric == "cosine":  # half precision halves the index
@@ -46,8 +51,12 @@ class Searcher:
 
     def near(self, queries: NDArray[np.float32], k: int, where: Filter, approximate: bool) -> list[Candidates]:
         """See :meth:`resight.gallery.store.Store.near`."""
-        passing, values = condition(where)
         scaled = self._scaled(queries)
+        if self._held is not None and not approximate:
+            found = self._held.near(scaled, k, where)
+            if found is not None:
+                return found
+        passing, values = condition(where)
 
         def some(queries: NDArray[np.float32]) -> list[list[Row]]:
             return self._connections.read(lambda session: each(session, queries))
@@ -59,12 +68,26 @@ class Searcher:
             return [self._exactly(session, query, k, passing, values | {"query": query}) for query in queries]
 
         parts = np.array_split(scaled, max(1, min(len(scaled), _AT_ONCE)))
-        found = map(some, parts) if len(parts) == 1 else self._pool.map(some, parts)
+        nearest = map(some, parts) if len(parts) == 1 else self._pool.map(some, parts)
         return [
             Candidates([record(row[3:]) for row in rows], vectors_of((row[1:3] for row in rows), self._dim))
-            for part in found
+            for part in nearest
             for rows in part
         ]
+
+    def hold(self, most: int) -> None:
+        """See :meth:`resight.gallery.store.Store.hold`."""
+        self._held = None
+        if most and self._connections.read(slots.there):
+            faiss()  # or an error now
+            self._held = Held(self._connections, self._dim, self._metric, most)
+            self._held.follow()
+
+    def follow(self) -> None:
+        """Bring what is held in memory to where the database is, whether or not this works."""
+        if self._held is not None:
+            with suppress(ResightError):
+                self._held.follow()
 
     def index(self) -> int:
         """See :meth:`resight.gallery.store.Store.index`; others go on writing meanwhile."""

@@ -18,7 +18,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from resight.errors import DataError, ResightError
-from resight.gallery.postgres import answering, counting, erased, operating, people, rows
+from resight.gallery.postgres import answering, counting, erased, operating, people, rows, slots
 from resight.gallery.postgres.connections import EVENTS, Action, Connections
 from resight.gallery.postgres.making import about_of, create, keep, objects_of, update
 from resight.gallery.postgres.place import Place
@@ -106,9 +106,13 @@ class PostgresStore:
         numbers = people.numbers(action, {name for at in which if (name := new.records[at].identity) is not None})
         named = ((new.records[at].id, new.records[at].identity) for at in which)
         people.label(action, ((id, numbers[name]) for id, name in named if name is not None))
+        slots.put(action, [new.records[at].id for at in which])
 
     def near(self, queries: NDArray[np.float32], k: int, where: Filter, approximate: bool) -> list[Candidates]:
         return self._searcher.near(queries, k, where, approximate)
+
+    def hold(self, most: int) -> None:
+        self._searcher.hold(most)
 
     def index(self) -> int:
         return self._searcher.index()
@@ -242,6 +246,7 @@ class PostgresStore:
             )
             if expired is None:
                 erased.leave(action, action.rows(f"SELECT r.id, r.mark FROM records r WHERE {chosen}", (value,)))
+            slots.touch(action, f"SELECT r.id FROM records r WHERE {chosen}", (value,))
             gone = action.run(f"DELETE FROM records r WHERE {chosen}", (value,))
             if gone:
                 names = people.forget(action, [owner for (owner,) in owners])
@@ -251,6 +256,7 @@ class PostgresStore:
             return gone
 
         gone = self._connections.write(work)
+        self._searcher.follow()
         self._thumbnails.sweep()
         return gone
 

@@ -2,7 +2,7 @@
 
 Write-ahead logging, ``synchronous = FULL`` (what was acknowledged survives a loss of power), foreign keys. What is
 personal can be forgotten without a trace, see :mod:`resight.gallery.sqlite.schema`; the cache is
-:mod:`resight.gallery.sqlite.cache`.
+:mod:`resight.gallery.vectors.cache`.
 What the methods do is described in :class:`resight.gallery.store.Store`.
 """
 
@@ -160,6 +160,9 @@ class SqliteStore:
 
     def near(self, queries: NDArray[np.float32], k: int, where: Filter, approximate: bool) -> list[Candidates]:
         return self._searcher.near(queries, k, where, approximate)
+
+    def hold(self, most: int) -> None:
+        pass  # the cache is mapped from its files
 
     def index(self) -> int:
         return self._searcher.index()
@@ -326,10 +329,8 @@ class SqliteStore:
 
     def log(self, after: int, limit: int) -> list[Event]:
         with self._connections.reading() as db:
-            return [
-                event_of(row)
-                for row in db.execute(f"{EVENTS} WHERE number > ? ORDER BY number LIMIT ?", (after, limit))
-            ]
+            rows = db.execute(f"{EVENTS} WHERE number > ? ORDER BY number LIMIT ?", (after, limit))
+            return [event_of(row) for row in rows]
 
     def wait(self, after: int, seconds: float) -> bool:
         give_up = clock.monotonic() + seconds
