@@ -39,6 +39,12 @@ def who(one: Track) -> int:
     return int(np.argmax(one.vector))
 
 
+def sightings(one: Track) -> list[tuple[int, tuple[float, ...]]]:
+    """Frame and rounded box of each."""
+    places = zip(one.frames[one.seen].tolist(), np.round(one.boxes[one.seen], 6), strict=True)
+    return [(frame, tuple(box)) for frame, box in places]
+
+
 def test_two_who_cross_stay_themselves() -> None:
     """They meet in the middle, where both boxes are nearly one; who is listed first changes all the time."""
     frames = []
@@ -71,6 +77,34 @@ def test_out_of_sight_for_a_moment(unseen: int, tracks: int) -> None:
     for step in range(30, 30 + unseen):
         seen[step] = []
     assert len(track(seen)) == tracks
+
+
+def test_unseen_frames_have_the_box_between_the_sightings() -> None:
+    """Ten pixels a frame for 0.5 seconds unseen; what is unseen after the last sighting is no part of the track."""
+    walk: list[list[Person]] = [[(at(100 + 10 * step, tall=100 + step), ALICE)] for step in range(40)]
+    walk[12:17] = [[]] * 5
+    (one,) = track([*walk, [], []])
+    assert one.frames.tolist() == list(range(40)) and np.flatnonzero(~one.seen).tolist() == [12, 13, 14, 15, 16]
+    np.testing.assert_allclose(one.boxes, [at(100 + 10 * step, tall=100 + step) for step in range(40)])
+
+
+def test_the_box_between_goes_by_time_and_only_frames_that_were_processed_count() -> None:
+    """A live camera that drops frames: after the one without a box twice as much time goes by as before it."""
+    tracker = Tracker("cosine", 0.3, 0.6, Tracking(shortest=0.0))
+    moments = [(0, 0.0, 100.0), (1, 0.1, 100.0), (2, 0.2, 100.0), (5, 0.3, None), (9, 0.5, 130.0), (10, 0.6, 130.0)]
+    for number, time, x in moments:
+        boxes = np.array([] if x is None else [at(x)], np.float64).reshape(-1, 4)
+        seen = Detections(boxes, np.full(len(boxes), 0.9), np.full(len(boxes), "person"))
+        frame, vectors, quality = (
+            Frame("door", number, time, PIXELS),
+            np.tile(ALICE, (len(boxes), 1)),
+            np.full(1, number),
+        )
+        tracker.step(frame, seen, vectors, quality.astype(np.float32))
+    (one,) = tracker.finish()
+    assert one.frames.tolist() == [0, 1, 2, 5, 9, 10]
+    np.testing.assert_allclose(one.boxes[:, 0], [100, 100, 100, 110, 130, 130])
+    assert one.frames[one.best] == 10  # the best quality
 
 
 def test_out_of_sight_and_back_as_somebody_a_little_alike() -> None:
@@ -112,11 +146,10 @@ def test_each_sighting_belongs_to_one_track() -> None:
                 truth[step, tuple(np.round(box, 6))] = person
         frames.append(people)
     tracks = track(frames)
-    taken = [(int(f), tuple(np.round(box, 6))) for one in tracks for f, box in zip(one.frames, one.boxes, strict=True)]
+    taken = [sighting for one in tracks for sighting in sightings(one)]
     assert len(taken) == len(set(taken)) > 0.95 * len(truth)
     for one in tracks:
-        owners = {truth[int(f), tuple(np.round(box, 6))] for f, box in zip(one.frames, one.boxes, strict=True)}
-        assert len(owners) == 1
+        assert len({truth[sighting] for sighting in sightings(one)}) == 1
 
 
 def test_the_best_crop_is_the_one_least_hidden_and_cut() -> None:

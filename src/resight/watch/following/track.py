@@ -23,22 +23,25 @@ HALVES = 4  # moments from which a track has halves that can be compared
 
 @dataclass(frozen=True, eq=False)
 class Track:
-    """A track that has ended, of L sightings.
+    """A track that has ended, in L frames: all that were processed from its first sighting to its last.
 
     Attributes:
         source: the video or camera.
         frames: (L,) int64, their numbers; ``times``: (L,) float64, seconds as in :class:`~resight.watch.frames.Frame`.
-        boxes: (L, 4) float64: left, top, right, bottom in pixels.
+        boxes: (L, 4) float64: left, top, right, bottom in pixels; where it was not seen, interpolated in time between
+            the sightings before and after.
+        seen: (L,) bool, whether the detector found it in this frame.
         vector: (D,) float32: the best crops of every half second, weighted by their quality. It is as long as these are
             on average, so that Euclidean distances keep their meaning.
         change: the distance between the crops of its first and of its second half; NaN for a short one.
-        best: which sighting is the best; ``crop``: (H, W, 3) uint8 RGB, its pixels.
+        best: in which of the frames it is seen best; ``crop``: (H, W, 3) uint8 RGB, its pixels there.
     """
 
     source: str
     frames: NDArray[np.int64]
     times: NDArray[np.float64]
     boxes: NDArray[np.float64]
+    seen: NDArray[np.bool_]
     vector: NDArray[np.float32]
     change: float
     best: int
@@ -85,7 +88,8 @@ class Growing:
         self.metric = metric
         self.motion = Motion(first.box)
         self.recent: deque[NDArray[np.float32]] = deque(maxlen=RECENT)
-        self._frames: list[tuple[int, float]] = []
+        self._frames: list[tuple[int, float]] = []  # all that were processed since the first sighting
+        self._seen: list[int] = []  # which of these have a sighting, with its box
         self._boxes: list[NDArray[np.float64]] = []
         self._moments: dict[int, tuple[float, NDArray[np.float32]]] = {}
         self._best, self._at, self._crop = 0.0, 0, first.crop()
@@ -99,15 +103,19 @@ class Growing:
     @property
     def end(self) -> float:
         """When it was last seen."""
-        return self._frames[-1][1]
+        return self._frames[self._seen[-1]][1]
 
     def __len__(self) -> int:
-        return len(self._frames)
+        return len(self._seen)
 
     def add(self, one: Sighting) -> None:
         """It was seen again."""
         self.motion.update(one.box)
         self._take(one)
+
+    def miss(self, frame: Frame) -> None:
+        """It was not seen in this frame."""
+        self._frames.append((frame.number, frame.time))
 
     def _take(self, one: Sighting) -> None:
         weight = one.weight
@@ -118,6 +126,7 @@ class Growing:
             self._moments[moment] = weight, one.vector
         if one.hidden < 0.5 or not self.recent:
             self.recent.append(one.vector)
+        self._seen.append(len(self._frames))
         self._frames.append((one.frame.number, one.frame.time))
         self._boxes.append(one.box)
         self._source = one.frame.source
@@ -128,12 +137,16 @@ class Growing:
         crops = Embeddings(np.stack(vectors))
         pooled = pool_tracks(crops, np.zeros(len(crops), np.int64), np.array(weights))
         length = np.average(np.linalg.norm(crops.vectors.astype(np.float64), axis=1), weights=weights)
-        numbers, times = zip(*self._frames, strict=True)
+        numbers, times = map(np.array, zip(*self._frames[: self._seen[-1] + 1], strict=True))
+        seen = np.zeros(len(times), np.bool_)
+        seen[self._seen] = True
+        sides = np.stack(self._boxes, axis=1)  # (4, sightings)
         return Track(
             self._source,
-            np.array(numbers, np.int64),
-            np.array(times, np.float64),
-            np.stack(self._boxes),
+            numbers.astype(np.int64),
+            times.astype(np.float64),
+            np.stack([np.interp(times, times[seen], side) for side in sides], axis=1),
+            seen,
             (pooled.vectors[0] * length).astype(np.float32),
             _change(crops, self.metric),
             self._at,

@@ -91,8 +91,11 @@ class Tracker:
         for track in self._tracks:
             track.motion.advance(frame.time - self._before)
         pairs = self._assigned(found, vectors)
-        for at, one in pairs.items():
-            self._tracks[at].add(seen[one])
+        for at, track in enumerate(self._tracks):
+            if at in pairs:
+                track.add(seen[pairs[at]])
+            else:
+                track.miss(frame)
         used = set(pairs.values())
         begun = [one for at, one in enumerate(seen) if at not in used and found.scores[at] >= self.settings.sure]
         self._tracks += [Growing(one, self.metric) for one in begun]
