@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import pytest
 
+from resight.addresses import split_address
+from resight.errors import DataError
 from resight.secrets import without_secrets
 
 
@@ -17,6 +19,9 @@ from resight.secrets import without_secrets
         ("rtsp://:hunter2@cam/1", "rtsp://cam/1"),
         ("rtsp://cam/user=admin_password=hunter2_channel=1_x=0.sdp", "rtsp://cam/user=admin_password=***_channel=1_x=0.sdp"),
         ("http://cam/video?usr=admin&pwd=hunter2&channel=1", "http://cam/video?usr=admin&pwd=***&channel=1"),
+        ("http://cam/video.cgi?loginuse=a&loginpas=hunter2", "http://cam/video.cgi?loginuse=a&loginpas=***"),
+        ("http://chat/v1/messages?key=hunter2&threadKey=1", "http://chat/v1/messages?key=***&threadKey=1"),
+        ("postgresql://db/seen?sslpassword=hunter2", "postgresql://db/seen?sslpassword=***"),
         ("https://cam/?auth_token=hunter2#top", "https://cam/?auth_token=***#top"),
         ("postgresql://me:hunter%402@db:5432/seen?sslmode=require", "postgresql://db:5432/seen?sslmode=require"),
         ("host=db user=me password=hunter2 dbname=x", "host=db user=me password=*** dbname=x"),
@@ -32,8 +37,23 @@ def test_secrets_are_left_out(text: str, kept: str) -> None:
     "text",
     [
         "rtsp://10.0.0.5:554/stream@2x", "http://cam/@door", "hf:org/name@v1", "me@example.org", "/data/a@b/c:d.jpg",
-        "bypass=2", "shop.mp4#frame=7&xywh=10,20,30,60", "",
+        "bypass=2", "monkey=3", "http://shop/?turnkey=1", "/data/key=2/a.jpg", "shop.mp4#frame=7&xywh=10,20,30,60", "",
     ],
 )  # fmt: skip
 def test_text_without_secrets_stays(text: str) -> None:
     assert without_secrets(text) == text
+
+
+@pytest.mark.parametrize("password", ["hun/ter2", "hun[ter2", "hun#ter2", "hun?ter2", "hun%ter2", "12/ter2"])
+@pytest.mark.parametrize("rest", ["127.0.0.1:9/hook", "one:1,two:2/base"])
+def test_a_password_is_never_taken_for_a_host(password: str, rest: str) -> None:
+    with pytest.raises(DataError, match=r"cannot be read as an address: .*%2F") as error:
+        split_address(f"http://me:{password}@{rest}")
+    assert "ter2" not in str(error.value) and "hun" not in str(error.value)
+    assert split_address(f"http://me:a%2Fb@{rest}").netloc == f"me:a%2Fb@{rest.partition('/')[0]}"
+
+
+@pytest.mark.parametrize("address", ["http://[::1/x", "mqtt://host:99999/x", "https://host:x/y", "http://a host/x"])
+def test_what_is_no_address(address: str) -> None:
+    with pytest.raises(DataError, match="cannot be read as an address"):
+        split_address(address)

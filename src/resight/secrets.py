@@ -10,9 +10,12 @@ _LOGIN = re.compile(
     r"""(?<=://) (?: [^\s/?#'"]*@ | [^\s/?#'"@:.]*:[^\s'"]*@ | [^\s/?#'"@:]*:(?!\d+[/?#])[^\s'"]*@ )""", re.VERBOSE
 )
 _WORD = (
-    r"(?:[a-z]+[_-])*(?:password|passwd|passphrase|pwd|pass|secret|token|api[_-]?key|access[_-]?key|auth|sig|signature)"
+    r"(?:[a-z]+[_-])*(?:[a-z]*passw(?:ord|ort|d)?|passphrase|pwd|psw|pw|(?:login)?pass?|secret|token|jwt"
+    r"|(?:api|access|private)[_-]?key|auth(?:basic|orization)?|sig|signature|credentials?)"
 )
-_PARAMETER = re.compile(rf"""((?<![a-z]){_WORD}(?:=|%3d))[^\s&;'"]*?(?=[_,][a-z]+=|[\s&;'"\#]|$)""", re.IGNORECASE)
+_PARAMETER = re.compile(
+    rf"""((?:(?<![a-z]){_WORD}|(?<=[?&])(?:key|code))(?:=|%3d))[^\s&;'"]*?(?=[_,][a-z]+=|[\s&;'"\#]|$)""", re.IGNORECASE
+)
 _OPTION = re.compile(rf"""(--{_WORD}[=\s]\s*)('[^']*'|"[^"]*"|\S+)""", re.IGNORECASE)
 
 

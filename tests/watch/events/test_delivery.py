@@ -20,6 +20,8 @@ from resight.watch.events import delivery as module
 from resight.watch.events.delivery import Delivery
 from resight.watch.events.event import seen_event
 from resight.watch.events.outbox import Outbox
+from resight.watch.events.sink import Undelivered
+from resight.watch.events.webhook import Webhook
 from watch.events.servers import broker, free_port, taker
 from watch.films import Walk, write
 from watch.test_watch import DOOR, START, YARD, look, opened
@@ -207,6 +209,7 @@ def test_what_waits_survives_the_program(tmp_path: Path) -> None:
         (["mqtt://bea:pw@host"], DataError, "mqtt://host needs a host and a topic"),
         (["mqtt://host/a/#"], DataError, "without"),
         (["http:///path"], DataError, "has no host"),
+        (["http://bea:p/pw@host/1"], DataError, "http://host/1 cannot be read as an address"),
         (["nowhere/lines"], DataError, "cannot be written .No such file or directory.: choose another file"),
         (["lines", "./lines"], RecipeError, "the same sink twice"),
     ],
@@ -219,6 +222,15 @@ def test_no_such_sink(
     with opened(tmp_path) as gallery, pytest.raises(kind, match=message) as error:
         Delivery(gallery, addresses)
     assert "pw" not in str(error.value)
+
+
+def test_an_address_with_other_letters_is_one(tmp_path: Path) -> None:
+    with opened(tmp_path) as gallery:
+        gallery.enrol("Ann", [id := track(gallery, "door", NOON)])
+        seen = seen_event(gallery, gallery.get([id])[0])
+    assert seen is not None
+    with pytest.raises(Undelivered, match="refused"):
+        Webhook(f"http://127.0.0.1:{free_port()}/tür?ä=1").send(seen)
 
 
 def test_a_watch_that_was_killed_is_told_of_later(tmp_path: Path) -> None:

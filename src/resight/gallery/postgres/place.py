@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass, field
-from urllib.parse import parse_qsl, quote, urlsplit
+from urllib.parse import parse_qsl, quote
 
+from resight.addresses import split_address
 from resight.errors import DataError
 from resight.secrets import without_secrets
 
@@ -35,9 +36,10 @@ class Place:
         """The parts of a URI.
 
         Raises:
-            DataError: it names no gallery, or several places of thumbnails.
+            DataError: it cannot be taken apart, names no gallery, or several places of thumbnails.
         """
         start, _, query = uri.partition("?")
+        parts = split_address(uri)
         given = parse_qsl(query, keep_blank_values=True)
         names = [value for key, value in given if key == "gallery"]
         if len(names) != 1 or not _NAME.fullmatch(names[0]) or names[0].startswith("pg_"):
@@ -50,8 +52,8 @@ class Place:
             raise DataError(f"{without_secrets(uri)} has thumbnails= several times: write it once.")
         others = [(key, value) for key, value in given if key not in ("gallery", "thumbnails")]
         open_ones = [("gallery", names[0]), *((key, value) for key, value in others if key not in _SECRET)]
-        login, at, hosts = urlsplit(start).netloc.rpartition("@")
-        shown = f"postgresql://{login.partition(':')[0]}{at}{hosts}{urlsplit(start).path}"
+        login, at, hosts = parts.netloc.rpartition("@")
+        shown = f"postgresql://{login.partition(':')[0]}{at}{hosts}{parts.path}"
         return cls(names[0], _joined(start, others), _joined(shown, open_ones), "".join(apart))
 
 

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import threading
 from typing import Any
-from urllib.parse import unquote, urlsplit
+from urllib.parse import unquote
 
 import paho.mqtt.client as paho
 from paho.mqtt.enums import CallbackAPIVersion
 
+from resight.addresses import split_address
 from resight.errors import DataError
 from resight.secrets import without_secrets
 from resight.watch.events.event import Seen
@@ -21,7 +22,7 @@ class Mqtt:
     """A topic of a broker, ``mqtt://[USER:PASSWORD@]HOST[:PORT]/TOPIC``; ``mqtts`` for TLS."""
 
     def __init__(self, address: str) -> None:
-        self._parts = urlsplit(address)
+        self._parts = split_address(address)
         self._topic = unquote(self._parts.path.strip("/"))
         self.name = without_secrets(address)
         wrong = set("+#") & set(self._topic) or self._parts.query or "#" in address

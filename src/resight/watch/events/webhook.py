@@ -6,12 +6,15 @@ import base64
 import http.client
 import urllib.error
 import urllib.request
-from urllib.parse import unquote, urlsplit, urlunsplit
+from urllib.parse import quote, unquote, urlunsplit
 
+from resight.addresses import split_address
 from resight.errors import DataError
 from resight.secrets import without_secrets
 from resight.watch.events.event import Seen
 from resight.watch.events.sink import TIMEOUT, Undelivered
+
+_SIGNS = "/%:@!$&'()*+,;=?[]"  # what an address may hold as it is
 
 
 class Webhook:
@@ -21,12 +24,13 @@ class Webhook:
     """
 
     def __init__(self, address: str) -> None:
-        parts = urlsplit(address)
+        parts = split_address(address)
         if not parts.hostname:
             raise DataError(f"--events {without_secrets(address)} has no host: write http://HOST/PATH.")
         self.name = without_secrets(address)
         host = parts.netloc.rpartition("@")[2]
-        self._url = urlunsplit((parts.scheme, host, parts.path or "/", parts.query, ""))
+        path, query = (quote(text, safe=_SIGNS) for text in (parts.path or "/", parts.query))
+        self._url = urlunsplit((parts.scheme, host, path, query, ""))
         self._headers = {"Content-Type": "application/json; charset=utf-8", "User-Agent": "resight"}
         if parts.username is not None:
             login = f"{unquote(parts.username)}:{unquote(parts.password or '')}".encode()
@@ -42,7 +46,7 @@ class Webhook:
         except urllib.error.HTTPError as error:
             error.close()
             raise Undelivered(f"it answered {error.code} {error.reason}") from None
-        except (OSError, http.client.HTTPException) as error:
+        except (OSError, ValueError, http.client.HTTPException) as error:
             reason = getattr(error, "reason", None) or error
             raise Undelivered(without_secrets(str(reason)) or type(error).__name__) from None
 
