@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -15,8 +16,9 @@ from resight.errors import DataError, RecipeError
 from resight.gallery.gallery import Gallery
 from resight.gallery.record import Filter
 from resight.watch import keeping as module
-from resight.watch.detectors import open_detector
+from resight.watch.detectors import Detections, open_detector
 from resight.watch.following.track import Track
+from resight.watch.frames import Frame
 from resight.watch.link import Rules
 from resight.watch.measure import Boxed, identity_f1
 from resight.watch.watch import View, Watched, watch
@@ -231,7 +233,14 @@ def test_small_boxes_and_other_kinds_are_left_out(tmp_path: Path) -> None:
         table = tmp_path / "door.csv"
         lines = table.read_text().splitlines()
         table.write_text("\n".join([lines[0], *(line.rsplit(",", 2)[0] + ",8,60" for line in lines[1:])]) + "\n")
-        assert look(tmp_path, gallery, "door")[0].boxes == 0
+        found, _ = look(tmp_path, gallery, "door")
+        assert (found.boxes, found.small) == (0, len(lines) - 1)
+        boxes = open_detector(table)
+
+        def unsure(frames: Sequence[Frame]) -> list[Detections]:
+            return [replace(one, scores=one.scores / 4) for one in boxes(frames)]
+
+        assert watch([View(str(tmp_path / "door.avi"))], gallery, unsure, threshold=0.1).small == 0
 
 
 def test_what_cannot_be_watched(tmp_path: Path) -> None:

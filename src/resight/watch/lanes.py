@@ -36,7 +36,7 @@ class Run:
         wake: called, from any thread, when there is a message.
 
     Attributes:
-        frames, boxes, small: how many frames and boxes there were, and how many boxes too small.
+        frames, boxes, small: how many frames and boxes there were, and how many sure boxes were too small.
         problems: what is missing of videos and cameras; ``complete``: whether every video was read to its end.
         error: the first video that could not be read.
     """
@@ -108,7 +108,7 @@ class Run:
         """Those of the kinds that count, and large enough."""
         wanted = np.ones(len(found), np.bool_) if self._kinds is None else np.isin(found.kinds, list(self._kinds))
         large = (found.boxes[:, 2:] - found.boxes[:, :2]).min(axis=1, initial=np.inf) >= SMALLEST
-        self.small += int((wanted & ~large).sum())
+        self.small += int((wanted & ~large & (found.scores >= self._tracking.sure)).sum())
         return found.take(wanted & large)
 
 

@@ -43,7 +43,7 @@ class Watched:
 
     Attributes:
         frames: how many went through the detector; ``boxes``: how many were found in them.
-        small: how many boxes besides were left out, because a side is shorter than 12 pixels.
+        small: how many sure boxes besides were left out, because a side is shorter than 12 pixels.
         tracks: how many of each camera, by its name.
         new, known: how many of their records were new to the gallery, and how many were there before.
         people: who was seen, by name; ``met``: those of them whom the gallery knew before.

@@ -114,10 +114,26 @@ def test_out_of_sight_and_back_as_somebody_a_little_alike() -> None:
     assert len(track([[(at(100), ALICE)]] * 10 + [[]] * 3 + [[(at(100), alike)]] * 10)) == 2
 
 
-def test_doubtful_boxes_continue_but_never_begin() -> None:
+def test_unsure_boxes_count_only_beside_sure_ones() -> None:
+    """Somebody comes into view and goes out of it again; nobody is certain of a track that was never sure."""
     assert not track([[(at(100), ALICE, 0.35)]] * 20)
-    (one,) = track([[(at(100), ALICE, 0.9)]] * 3 + [[(at(100), ALICE, 0.35)]] * 20)
-    assert len(one) == 23
+    (one,) = track([[(at(100), ALICE, 0.35)]] * 5 + [[(at(100), ALICE, 0.9)]] * 3 + [[(at(100), ALICE, 0.35)]] * 20)
+    assert len(one) == 28
+    late = [[(at(100), ALICE, 0.35)], *[[]] * 6, *[[(at(100), ALICE, 0.9)]] * 10]
+    assert [len(one) for one in track(late)] == [10]  # a flash 0.7 seconds before is another one
+
+
+def test_sure_boxes_are_assigned_first() -> None:
+    """An unsure box is just where the track should be, the sure one eight pixels beside it."""
+    both: list[Person] = [(at(100), ALICE, 0.4), (at(108), ALICE, 0.9)]
+    tracks = track([[(at(100), ALICE)]] * 10 + [both])
+    assert [one.boxes[-1, 0] for one in tracks] == [108]
+
+
+def test_an_unsure_box_over_a_person_is_that_person() -> None:
+    """A second box on the same body begins a track once it is sure, and not before."""
+    frames: list[list[Person]] = [[(at(100), ALICE), (at(115), ALICE, 0.4 if step < 10 else 0.9)] for step in range(20)]
+    assert sorted(map(len, track(frames))) == [10, 20]
 
 
 def test_flicker_is_left_out() -> None:

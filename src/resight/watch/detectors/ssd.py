@@ -16,7 +16,7 @@ from resight.watch.detectors.detector import Detections
 from resight.watch.detectors.network import Network
 from resight.watch.frames import Frame
 
-LEAST = 0.3  # scores below are left out
+LEAST = 0.1  # scores below are left out; boxes of low scores continue tracks
 
 
 class Ssd:

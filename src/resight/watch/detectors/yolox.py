@@ -30,7 +30,7 @@ KINDS = (
 )
 STEPS = (8, 16, 32)
 GREY = 114
-LEAST = 0.25  # scores below are left out
+LEAST = 0.1  # scores below are left out; boxes of low scores continue tracks
 SAME = 0.45  # of two boxes that overlap more, the surer one stays
 
 

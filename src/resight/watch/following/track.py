@@ -59,6 +59,7 @@ class Sighting:
         box: (4,); ``vector``: (D,) float32.
         quality: of its crop, 0 or more.
         hidden: the share of it that a nearer box hides.
+        sure: whether the detector is sure of it.
     """
 
     frame: Frame
@@ -66,6 +67,7 @@ class Sighting:
     vector: NDArray[np.float32]
     quality: float
     hidden: float
+    sure: bool
 
     @property
     def weight(self) -> float:
@@ -82,10 +84,14 @@ class Sighting:
 
 
 class Growing:
-    """A track that goes on; memory grows with its length by a few numbers a frame and a vector a moment."""
+    """A track that goes on; memory grows with its length by a few numbers a frame and a vector a moment.
+
+    Attributes:
+        sure: whether any sighting is sure.
+    """
 
     def __init__(self, first: Sighting, metric: str) -> None:
-        self.metric = metric
+        self.metric, self.sure = metric, False
         self.motion = Motion(first.box)
         self.recent: deque[NDArray[np.float32]] = deque(maxlen=RECENT)
         self._frames: list[tuple[int, float]] = []  # all that were processed since the first sighting
@@ -118,6 +124,7 @@ class Growing:
         self._frames.append((frame.number, frame.time))
 
     def _take(self, one: Sighting) -> None:
+        self.sure |= one.sure
         weight = one.weight
         if weight > self._best:
             self._best, self._at, self._crop = weight, len(self._frames), one.crop()

@@ -1,8 +1,10 @@
 """Boxes of frame after frame, joined into tracks. We prefer splitting a track to mixing identities.
 
-In every frame boxes and tracks are assigned to each other so that the sum of the costs is least (Kuhn 1955). A pair
-costs how little the box overlaps where the track should be, and how unlike it looks. Pairs that are too far apart or
-too unlike are never joined: a track then ends, and another begins, which linking may find to be the same individual.
+In every frame boxes and tracks are assigned to each other so that the sum of the costs is least (Kuhn 1955): the sure
+boxes first, then the others to the tracks that are left (ByteTrack, Zhang et al. 2022). A pair costs how little the box
+overlaps where the track should be, and how unlike it looks. Pairs that are too far apart or too unlike are never
+joined: a track then ends, and another begins, which linking may find to be the same individual. A track without a sure
+box is left out; the others begin with their first box, as people come into view little by little.
 
 Shape letters: ``M`` boxes, ``T`` tracks.
 """
@@ -23,6 +25,8 @@ from resight.watch.following.track import Growing, Sighting, Track
 from resight.watch.frames import Frame
 
 NEVER = 1e6
+DOUBLE = 0.3  # an unsure box that overlaps a sure or assigned one by more is of the same person, and begins no track
+DOUBTFUL = 0.3  # seconds that a track without a sure box may be unseen
 PAUSE = 5.0  # seconds without a frame, after which all tracks end
 REACH = 9.21  # squared distance in variances within which 99% of the true places are (two dimensions)
 
@@ -32,7 +36,7 @@ class Tracking:
     """How tracks are made.
 
     Attributes:
-        sure: the score from which a box begins a track; all boxes may continue one.
+        sure: the score from which a box is sure.
         overlap: the least intersection over union with where a track should be.
         gap: seconds a track may be unseen.
         shortest: seconds; shorter tracks, or of fewer than three boxes, are left out.
@@ -83,44 +87,52 @@ class Tracker:
             The tracks that have ended, in the order in which they began.
         """
         ended = self.finish() if frame.time - self._before > PAUSE else []
-        hidden = covered(found.boxes)
+        hidden, sure = covered(found.boxes), found.scores >= self.settings.sure
         seen = [
-            Sighting(frame, found.boxes[at], vectors[at], float(quality[at]), float(hidden[at]))
+            Sighting(frame, found.boxes[at], vectors[at], float(quality[at]), float(hidden[at]), bool(sure[at]))
             for at in range(len(found))
         ]
         for track in self._tracks:
             track.motion.advance(frame.time - self._before)
-        pairs = self._assigned(found, vectors)
+        pairs = self._assigned(found, vectors, sure)
         for at, track in enumerate(self._tracks):
             if at in pairs:
                 track.add(seen[pairs[at]])
             else:
                 track.miss(frame)
-        used = set(pairs.values())
-        begun = [one for at, one in enumerate(seen) if at not in used and found.scores[at] >= self.settings.sure]
-        self._tracks += [Growing(one, self.metric) for one in begun]
+        taken = np.isin(np.arange(len(found)), list(pairs.values()))
+        double = overlaps(found.boxes, found.boxes[taken | sure]).max(axis=1, initial=0) > DOUBLE
+        begun = np.flatnonzero(~taken & (sure | ~double))
+        self._tracks += [Growing(seen[at], self.metric) for at in begun]
         self._before = frame.time
-        settings = self.settings
-        return ended + self._end(
-            [t for t in self._tracks if frame.time - t.end > settings.gap or t.end - t.begin > settings.longest]
-        )
+        return ended + self._end([track for track in self._tracks if self._is_over(track, frame.time)])
 
     def finish(self) -> list[Track]:
         """End all tracks."""
         return self._end(self._tracks)
 
+    def _is_over(self, track: Growing, now: float) -> bool:
+        gap = self.settings.gap if track.sure else min(self.settings.gap, DOUBTFUL)
+        return now - track.end > gap or track.end - track.begin > self.settings.longest
+
     def _end(self, over: list[Growing]) -> list[Track]:
         self._tracks = [track for track in self._tracks if track not in over]
         least = self.settings.shortest - 1e-6
-        return [track.ended() for track in over if len(track) >= 3 and track.end - track.begin >= least]
+        return [t.ended() for t in over if t.sure and len(t) >= 3 and t.end - t.begin >= least]
 
-    def _assigned(self, found: Detections, vectors: NDArray[np.float32]) -> dict[int, int]:
-        """Which track goes on with which box."""
+    def _assigned(self, found: Detections, vectors: NDArray[np.float32], sure: NDArray[np.bool_]) -> dict[int, int]:
+        """Which track goes on with which box: sure boxes first, then the others with the tracks that are left."""
         if not self._tracks or not len(found):
             return {}
         cost = self._costs(found, vectors)
-        rows, columns = linear_sum_assignment(cost)
-        return {int(t): int(m) for t, m in zip(rows, columns, strict=True) if cost[t, m] < NEVER}
+        pairs: dict[int, int] = {}
+        for boxes in (np.flatnonzero(sure), np.flatnonzero(~sure)):
+            tracks = np.array([at for at in range(len(self._tracks)) if at not in pairs], np.int64)
+            some = cost[np.ix_(tracks, boxes)]
+            rows, columns = linear_sum_assignment(some)
+            good = some[rows, columns] < NEVER
+            pairs |= dict(zip(tracks[rows[good]].tolist(), boxes[columns[good]].tolist(), strict=True))
+        return pairs
 
     def _costs(self, found: Detections, vectors: NDArray[np.float32]) -> NDArray[np.float64]:
         """(T, M) from 0 to 2, or never."""
