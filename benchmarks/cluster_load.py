@@ -7,7 +7,7 @@ Each writer adds batches of four records to a camera of its own, gives two of th
 when it has more than 50. It announces each step before it begins and after it has returned. A reader looks at one
 writer's camera: every batch that was there before it began and is not erased since must be there, whole and once; none
 may be there that was erased before it began or that nobody has begun to add. It also searches for the newest batch that
-was there, which must be found.
+was there, which must be found, and nothing that was erased. Two of the readers search in the database, two from memory.
 """
 
 from __future__ import annotations
@@ -28,6 +28,7 @@ import numpy as np
 from postgres_server import PostgresServer
 from resight import Embeddings, Gallery
 from resight.gallery.record import Filter
+from resight.gallery.store import HELD
 from seen import card
 
 WRITERS, READERS, EACH, KEPT, DIM = 2, 4, 4, 50, 64
@@ -54,6 +55,7 @@ def write(uri: str, writer: int, steps: Any, stop: float) -> None:
 
 def read(uri: str, reader: int, steps: Any, stop: float, answers: Any) -> None:
     with Gallery.open(uri, read_only=True) as gallery:
+        gallery.hold_vectors(HELD if reader >= WRITERS else 0)
         writer = reader % WRITERS
         where = Filter(cameras=(f"w{writer}",))
         while time.time() < stop:
@@ -66,8 +68,9 @@ def read(uri: str, reader: int, steps: Any, stop: float, answers: Any) -> None:
             assert set(range(erasing, added)) <= seen.keys(), "a batch was lost"
             assert seen.keys() <= set(range(erased, adding)), "a batch was seen that is not there"
             if added > erasing:
-                hits = gallery.search(batch(writer, added - 1).vectors[0], 1, where)
+                hits = gallery.search(batch(writer, added - 1).vectors[0], 4 * KEPT, where)
                 assert hits and (hits[0].record.time == added - 1 or max(each[ERASING] for each in steps) >= added)
+                assert erased <= min(hit.record.time or 0 for hit in hits), "an erased record was found"
             answers.value += 1
 
 
