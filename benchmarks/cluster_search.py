@@ -107,6 +107,7 @@ def run(server: PostgresServer, size: int, options: argparse.Namespace) -> None:
             contenders |= {f"bare {name}": bare(db, condition), f"gallery {name}": ours(gallery, where)}
         tell(table_bytes=one(db, "SELECT pg_table_size('records')"))
         tell(index_bytes=one(db, "SELECT pg_indexes_size('records')"))
+        tell(slots_bytes=one(db, "SELECT pg_total_relation_size('slots')"))
         took, found = take_turns(contenders, list(queries))
         if "usual" in took:
             tell(usual=quantiles(took["usual"]), ratio_to_bare=ratio(took["usual"], took["bare all"]))

@@ -93,7 +93,7 @@ class PostgresServer:
         name = uri.partition("gallery=")[2]
         with self.connect() as db:
             db.execute(f"DROP TABLE {name}.answers, {name}.erased, {name}.leaving, {name}.slots")
-            db.execute(f"DROP FUNCTION {name}.object_leaves CASCADE")
+            db.execute(f"DROP FUNCTION {name}.object_leaves, {name}.slots_follow CASCADE")
             db.execute(f"ALTER TABLE {name}.records DROP mark")
             db.execute(f"ALTER TABLE {name}.thumbnails DROP name, DROP size, ALTER content SET NOT NULL")
             db.execute(f"DELETE FROM {name}.meta WHERE key = 'erased_keys'")

@@ -13,6 +13,7 @@ import pytest
 
 from postgres_server import PostgresServer
 from resight import Embedder, Embeddings, Gallery
+from resight.errors import ResightError
 from resight.gallery import answers
 from resight.gallery.moving import reembed
 from resight.gallery.record import Filter
@@ -20,7 +21,7 @@ from seen import card, embeddings, vectors
 
 pytest.importorskip("psycopg", reason="psycopg is not installed: pip install 'resight[postgres]'")
 
-from resight.gallery.postgres import held
+from resight.gallery.postgres import held, slots
 
 CAMERAS, NAMES = ("north", "south", "west", ""), ("Ann", "Bob", "Cy", "Zoë")
 
@@ -118,6 +119,7 @@ def test_answers_are_the_databases_whoever_writes(
         Gallery.open(uri, read_only=True) as plain,
         in_memory(Gallery.open(uri, read_only=True)) as reader,
     ):
+        assert reader.search(vectors(1)[0]) == []
         for number in range(actions):
             act(writer, other, random, number)
             most = max(most, len(writer))
@@ -252,9 +254,22 @@ def test_changes_by_other_means(postgres: PostgresServer, uri: str) -> None:
                 assert len(gallery.search(query, 40)) == 23
 
 
-def test_a_record_without_a_slot_is_reported(postgres: PostgresServer, uri: str) -> None:
+def test_a_program_without_slots_is_refused_and_a_record_without_one_reported(
+    postgres: PostgresServer, uri: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
     with Gallery.open(uri, card()) as gallery:
-        gallery.add(embeddings(3))
+        ids = gallery.add(embeddings(3), identities="Ann").ids
+        with monkeypatch.context() as older:
+            for name in ("put", "touch"):
+                older.setattr(slots, name, lambda *_: None)
+            for action in (
+                lambda: gallery.add(embeddings(2, seed=1)),
+                lambda: gallery.split("Ann", ids[:1]),
+                lambda: gallery.erase(ids=ids),
+            ):
+                with pytest.raises(ResightError, match="install a newer resight"):
+                    action()
+        assert len(gallery) == 3
         with postgres.connect() as db:
             db.execute(f"DELETE FROM {uri.partition('gallery=')[2]}.slots WHERE slot = 2")
         (problem,) = gallery.check().problems

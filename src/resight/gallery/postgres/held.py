@@ -164,11 +164,8 @@ class Held:
         """The numbers of a filter's names; None where the view is not that of the database any more."""
 
         def of(wanted: tuple[str, ...]) -> NDArray[np.int64] | None:
-            return (
-                np.array([self._cameras[name] for name in wanted if name in self._cameras], np.int64)
-                if wanted
-                else None
-            )
+            known = [self._cameras[name] for name in wanted if name in self._cameras]
+            return np.array(known, np.int64) if wanted else None
 
         people = None
         if where.identities:

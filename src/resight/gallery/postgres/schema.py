@@ -94,11 +94,18 @@ CREATE TABLE slots (  -- of records; "change" is the number of the event that ch
 );
 INSERT INTO slots SELECT row_number() OVER (), id, 1 FROM records;
 CREATE INDEX slots_change ON slots (change, slot);
+CREATE INDEX slots_free ON slots (slot) WHERE id IS NULL;
 DO $$ DECLARE one record; BEGIN  -- who may name records may note it
     FOR one IN SELECT r.rolname, a.privilege_type FROM pg_class c, aclexplode(c.relacl) a
         JOIN pg_roles r ON r.oid = a.grantee WHERE c.oid = 'labels'::regclass AND a.grantee <> c.relowner
     LOOP EXECUTE 'GRANT ' || one.privilege_type || ' ON slots TO ' || quote_ident(one.rolname); END LOOP;
 END $$;
+CREATE FUNCTION slots_follow() RETURNS trigger LANGUAGE plpgsql SET search_path FROM CURRENT AS $$ BEGIN
+    IF NEW.action IN ('add', 'enrol', 'merge', 'split', 'erase', 'expire')
+        AND NOT EXISTS (SELECT 1 FROM slots WHERE change = NEW.number)
+    THEN RAISE EXCEPTION 'this program does not know the format of the gallery: install a newer resight there'; END IF;
+    RETURN NULL; END $$;
+CREATE TRIGGER slots_follow AFTER INSERT ON events FOR EACH ROW EXECUTE FUNCTION slots_follow();
 """,
 )
 FORMAT = len(MIGRATIONS)  # of what is written here; in ``meta`` as "format"

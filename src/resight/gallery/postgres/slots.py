@@ -13,19 +13,18 @@ from typing import Any
 from resight.gallery.postgres.connections import Action, Session
 
 _NEXT = "(SELECT coalesce(max(number), 0) + 1 FROM events)"
+_PUT = f"""WITH
+free AS (SELECT slot, row_number() OVER (ORDER BY slot) AS nth FROM slots WHERE id IS NULL LIMIT %(count)s),
+used AS (SELECT coalesce(max(slot), 0) - (SELECT count(*) FROM free) AS slot FROM slots)
+INSERT INTO slots SELECT coalesce(free.slot, used.slot + nth), new.id, {_NEXT}
+FROM used, unnest(%(ids)s::uuid[]) WITH ORDINALITY AS new (id, nth) LEFT JOIN free USING (nth)
+ON CONFLICT (slot) DO UPDATE SET id = excluded.id, change = excluded.change"""
 
 
 def put(action: Action, ids: Sequence[str]) -> None:
     """Give new records slots: the free ones, then new ones."""
     action.lock()
-    free = action.rows("SELECT slot FROM slots WHERE id IS NULL ORDER BY slot LIMIT %s", (len(ids),))
-    ((last,),) = action.rows("SELECT coalesce(max(slot), 0) FROM slots")
-    slots = [*(slot for (slot,) in free), *range(last + 1, last + 1 + len(ids) - len(free))]
-    action.run(
-        f"INSERT INTO slots SELECT *, {_NEXT} FROM unnest(%s::int[], %s::uuid[]) ON CONFLICT (slot) "
-        "DO UPDATE SET id = excluded.id, change = excluded.change",
-        (slots, list(ids)),
-    )
+    action.run(_PUT, {"count": len(ids), "ids": list(ids)})
 
 
 def touch(action: Action, which: str, values: Sequence[Any]) -> None:

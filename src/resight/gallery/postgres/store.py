@@ -298,4 +298,5 @@ class PostgresStore:
         )
 
     def close(self) -> None:
+        self._searcher.hold(0)
         self._connections.close()
