@@ -147,6 +147,8 @@ def test_short_lines_of_trackers_and_what_is_written(tmp_path: Path) -> None:
         ("1,2,nan,4,5,6", r"line 2 is '1,2,nan,4,5,6'"),
         ("1,2,3,4,5,6,1,nan,0.5", r"line 2 has the class nan, but classes are whole"),
         ("1,2,3,4,5,6,1,1.5,0.5", r"line 2 has the class 1\.5"),
+        ("2;1;10,5;20,5;30;60", r"line 2 is '2;1;10,5;20,5;30;60', but must begin with the numbers"),
+        ("2\t1\t10,5\t20\t30\t60", r"line 2 is .*, but must begin with the numbers"),
     ],
 )
 def test_a_line_that_cannot_be_read_is_named(tmp_path: Path, line: str, message: str) -> None:
@@ -191,6 +193,8 @@ def test_reassociation_asks_the_second_half_or_whole_sequences(tmp_path: Path) -
         12,
     }
     assert not set(whole.train.identities.tolist()) & set(whole.query.identities.tolist())
+    far = load("mot", tmp_path / "crops", gap=20, stride=4)
+    assert not len(far.gallery) and "no box lies 20 frames after a query's" in far.notes[1]
     with pytest.raises(RecipeError, match=r"has no sequence 'C': choose from A, B"):
         load("mot", tmp_path / "crops", test_sequences=["C"])
 
@@ -210,5 +214,12 @@ def test_missing_frames_and_infos_are_named(tmp_path: Path) -> None:
     (folder / "seqinfo.ini").write_text("[Sequence]\nname=A\n")
     with pytest.raises(DataError, match=r"seqinfo\.ini has no \[Sequence\] with a whole seqLength"):
         cut_crops(folder, tmp_path / "crops")
+    late = sequence(tmp_path / "late", GT.replace("3,2,", "9,2,"))
+    with pytest.raises(DataError, match=r"gt\.txt has boxes up to frame 9, but seqinfo\.ini says seqLength=4"):
+        cut_crops(late, tmp_path / "crops")
+    nobody = sequence(tmp_path / "nobody", "1,1,10,20,20,40,0,1,1\n2,1,95,20,20,40,1,1,1\n")
+    with pytest.raises(DataError, match=r"no box of which a crop can be cut \(1 not counted, 0 hidden, 1 small\)"):
+        cut_crops(nobody, tmp_path / "crops")
+    assert not (tmp_path / "crops").exists()
     with pytest.raises(DataError, match=r"holds no sequence, for there is no gt/gt\.txt"):
         sequences_in(tmp_path / "A" / "img1")

@@ -100,3 +100,7 @@ def test_what_does_not_fit_is_refused(tmp_path: Path) -> None:
         read_truth(["a", "b"], [door, door])
     with pytest.raises(DataError, match=r"none\.txt cannot be read"):
         read_truth([tmp_path / "none.txt"], [door])
+    for text, message in (("", r"gt\.txt has no boxes"), ("41,1,2,3,4,5", r"from frame 41 on, but .* has 40 frames")):
+        (tmp_path / "gt.txt").write_text(text)
+        with pytest.raises(DataError, match=message):
+            read_truth([tmp_path / "gt.txt"], [door])

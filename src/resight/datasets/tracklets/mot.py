@@ -83,6 +83,8 @@ def mot(
     wanted = np.unique(np.stack([query.cameras, query.columns["later_frames"]], 1), axis=0)
     place = np.stack([everything.cameras, everything.columns["frames"]], 1)
     stays = tested & _among(place, wanted)
+    if not stays.any():
+        notes += (f"Nothing can be evaluated: no box lies {gap} frames after a query's. Choose a smaller gap.",)
     return Dataset(
         "mot",
         everything.take(~tested, "mot train"),
@@ -182,7 +184,8 @@ def cut_crops(root: str | Path, folder: str | Path, *, least_visible: float = 0.
         How many crops were cut, and of what kinds how many were not: ``crops``, ``not counted``, ``hidden``, ``small``.
 
     Raises:
-        DataError: no sequence, a frame that is missing or cannot be read, or a table that cannot.
+        DataError: no sequence, a frame that is missing, cannot be read or comes after the end, a table that cannot be
+            read, or no box of which a crop can be cut.
         ResightError: the folder is not empty or cannot be written.
     """
     counts: Counter[str] = Counter({"crops": 0, "not counted": 0, "hidden": 0, "small": 0})
@@ -191,6 +194,11 @@ def cut_crops(root: str | Path, folder: str | Path, *, least_visible: float = 0.
         for name, place in sequences.items():
             info = sequence_info(f"{place}/{INFO}")
             table = read_mot(f"{place}/{TRUTH}")
+            if table.frames.max(initial=0) > info["seqLength"]:
+                raise DataError(
+                    f"{place}/{TRUTH} has boxes up to frame {table.frames.max():,}, but {INFO} says seqLength="
+                    f"{info['seqLength']}: correct the one that is wrong."
+                )
             counted = (table.confidence != 0) & np.isin(table.classes, (PEDESTRIAN, -1))
             seen = ~(table.visibility < least_visible)
             counts["not counted"] += int((~counted).sum())
@@ -198,6 +206,9 @@ def cut_crops(root: str | Path, folder: str | Path, *, least_visible: float = 0.
             (staging / name).mkdir(parents=True)
             (staging / name / INFO).write_bytes(read_bytes(f"{place}/{INFO}"))
             _cut(table.take(counted & seen), f"{place}/{info['imDir']}", info["imExt"], staging / name, counts)
+        if not counts["crops"]:
+            why = ", ".join(f"{count:,} {what}" for what, count in counts.items() if what != "crops")
+            raise DataError(f"{os.fspath(root)} has no box of which a crop can be cut ({why}): check {TRUTH}.")
     return counts
 
 

@@ -6,7 +6,6 @@ Frames count from 1. Pixels are taken as they stand, as other tools do.
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterable
 from dataclasses import dataclass, fields
 from pathlib import Path
@@ -19,7 +18,7 @@ from resight.errors import DataError
 from resight.files import write_text
 
 FIELDS = ("frame", "identity", "left", "top", "width", "height")
-_SEPARATORS = re.compile(r"\s*[,;\t]\s*|\s+")
+_SEPARATORS = (";", ",", "\t", None)  # None: blanks
 
 
 @dataclass(frozen=True, eq=False)
@@ -50,7 +49,8 @@ class MotTable:
 
 
 def read_mot(path: str | Path) -> MotTable:
-    """A table with commas, semicolons, tabs or blanks between its numbers.
+    """A table with semicolons, commas, tabs or blanks between its numbers: the first of these that is in a line counts,
+    so that commas in the place of decimal points are refused.
 
     Raises:
         DataError: no such file, or a line that cannot be read, of an empty box, or of an identity that has a box in
@@ -61,7 +61,8 @@ def read_mot(path: str | Path) -> MotTable:
     for number, line in read_lines(str(path)):
         here = f"{path} line {number}"
         try:
-            row = tuple(float(value) for value in _SEPARATORS.split(line.strip(",; ")))
+            separator = next(one for one in _SEPARATORS if one is None or one in line)
+            row = tuple(float(value) for value in line.strip(",;\t ").split(separator))
         except ValueError:
             row = ()
         if len(row) < len(FIELDS) or not np.isfinite(row[:6]).all():

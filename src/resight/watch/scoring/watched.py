@@ -14,6 +14,7 @@ from resight.datasets.tracklets.mot_table import MotTable, read_mot, write_mot
 from resight.errors import DataError, RecipeError
 from resight.gallery.gallery import Gallery
 from resight.watch.following.track import Track
+from resight.watch.frames import count_frames
 from resight.watch.scoring.challenge import boxed, counted
 from resight.watch.scoring.scores import Scores, score
 from resight.watch.views import View
@@ -125,7 +126,7 @@ def read_truth(files: Sequence[str | Path], views: Sequence[View]) -> dict[str, 
 
     Raises:
         RecipeError: not one file for each video, two videos of one camera, or a live camera, of which nobody knows it.
-        DataError: a file that cannot be read.
+        DataError: a file that cannot be read, or that has no box in the frames of its video.
     """
     if len(files) != len(views):
         raise RecipeError(
@@ -135,7 +136,18 @@ def read_truth(files: Sequence[str | Path], views: Sequence[View]) -> dict[str, 
         raise RecipeError(
             "Two videos are of one camera, so their frames cannot be distinguished: measure them one by one."
         )
-    return {view.camera: read_mot(file) for view, file in zip(views, files, strict=True)}
+    found = {}
+    for view, file in zip(views, files, strict=True):
+        table, count = read_mot(file), count_frames(view.address)
+        if not len(table):
+            raise DataError(f"{file} has no boxes: there is nothing to measure against.")
+        if 0 < count < table.frames.min():
+            raise DataError(
+                f"{file} has boxes from frame {table.frames.min():,} on, but {view.source} has {count:,} frames, the "
+                "first being 1: pass the boxes of this video."
+            )
+        found[view.camera] = table
+    return found
 
 
 def _table(parts: Sequence[tuple[NDArray[np.int64], int, NDArray[np.float64]]]) -> MotTable:
