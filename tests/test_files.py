@@ -252,6 +252,15 @@ def test_a_link_stays_and_what_it_leads_to_is_written(tmp_path: Path) -> None:
     assert (tmp_path / "real.csv").read_text() == "twice.csv" and (tmp_path / "there.csv").read_text() == "new.csv"
 
 
+def test_text_never_replaces_a_picture_or_a_database(tmp_path: Path) -> None:
+    path = tmp_path / "seen.db"
+    for there in (b"SQLite format 3\0rest", b"\xff\xd8\xff\xe0\0\x10JFIF\0"):
+        path.write_bytes(there)
+        with pytest.raises(ResightError, match=r"seen\.db is there and is no text, so it is kept: choose another"):
+            write_text(path, "<html>")
+        assert path.read_bytes() == there
+
+
 def test_a_pipe_gets_the_bytes_and_stays(tmp_path: Path) -> None:
     pipe, found = tmp_path / "pipe", []
     os.mkfifo(pipe)

@@ -367,9 +367,26 @@ def write_text(path: str | os.PathLike[str], text: str) -> None:
     """Write a whole UTF-8 text file, or leave the old one as it was (see :func:`atomic_path`).
 
     File names that are not UTF-8 are written as the bytes they are.
+
+    Raises:
+        ResightError: as :func:`atomic_path`, and where a picture, a database or anything else than text is there.
     """
+    keep_binary(path)
     with atomic_path(path) as temporary:
         temporary.write_text(text, encoding="utf-8", errors="surrogateescape")
+
+
+def keep_binary(path: str | os.PathLike[str]) -> None:
+    """Refuse a place for text where a file of something else is: a picture, a gallery, weights, a video.
+
+    Raises:
+        ResightError: there is such a file.
+    """
+    with suppress(OSError):
+        if Path(path).is_file() and not _is_open_already(Path(path)):
+            with Path(path).open("rb") as file:
+                if b"\0" in file.read(4096):
+                    raise ResightError(f"{path} is there and is no text, so it is kept: choose another name.")
 
 
 def write_csv(path: str | os.PathLike[str], header: Iterable[str], rows: Iterable[Iterable[object]]) -> None:

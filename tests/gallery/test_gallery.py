@@ -274,6 +274,13 @@ def test_records_expire_by_their_own_date_or_the_policy(new_uri: NewUri) -> None
         assert gallery.expire(1e11) == 0
 
 
+def test_names_that_are_no_utf8_say_so(new_uri: NewUri) -> None:
+    with Gallery.open(new_uri(), card()) as gallery:
+        for labels in ({"cameras": "caf\udce9"}, {"identities": "caf\udce9"}):
+            with pytest.raises(DataError, match=r"is 'caf..xe9', which is no UTF-8: rename"):
+                gallery.add(embeddings(1), **labels)
+
+
 def test_it_belongs_to_one_model(gallery_uri: str) -> None:
     with pytest.raises(DataError, match="no gallery"):
         Gallery.open(gallery_uri)

@@ -47,12 +47,15 @@ def check(path: str | Path, columns: Mapping[str, NDArray[Any]] = MappingProxyTy
 
 
 def check_replaceable(path: str | Path) -> None:
-    """Refuse to replace a file that holds something else than embeddings written by resight.
+    """Refuse to replace anything else than embeddings written by resight.
 
     Raises:
-        DataError: there is such a file.
+        DataError: there is such a file, a folder, or a pipe.
     """
     file = Path(path)
+    if file.exists() and not file.is_file():
+        what = "a folder" if file.is_dir() else "a pipe, socket or device"
+        raise DataError(f"{path} is {what}, and parts of a file cannot be joined there: choose another name.")
     if file.is_file() and file.stat().st_size and not _is_ours(file):
         raise DataError(f"{path} holds no embeddings written by resight: delete it, or choose another name.")
 

@@ -316,6 +316,10 @@ def _name(name: object, what: str) -> str:
     found = unicodedata.normalize("NFC", name.strip())
     if len(found) > LONGEST_NAME:
         raise DataError(f"{what} has {len(found)} characters: choose one of at most {LONGEST_NAME}.")
+    if readable(found) != found:
+        raise DataError(
+            f"{what} is {readable(found)!r}, which is no UTF-8: rename its folder or file, or write it anew."
+        )
     if any(unicodedata.category(sign) in ("Cc", "Cs") for sign in found):
         raise DataError(f"{what} is {name!r}, with control characters, which are invisible: leave them out.")
     return found

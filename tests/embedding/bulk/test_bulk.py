@@ -126,6 +126,17 @@ def test_other_work_is_not_gone_on_with(folder: Path, tmp_path: Path) -> None:
     assert (foreign / "mine.txt").exists()
 
 
+def test_links_stay_and_pipes_and_folders_are_refused(folder: Path, tmp_path: Path) -> None:
+    (tmp_path / "link.npz").symlink_to("real.npz")
+    embed_to_file(embedder(), folder, tmp_path / "link.npz")
+    assert (tmp_path / "link.npz").is_symlink() and len(read(tmp_path / "real.npz")) == 22
+    os.mkfifo(tmp_path / "pipe.npz")
+    (tmp_path / "folder.npz").mkdir()
+    for name, what in (("pipe", "a pipe, socket or device"), ("folder", "a folder")):
+        with pytest.raises(DataError, match=rf"{name}\.npz is {what}, and"):
+            embed_to_file(embedder(), folder, tmp_path / f"{name}.npz")
+
+
 def test_the_fingerprint_of_images_knows_names_sizes_order_and_labels(folder: Path, tmp_path: Path) -> None:
     def of(images: object) -> str:
         return source_of(images).fingerprint()  # type: ignore[arg-type, union-attr]

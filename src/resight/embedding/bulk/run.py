@@ -101,6 +101,8 @@ def embed_to_file(
     columns = columns_of(source)
     check(file, columns)
     check_replaceable(file)
+    if Path(file).is_symlink():  # it stays, and what it leads to is written
+        file = Path(file).resolve()
     data = source.fingerprint()
     plan = {
         "model": card.fingerprint,

@@ -7,6 +7,7 @@ import sys
 from pathlib import Path
 
 from resight.errors import DataError
+from resight.files import keep_binary
 from resight.watch.events.event import Seen
 from resight.watch.events.sink import Undelivered
 
@@ -16,6 +17,8 @@ class Lines:
 
     def __init__(self, path: str) -> None:
         self.name = path if path == "-" else str(Path(path).expanduser().resolve())
+        if path != "-":
+            keep_binary(self.name)
         try:
             self._file = sys.stdout if path == "-" else open(self.name, "a", encoding="utf-8")  # noqa: SIM115, PTH123
         except OSError as error:
