@@ -16,6 +16,7 @@ FLOORS = (
         "labels",
         "engines",
         "errors",
+        "beginnings",
         "files",
         "pools",
         "secrets",
@@ -40,6 +41,7 @@ FLOORS = (
 GROUND = {
     "engines": 0,
     "errors": 0,
+    "beginnings": 0,
     "pools": 0,
     "secrets": 0,
     "files": 1,

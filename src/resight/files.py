@@ -22,6 +22,7 @@ from contextlib import contextmanager, suppress
 from functools import lru_cache
 from pathlib import Path
 
+from resight.beginnings import is_binary
 from resight.errors import DataError, ResightError
 
 IMAGE_SUFFIXES = frozenset(
@@ -142,16 +143,6 @@ def _open_regular(name: str) -> int:
         raise IsADirectoryError(errno.EISDIR, "Is a directory")
     kind = "named pipe" if stat.S_ISFIFO(mode) else "device"
     raise DataError(f"{name} is a {kind}, not a file: take it out of the folder.")
-
-
-def taken_for(data: bytes) -> str:
-    """What often lies in the place of a file, with the cure, by how it begins; "" where it is none of these."""
-    start = data[:200].lstrip().lower()
-    if start.startswith(b"version https://git-lfs.github.com/spec"):
-        return "a pointer of Git LFS, not the file itself: fetch it with git lfs pull"
-    if start.startswith((b"<!doctype html", b"<html")):
-        return "a web page, which a server sent in place of the file: download it again"
-    return ""
 
 
 def expanded(path: str | os.PathLike[str]) -> str:
@@ -371,22 +362,10 @@ def write_text(path: str | os.PathLike[str], text: str) -> None:
     Raises:
         ResightError: as :func:`atomic_path`, and where a picture, a database or anything else than text is there.
     """
-    keep_binary(path)
+    if is_binary(path) and not _is_open_already(Path(path)):
+        raise ResightError(f"{path} is there and is no text, so it is kept: choose another name.")
     with atomic_path(path) as temporary:
         temporary.write_text(text, encoding="utf-8", errors="surrogateescape")
-
-
-def keep_binary(path: str | os.PathLike[str]) -> None:
-    """Refuse a place for text where a file of something else is: a picture, a gallery, weights, a video.
-
-    Raises:
-        ResightError: there is such a file.
-    """
-    with suppress(OSError):
-        if Path(path).is_file() and not _is_open_already(Path(path)):
-            with Path(path).open("rb") as file:
-                if b"\0" in file.read(4096):
-                    raise ResightError(f"{path} is there and is no text, so it is kept: choose another name.")
 
 
 def write_csv(path: str | os.PathLike[str], header: Iterable[str], rows: Iterable[Iterable[object]]) -> None:

@@ -37,6 +37,7 @@ def test_times_and_names_that_cannot_be() -> None:
     assert View("door.avi", start=time.time()).start and View("door.avi", start=-1e9).start
     with pytest.raises(RecipeError, match="is a live camera, which begins now"):
         View("rtsp://door/1", start=1.0)
+    assert View("caf\udce9.avi").camera == "caf\\xe9"
     with pytest.raises(DataError, match="control characters"):
         View("door.avi", "do\nor")
 

@@ -18,8 +18,9 @@ import simplejpeg
 from numpy.typing import NDArray
 from PIL import ExifTags, Image, UnidentifiedImageError
 
+from resight.beginnings import taken_for
 from resight.errors import DataError, first_line
-from resight.files import is_image_name, read_bytes, taken_for
+from resight.files import is_image_name, read_bytes
 from resight.models.card import IMAGENET_MEAN, Interpolation, Resize
 
 Pixels = NDArray[np.uint8]

@@ -17,9 +17,10 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
+from resight.beginnings import taken_for
 from resight.engines import ENGINES
 from resight.errors import ModelError
-from resight.files import expanded, taken_for
+from resight.files import expanded
 from resight.models import runtimes
 from resight.models.card import Card, Preprocessing, card_path, parse_card
 from resight.models.output import Output

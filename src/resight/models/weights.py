@@ -19,8 +19,9 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
+from resight.beginnings import taken_for
 from resight.errors import ModelError
-from resight.files import atomic_path, expanded, taken_for
+from resight.files import atomic_path, expanded
 from resight.models import unpickle
 from resight.models.card import Card, named
 

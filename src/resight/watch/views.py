@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from resight.errors import DataError, RecipeError
-from resight.gallery.record import LONGEST_NAME, camera_name
+from resight.gallery.record import LONGEST_NAME, camera_name, readable
 from resight.images.film import Film, is_remote, local_path, shown_address
 from resight.watch.link import WORLD
 from resight.watch.source import is_endless, is_live
@@ -104,5 +104,5 @@ def sorted_out(views: Sequence[View]) -> tuple[dict[View, int], list[View]]:
 
 
 def _usual_name(source: str) -> str:
-    name = source.partition("?")[0] if is_remote(source) else Path(source).stem
+    name = source.partition("?")[0] if is_remote(source) else readable(Path(source).stem)
     return name[:LONGEST_NAME]

@@ -210,6 +210,7 @@ def test_what_waits_survives_the_program(tmp_path: Path) -> None:
         (["mqtt://host/a/#"], DataError, "without"),
         (["http:///path"], DataError, "has no host"),
         (["http://bea:p/pw@host/1"], DataError, "http://host/1 cannot be read as an address"),
+        (["seen.db"], DataError, "seen.db is there and is no text"),
         (["nowhere/lines"], DataError, "cannot be written .No such file or directory.: choose another file"),
         (["lines", "./lines"], RecipeError, "the same sink twice"),
     ],

@@ -6,8 +6,8 @@ import os
 import sys
 from pathlib import Path
 
+from resight.beginnings import is_binary
 from resight.errors import DataError
-from resight.files import keep_binary
 from resight.watch.events.event import Seen
 from resight.watch.events.sink import Undelivered
 
@@ -17,8 +17,8 @@ class Lines:
 
     def __init__(self, path: str) -> None:
         self.name = path if path == "-" else str(Path(path).expanduser().resolve())
-        if path != "-":
-            keep_binary(self.name)
+        if path != "-" and is_binary(self.name):
+            raise DataError(f"{path} is there and is no text: choose another file for --events.")
         try:
             self._file = sys.stdout if path == "-" else open(self.name, "a", encoding="utf-8")  # noqa: SIM115, PTH123
         except OSError as error:
