@@ -11,6 +11,7 @@ import cv2
 import numpy as np
 import pytest
 
+from flat import flat_model
 from postgres_server import PostgresServer
 from resight import Embedder, Embeddings, Gallery
 from resight.errors import ResightError
@@ -31,11 +32,12 @@ def uri(postgres: PostgresServer) -> str:
     return postgres.uri()
 
 
+def refuse(*_: object) -> None:
+    raise AssertionError("this search was the database's")
+
+
 def in_memory(gallery: Gallery, most: int = 2**20) -> Gallery:
     """The same gallery, which may not search in the database any more."""
-
-    def refuse(*_: object) -> None:
-        raise AssertionError("this search was the database's")
 
     gallery.hold_vectors(most)
     gallery.store._searcher._exactly = refuse  # type: ignore[attr-defined]
@@ -214,6 +216,29 @@ def test_a_gallery_that_is_too_large_is_searched_in_the_database(uri: str) -> No
         assert len(gallery.search(query, 200)) == 120
         with pytest.raises(AssertionError, match="the database's"):
             in_memory(gallery, 0).search(query)
+
+
+def test_a_service_searches_from_memory(uri: str) -> None:
+    pytest.importorskip("fastapi", reason="the service needs FastAPI: pip install 'resight[serve]'")
+    from resight.server.service import Search, Service
+    from resight.server.settings import Settings
+
+    pictures = np.random.default_rng(0).integers(0, 256, (5, 8, 4, 3), dtype=np.uint8)
+    how, embedder = Search(1, Filter(), rerank=False, approximate=False), Embedder(flat_model(8, 4), "torch")
+    with Gallery.open(uri, embedder) as writer:
+        for memory, refused in ((2**20, 0), (0, 5)):
+            service = Service(Gallery.open(uri), embedder, Settings(memory=memory))
+            service.warm_up()
+            service.gallery.store._searcher._exactly = refuse  # type: ignore[attr-defined]
+            for picture in pictures:
+                (id,) = writer.add([picture]).ids
+                try:
+                    assert service.search(embedder(picture).vectors[0], how)[0].record.id == id
+                except AssertionError as error:
+                    assert "the database's" in str(error)
+                    refused -= 1
+            assert refused == 0
+            service.close()
 
 
 def test_changes_by_other_means(postgres: PostgresServer, uri: str) -> None:
