@@ -82,7 +82,7 @@ class Held:
     def _follow(self, session: Session) -> View | None:
         seen: Header | None = None
         while True:
-            ((number, digest, slots, hidden),) = session.rows(_STATE)
+            ((number, digest, slots, hidden),) = session.rows(_STATE, often=True)
             if hidden or slots * self._dim * 4 * GROWTH > self._most:
                 self._cache.forget()
                 return None
@@ -112,15 +112,13 @@ class Held:
                 return
 
     def _near(self, queries: NDArray[np.float32], k: int, where: Filter) -> list[Candidates] | None:
-        view = self._cache.peek()
         for _ in range(_TRIES):
-            view = view or self.follow()
+            view = self.follow()
             if view is None:
                 return None
             found = self._found(view, queries, k, where)
             if found is not None:
                 return found
-            view = None
         return None
 
     def _found(self, view: View, queries: NDArray[np.float32], k: int, where: Filter) -> list[Candidates] | None:
