@@ -124,6 +124,14 @@ def test_labels_as_pandas_keeps_them() -> None:
             split(identities=missing)
 
 
+def test_masked_labels_and_bytes_of_another_encoding() -> None:
+    masked = np.ma.masked_array([3, 1, 2], mask=[False, True, False])
+    with pytest.raises(DataError, match="has no label in 1 of 3 rows, first in row 1"):
+        split(identities=masked)
+    assert split(identities=np.ma.masked_array([3, 1, 2])).identities.tolist() == [3, 1, 2]
+    assert split(identities=[b"caf\xe9", b"b", b"b"]).identities[0] == number_of("caf\udce9")
+
+
 def test_labels_from_zero_give_the_numbers_of_text_labels() -> None:
     rng = np.random.default_rng(0)
     names = np.array([f"person_{i % 10}" for i in range(40)])

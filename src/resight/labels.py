@@ -100,6 +100,9 @@ def _checked(what: str, values: ArrayLike) -> NDArray[Any]:
     """(N,) integers or text."""
     whole = isinstance(values, (list, tuple))  # NumPy would make text of a missing label among texts
     array = np.asarray(values, dtype=object) if whole else np.asarray(values)
+    if isinstance(values, np.ma.MaskedArray) and np.ma.getmaskarray(values).any():
+        array = array.astype(object)
+        array[np.ma.getmaskarray(values)] = None
     if array.ndim != 1:
         raise DataError(f"{what} must have shape (N,) but has shape {array.shape}: pass one value per image.")
     if not array.size:
@@ -118,7 +121,7 @@ def _checked(what: str, values: ArrayLike) -> NDArray[Any]:
 
 def _plain(what: str, values: list[object]) -> NDArray[Any]:
     """Objects, as pandas keeps them, as an array of integers or of text."""
-    values = [value.decode() if isinstance(value, bytes) else value for value in values]
+    values = [value.decode("utf-8", "surrogateescape") if isinstance(value, bytes) else value for value in values]
     missing = [at for at, value in enumerate(values) if value is None or str(value) == "<NA>" or value != value]
     if missing:
         raise DataError(

@@ -1,6 +1,7 @@
+import numpy as np
 import pytest
 
-from resight import DataError
+from resight import DataError, Embeddings, evaluate
 from resight.retrieval.ranking import protocols
 
 
@@ -21,3 +22,13 @@ def test_a_typo_gets_the_nearest_name(typo, near):
 def test_a_stranger_gets_the_list():
     with pytest.raises(DataError, match="choose one of market1501, single_camera, image_to_track, tracklets"):
         protocols.get("xyzzy")
+
+
+def test_cameras_as_text_and_as_numbers_are_not_compared() -> None:
+    vectors, people = np.eye(4, dtype=np.float32), [1, 1, 2, 2]
+    text = Embeddings(vectors, people, ["a", "b", "a", "b"])
+    numbers = Embeddings(vectors, people, [1, 2, 1, 2])
+    for query, gallery in ((text, numbers), (numbers, text)):
+        with pytest.raises(DataError, match="pass both as text or both as numbers"):
+            evaluate(query, gallery)
+    assert evaluate(text, text).mAP == evaluate(numbers, numbers).mAP > 0

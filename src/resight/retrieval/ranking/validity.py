@@ -77,6 +77,7 @@ class Validity:
         out, left_out = np.zeros(len(same.images), np.bool_), nothing  # of those of the same identity, and of all
         if protocol.ignore_same_camera:
             query_cameras, cameras = _column(query, "query", "cameras"), _column(gallery, "gallery", "cameras")
+            _check_one_kind(query, query_cameras, gallery, cameras)
             out = cameras[same.images] == query_cameras[same.owners()]
             left_out = same.select(out)
         if protocol.ignore_same_path:
@@ -161,6 +162,19 @@ def _union(one: Lists, other: Lists, size: int) -> Lists:
     """What is in either, ascending for each query."""
     owners, images = np.divmod(np.union1d(_keys(one, size), _keys(other, size)), size)
     return Lists(images, np.searchsorted(owners, np.arange(len(one.offsets))))
+
+
+def _check_one_kind(
+    query: Embeddings, cameras: NDArray[np.int64], gallery: Embeddings, gallery_cameras: NDArray[np.int64]
+) -> None:
+    """Refuse cameras as text on one side and as numbers on the other: no two would be the same."""
+    as_text = "camera_names" in query.columns, "camera_names" in gallery.columns
+    if as_text[0] != as_text[1] and not np.isin(cameras, gallery_cameras).any():
+        text, numbers = ("query", "gallery") if as_text[0] else ("gallery", "query")
+        raise DataError(
+            f"The cameras of the {text} are text and those of the {numbers} are numbers, so none is the same and no "
+            "image of a query's own camera would be left out: pass both as text or both as numbers."
+        )
 
 
 def _column(embeddings: Embeddings, name: str, column: str) -> NDArray[np.int64]:
