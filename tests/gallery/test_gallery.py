@@ -219,6 +219,8 @@ def test_what_is_refused_changes_nothing(gallery_uri: str) -> None:
             (DataError, "length zero", lambda: gallery.add(Embeddings(np.zeros((1, 8), np.float32)))),
             (DataError, "dimensions", lambda: gallery.search(vectors(1, dim=9)[0])),
             (DataError, "is the text", lambda: gallery.records(Filter(cameras="north"))),  # type: ignore[arg-type]
+            (DataError, "ids holds a Record", lambda: gallery.erase(ids=gallery.records())),  # type: ignore[arg-type]
+            (DataError, "before is '2026': pass sec", lambda: gallery.erase(before="2026")),  # type: ignore[arg-type]
         ):
             with pytest.raises(kind, match=said):
                 action()
@@ -270,8 +272,8 @@ def test_records_expire_by_their_own_date_or_the_policy(new_uri: NewUri) -> None
         assert [record.id for record in gallery.records()] == [own]
         assert [event.action for event in gallery.log()][-2:] == ["expire", "expire"]
     with Gallery.open(new_uri(), card()) as gallery:
-        gallery.add(embeddings(3), times=0.0)
-        assert gallery.expire(1e11) == 0
+        gallery.add(embeddings(3), times=np.float32(0))
+        assert gallery.expire(1e11) == 0 and gallery.stats().first == 0
 
 
 def test_names_that_are_no_utf8_say_so(new_uri: NewUri) -> None:

@@ -23,11 +23,15 @@ def ids_in(ids: Sequence[str]) -> list[str]:
     """A list of ids, which may be empty.
 
     Raises:
-        DataError: a single text.
+        DataError: a single text, or what is no text, such as a record.
     """
     if isinstance(ids, str):
         raise DataError(f"ids is the text {ids!r}: pass a list of ids.")
-    return list(ids)
+    found = list(ids)
+    for id in found:
+        if not isinstance(id, str):
+            raise DataError(f"ids holds a {type(id).__name__}: pass texts, such as the id of each record.")
+    return found
 
 
 def some_ids(ids: Sequence[str]) -> list[str]:

@@ -339,7 +339,8 @@ def moment(time: object, what: str) -> float | None:
     if time is None:
         return None
     try:
-        found = float(time)  # type: ignore[arg-type] # what is no number is refused just below
+        is_number = not isinstance(time, (str, bytes, bool))  # "2026" is a year
+        found = float(time) if is_number else math.nan  # type: ignore[arg-type]
     except (TypeError, ValueError):
         found = math.nan
     if not math.isfinite(found):

@@ -98,7 +98,9 @@ class Labels:
 
 
 def _several(value: Any) -> bool:
-    return not isinstance(value, str) and (isinstance(value, Sequence) or hasattr(value, "__array__"))
+    return not isinstance(value, str) and (
+        isinstance(value, Sequence) or (hasattr(value, "__array__") and getattr(value, "ndim", 1) > 0)
+    )
 
 
 def _is_unicode(text: str) -> bool:
