@@ -3,6 +3,7 @@
     python benchmarks/watching.py                      # all of it; draws people and trains on them first
     python benchmarks/watching.py --drawn demo         # with the model of an earlier `resight demo`
     python benchmarks/watching.py --model person --sizes 3,10 6,50 --kinds detector --rates 0.01   # the bundled model
+    python benchmarks/watching.py --model person --sizes 12,200 --seconds 20 --scenes 1 --kinds detector --rates 0.01
     python benchmarks/watching.py --scenes 0 --people runs/osnet_x0_25_market1501_cpu person   # the clips alone
 
 The scenes: 10 synthetic people walk between 3 cameras for 40 seconds (``--sizes`` for others; 60 seconds for more than
@@ -101,6 +102,7 @@ def main() -> None:
         "--model", help="of the scenes, instead of one trained on drawn people; calibrated all the same"
     )
     parser.add_argument("--sizes", nargs="+", default=["3,10"], metavar="CAMERAS,PEOPLE", help="of the scenes")
+    parser.add_argument("--seconds", type=float, help="of each scene (default: 40; 60 for more than 3 cameras)")
     parser.add_argument("--kinds", nargs="+", default=list(KINDS), choices=KINDS, help="of boxes in the scenes")
     parser.add_argument("--rates", nargs="+", type=float, default=list(RATES), help="false-match rates of the scenes")
     parser.add_argument("--first", type=int, default=0, help="the first scene, to measure others than before")
@@ -203,7 +205,7 @@ def scenes(folder: Path, options: argparse.Namespace) -> list[Row]:
         cameras, many = map(int, size.split(","))
         for number in range(options.first, options.first + options.scenes):
             place = folder / f"scene{size}-{number}"
-            seconds = 40.0 if cameras <= 3 else 60.0
+            seconds = options.seconds or (40.0 if cameras <= 3 else 60.0)
             scene = write_scene(
                 place, people=many, cameras=cameras, seconds=seconds, first=STRANGERS + 100 * -(-many // 100) * number
             )

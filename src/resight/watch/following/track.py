@@ -87,11 +87,11 @@ class Growing:
     """A track that goes on; memory grows with its length by a few numbers a frame and a vector a moment.
 
     Attributes:
-        sure: whether any sighting is sure.
+        sure: how many sightings are sure.
     """
 
     def __init__(self, first: Sighting, metric: str) -> None:
-        self.metric, self.sure = metric, False
+        self.metric, self.sure = metric, 0
         self.motion = Motion(first.box)
         self.recent: deque[NDArray[np.float32]] = deque(maxlen=RECENT)
         self._frames: list[tuple[int, float]] = []  # all that were processed since the first sighting
@@ -124,7 +124,7 @@ class Growing:
         self._frames.append((frame.number, frame.time))
 
     def _take(self, one: Sighting) -> None:
-        self.sure |= one.sure
+        self.sure += one.sure
         weight = one.weight
         if weight > self._best:
             self._best, self._at, self._crop = weight, len(self._frames), one.crop()
