@@ -250,7 +250,7 @@ def judged(result: dict[str, Any], times: Sequence[Sequence[float]], seconds: fl
     return {
         "others": all(
             one["losses"] == one["dropped"] == 0
-            and one["detected"] == one["read"] - one["skipped"]
+            and 0 <= one["read"] - one["skipped"] - one["detected"] <= 1  # the last one may come too late
             and one["detected"] >= 0.9 * share * seconds
             and one["longest_pause"] <= 5.0
             for one in others

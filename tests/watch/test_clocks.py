@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import gc
+import tracemalloc
+
 import numpy as np
 import pytest
 
 from resight.watch.clocks import EXACT, clock_shifts, corrected
 from resight.watch.learning import Learning
-from resight.watch.link import Rules, link
+from resight.watch.link import Rules, Sighted, link
 from watch.simulated import Tracks, pair_f1, tracks
 
 RULES = Rules(travel=1.0)
@@ -81,3 +84,21 @@ def test_links_are_made_with_corrected_times_and_it_is_told() -> None:
     assert all(a == b for a, b in zip(moved, some.seen, strict=True) if a.camera != "camera 2")
     gaps = [key for key in learning.times.links if "camera 2" in key]
     assert gaps and all(learning.times.links[key][0] == 0 for key in gaps)  # nobody is in two places at once
+
+
+def test_what_is_remembered_of_a_track_is_its_vector_alone() -> None:
+    """A program that watches for days must not keep the identities that each round of tracks was compared with."""
+    learning, dim = Learning(), 1 << 14
+    known = np.ones((60, dim), np.float32)  # 4 MB
+    seen = [Sighted("a", float(at), at + 0.5, "clock") for at in range(61)]
+    gc.collect()
+    tracemalloc.start()
+    try:
+        for at in range(5):
+            vectors = np.concatenate([np.full((1, dim), at + 1.0, np.float32), known])
+            learning.link(vectors, "cosine", 0.5, seen, [0], Rules(), np.inf, 10.0)
+        del vectors
+        gc.collect()
+        assert tracemalloc.get_traced_memory()[0] < 2e6
+    finally:
+        tracemalloc.stop()

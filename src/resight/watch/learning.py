@@ -46,7 +46,7 @@ class Learning:
 
         Arguments as for :func:`resight.watch.timed.link_in_time`.
         """
-        self._recent.extend((seen[at], vectors[at]) for at in new)
+        self._recent.extend((seen[at], vectors[at].copy()) for at in new)  # a row would hold the whole array
         if not self._recent:
             return link_in_time(vectors, metric, threshold, seen, rules, home, self.times, slope, answers)
         before, known = [one for one, _ in self._recent], np.stack([vector for _, vector in self._recent])
