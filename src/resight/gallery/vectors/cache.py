@@ -233,9 +233,9 @@ class Cache:
     def _ahead(self, header: Header, source: Source) -> bool:
         """Whether the rows are newer than the source, or of a past that is not its own."""
         known = header.event, header.digest
-        if not header.change or (header.change <= source.change and self._trusted == known):
+        if not header.change:
             return False
-        if header.change > source.change or not source.knows(*known):
+        if header.change > source.change or (header.digest != source.digest and not source.knows(*known)):
             return True
         self._trusted = known
         return False
