@@ -13,9 +13,9 @@ from resight.training.losses import AnyLoss
 
 
 class Part(BaseModel):
-    """Named values that cannot be changed; any other name is refused."""
+    """Named values that cannot be changed; any other name is refused, and numbers that are not finite."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
 
 class Data(Part):

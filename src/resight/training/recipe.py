@@ -69,6 +69,8 @@ class Recipe(Part):
     @model_validator(mode="after")
     def _batches(self) -> Recipe:
         for phase in self.phases:
+            if not any(loss.weight for loss in self.losses_of(phase)):
+                raise ValueError("every loss has weight 0, so nothing would be learnt: give one a weight above 0")
             for loss in self.losses_of(phase):
                 kind = self.sampler_of(phase).kind
                 if loss.sampler not in ("", kind):

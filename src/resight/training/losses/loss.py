@@ -9,7 +9,7 @@ from typing import ClassVar, NamedTuple
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from pydantic import BaseModel, ConfigDict
+from pydantic import BaseModel, ConfigDict, Field
 from torch import Tensor
 
 from resight.models.output import Output
@@ -63,9 +63,9 @@ class Loss(BaseModel):
     out augmented views of images, if the recipe has views.
     """
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
     name: str
-    weight: float = 1.0
+    weight: float = Field(1.0, ge=0)
     plain_views: bool = False
     classifies: ClassVar[bool] = False  # whether the model needs a classifier for it
     needs_labels: ClassVar[bool] = True  # of the identities
