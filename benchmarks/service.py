@@ -12,8 +12,9 @@ in the search; "outside" is the share of the time in which it did neither. The s
 the pictures answered to those that the engine alone would embed in such batches, as fast as it is beside the rest.
 
 ``--postgres``: two services, of the same vectors in a file and in PostgreSQL, are asked in turns, three times each. A
-ratio is the median over the turns of (answers a second by PostgreSQL / by the file). ``index``: approximate searches.
-Before that, the processor's time of a search without the service is measured, of client and server together.
+ratio is the median over the turns of (answers a second by PostgreSQL / by the file). ``exact``: from the service's
+memory; ``index``: approximate searches, in the database. Before that, the processor's time of a search without the
+service is measured, of client and server together.
 """
 
 from __future__ import annotations
