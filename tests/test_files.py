@@ -13,11 +13,14 @@ from pathlib import Path
 import pytest
 
 from limits import files_no_larger_than
+from resight import Gallery
 from resight.datasets.detect import detect
 from resight.errors import DataError, ResightError
 from resight.files import (
     atomic_folder,
     atomic_path,
+    cache_root,
+    expanded,
     is_image_name,
     left_out,
     list_files,
@@ -29,6 +32,7 @@ from resight.files import (
     write_csv,
     write_text,
 )
+from resight.images.check import check
 
 
 def names(folder: Path) -> list[str]:
@@ -421,3 +425,15 @@ def test_rights_of_a_file_that_its_writer_replaces(tmp_path: Path, before: int |
         other.replace(temporary)
     expected = plain.stat().st_mode & 0o777 if before is None else before
     assert path.stat().st_mode & 0o777 == expected and path.read_text() == "whole"
+
+
+def test_a_user_without_a_home_and_names_like_a_users(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    for name in ("RESIGHT_CACHE", "XDG_CACHE_HOME", "HOME"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setattr(os, "getuid", lambda: 54321)  # whom the system does not know
+    assert cache_root() == Path("/dev/null/.cache/resight")
+    assert expanded("~nobody_here.csv") == "~nobody_here.csv"
+    with pytest.raises(ResightError, match=r"There is no gallery at .*~draft"):
+        Gallery.open("~draft")
+    assert check("~draft")[0].what.startswith("It cannot be loaded: ~draft does not exist")

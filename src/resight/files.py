@@ -389,7 +389,8 @@ def sync_folder(folder: Path) -> None:
 def cache_root() -> Path:
     """Where files are kept that can be made or fetched again: ``$RESIGHT_CACHE``, else ``resight`` in the user's cache.
 
-    It need not exist, and may not be writable.
+    It need not exist, and may not be writable; for a user without a home nothing can be kept.
     """
-    base = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
+    home = expanded("~")
+    base = os.environ.get("XDG_CACHE_HOME") or Path(os.devnull if home == "~" else home) / ".cache"
     return Path(os.environ.get("RESIGHT_CACHE") or Path(base) / "resight")

@@ -18,7 +18,7 @@ from resight.datasets.catalog import Dataset, register
 from resight.datasets.splitting import answerable, choose_queries, hold_out
 from resight.datasets.tables import read_table
 from resight.errors import DataError, RecipeError
-from resight.files import split_archive
+from resight.files import expanded, split_archive
 from resight.labels import DISTRACTOR, JUNK, Label
 from resight.records import Split
 from resight.texts import texts
@@ -154,7 +154,7 @@ def _numbers(cells: NDArray[np.str_]) -> NDArray[Any]:
 def _bases(root: Any, images: str | Path | None) -> list[Path]:
     """The folders that relative paths may count from."""
     if images is not None:
-        return [Path(images).expanduser().absolute()]
+        return [Path(expanded(images)).absolute()]
     folder = Path(root).absolute().parent if isinstance(root, (str, os.PathLike)) else Path.cwd()
     return list(dict.fromkeys((folder, folder.parent, Path.cwd())))
 

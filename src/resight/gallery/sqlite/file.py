@@ -11,7 +11,7 @@ from dataclasses import asdict
 from pathlib import Path
 
 from resight.errors import DataError, ResightError
-from resight.files import atomic_path, sync_folder
+from resight.files import atomic_path, expanded, sync_folder
 from resight.gallery.record import Policy
 from resight.gallery.sqlite.connections import Connections
 from resight.gallery.sqlite.erased import make_key
@@ -28,7 +28,7 @@ def path_of(uri: str) -> Path:
             raise DataError(f"{uri} names no file: write sqlite:///PATH, or sqlite:////PATH from the root.")
         path = Path(uri.removeprefix("sqlite:///"))
     else:
-        path = Path(uri).expanduser()
+        path = Path(expanded(uri))
     if path.suffix not in (".db", ".sqlite"):
         path = path.with_name(f"{path.name}.db") if path.name else path
     if path.is_dir():

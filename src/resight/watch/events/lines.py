@@ -8,6 +8,7 @@ from pathlib import Path
 
 from resight.beginnings import is_binary
 from resight.errors import DataError
+from resight.files import expanded
 from resight.watch.events.event import Seen
 from resight.watch.events.sink import Undelivered
 
@@ -16,7 +17,7 @@ class Lines:
     """One line of JSON for each message, at the end of a file or on standard output."""
 
     def __init__(self, path: str) -> None:
-        self.name = path if path == "-" else str(Path(path).expanduser().resolve())
+        self.name = path if path == "-" else str(Path(expanded(path)).resolve())
         if path != "-" and is_binary(self.name):
             raise DataError(f"{path} is there and is no text: choose another file for --events.")
         try:
