@@ -17,6 +17,7 @@ import argparse
 import json
 import sys
 import tempfile
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -173,7 +174,7 @@ def filled(rows: np.ndarray) -> np.ndarray:
     for camera, who in np.unique(rows[:, [0, 6]], axis=0):
         own = rows[(rows[:, 0] == camera) & (rows[:, 6] == who)]
         own = own[np.argsort(own[:, 1])]
-        for one, other in zip(own[:-1], own[1:], strict=True):
+        for one, other in pairwise(own):
             steps = int(other[1] - one[1])
             if steps <= RATE:
                 parts += [(one + (other - one) * step / steps)[None] for step in range(1, steps)]
