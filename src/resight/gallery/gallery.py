@@ -203,6 +203,9 @@ class Gallery(Lists):
 
         Args:
             most: bytes that the vectors may take; a larger gallery is searched in the database. 0 to let go of them.
+
+        Raises:
+            DataError: FAISS is not installed.
         """
         self.store.hold(most)
 

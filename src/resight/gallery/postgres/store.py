@@ -1,4 +1,4 @@
-"""The shared engine: PostgreSQL is the record of everything, and pgvector searches it.
+"""The shared engine: PostgreSQL is the record of everything, and pgvector searches it, or FAISS a copy in memory.
 
 Every action is one transaction. Reads are single statements, each of one state of the database.
 What the methods do is described in :class:`resight.gallery.store.Store`.
