@@ -17,6 +17,10 @@ from resight.secrets import without_secrets
         ("rtsp://admin:hunter/2@cam/x", "rtsp://cam/x"),
         ("rtsp://admin:12/hunter2@cam/x", "rtsp://cam/x"),
         ("rtsp://:hunter2@cam/1", "rtsp://cam/1"),
+        ("rtsp://admin:hun ter 2@cam/1", "rtsp://cam/1"),
+        ("rtsp://the admin:hun/ter 2@10.0.0.5:554/1", "rtsp://10.0.0.5:554/1"),
+        ("rtsp://admin:hun'ter\"2@cam/1", "rtsp://cam/1"),
+        ("no stream at rtsp://admin:hun ter2@cam/1: check it", "no stream at rtsp://cam/1: check it"),
         ("rtsp://cam/user=admin_password=hunter2_channel=1_x=0.sdp", "rtsp://cam/user=admin_password=***_channel=1_x=0.sdp"),
         ("http://cam/video?usr=admin&pwd=hunter2&channel=1", "http://cam/video?usr=admin&pwd=***&channel=1"),
         ("http://cam/video.cgi?loginuse=a&loginpas=hunter2", "http://cam/video.cgi?loginuse=a&loginpas=***"),
@@ -37,6 +41,8 @@ def test_secrets_are_left_out(text: str, kept: str) -> None:
     "text",
     [
         "rtsp://10.0.0.5:554/stream@2x", "http://cam/@door", "hf:org/name@v1", "me@example.org", "/data/a@b/c:d.jpg",
+        "rtsp://cam:554 does not answer me@example.org", "rtsp://cam: no answer to me@example.org",
+        "rtsp://cam --as me:a@b",
         "bypass=2", "monkey=3", "http://shop/?turnkey=1", "/data/key=2/a.jpg", "shop.mp4#frame=7&xywh=10,20,30,60", "",
     ],
 )  # fmt: skip

@@ -29,6 +29,12 @@ def split_address(address: str) -> SplitResult:
     except ValueError:  # brackets that are no IPv6 address, or a port that is no number up to 65535
         pass
     raise DataError(
-        f"{bare} cannot be read as an address: write the port as a number, and in a user's name or password "
-        "write each / ? # @ [ ] % and space as %XX, such as %2F for /."
+        f"{host_only(address)} cannot be read as an address: write the port as a number, and in a user's name or "
+        "password write each / ? # @ [ ] % and space as %XX, such as %2F for /."
     )
+
+
+def host_only(address: str) -> str:
+    """Scheme and host of an address, for one whose path or parameters may be a secret, as a webhook's are."""
+    scheme, _, rest = without_secrets(address).partition("://")
+    return f"{scheme}://{re.split('[/?#]', rest, maxsplit=1)[0]}"

@@ -9,6 +9,10 @@ import re
 _LOGIN = re.compile(
     r"""(?<=://) (?: [^\s/?#'"]*@ | [^\s/?#'"@:.]*:[^\s'"]*@ | [^\s/?#'"@:]*:(?!\d+[/?#])[^\s'"]*@ )""", re.VERBOSE
 )
+# The same with spaces: the name has no dot, and neither a space nor a port follows the colon, as in a sentence.
+_SPACED = r"(?:(?!\s-)[^/?#'\"@:.\n])*:(?!\d+(?:[/?#\s]|$)|\s)(?:(?!://|\s-){})*@"
+_SPACED_LOGIN = re.compile("(?<=://)" + _SPACED.format(r"[^'\"\n]"))
+_ADDRESS = re.compile("([a-z][a-z0-9+.-]*://)" + _SPACED.format("."), re.IGNORECASE)  # at the begin: quotes are in it
 _WORD = (
     r"(?:[a-z]+[_-])*(?:[a-z]*passw(?:ord|ort|d)?|passphrase|pwd|psw|pw|(?:login)?pass?|secret|token|jwt"
     r"|(?:api|access|private)[_-]?key|auth(?:basic|orization)?|sig|signature|credentials?)"
@@ -25,4 +29,5 @@ def without_secrets(text: str) -> str:
     ``rtsp://admin:pw@door/1`` becomes ``rtsp://door/1``; the value of a parameter or option that is named like a
     password, token or key becomes ``***``. Text without secrets comes back as it is.
     """
-    return _PARAMETER.sub(r"\1***", _OPTION.sub(r"\1***", _LOGIN.sub("", text)))
+    plain = _SPACED_LOGIN.sub("", _LOGIN.sub("", _ADDRESS.sub(r"\1", text) if _ADDRESS.match(text) else text))
+    return _PARAMETER.sub(r"\1***", _OPTION.sub(r"\1***", plain))

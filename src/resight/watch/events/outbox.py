@@ -1,7 +1,7 @@
 """Messages that wait to be sent, in a file of SQLite: what waits is still there after a crash or a loss of power.
 
-The file holds ids of records and addresses without passwords, no names and no pictures: a message is written when it is
-sent, from the record as it is then, and a record that was erased meanwhile is not sent.
+The file holds ids of records and names of sinks without secrets, no names of people and no pictures: a message is
+written when it is sent, from the record as it is then, and a record that was erased meanwhile is not sent.
 """
 
 from __future__ import annotations
@@ -13,6 +13,7 @@ from pathlib import Path
 
 from resight.errors import ResightError
 from resight.pools import Lock
+from resight.watch.events.webhook import webhook_name
 
 WAIT = 30.0  # seconds for another program that writes
 
@@ -41,6 +42,7 @@ class Outbox:
             self._db.execute("PRAGMA journal_mode = WAL")
             self._db.execute("PRAGMA synchronous = FULL")
             self._db.execute(TABLE)
+            self._rename_webhooks()
 
     def put(self, sinks: Sequence[str], records: Sequence[str]) -> None:
         """Messages for records wait for each of the sinks; durable when this returns."""
@@ -70,6 +72,17 @@ class Outbox:
         """Let go of the file."""
         with self._lock:
             self._db.close()
+
+    def _rename_webhooks(self) -> None:
+        """Before, webhooks were called by their whole address."""
+        sinks = [sink for (sink,) in self._db.execute("SELECT DISTINCT sink FROM waiting WHERE sink LIKE 'http%://%'")]
+        old = [(webhook_name(sink), sink) for sink in sinks if webhook_name(sink) != sink]
+        if old:
+            self._db.execute("PRAGMA secure_delete = ON")
+            self._db.execute("BEGIN IMMEDIATE")
+            self._db.executemany("UPDATE OR REPLACE waiting SET sink = ? WHERE sink = ?", old)
+            self._db.execute("COMMIT")
+            self._db.execute("PRAGMA wal_checkpoint(TRUNCATE)")
 
     @contextmanager
     def _words(self) -> Iterator[None]:

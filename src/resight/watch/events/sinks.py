@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+from resight.addresses import host_only
 from resight.errors import DataError, RecipeError
-from resight.secrets import without_secrets
 from resight.watch.events.lines import Lines
 from resight.watch.events.sink import Sink
 from resight.watch.events.webhook import Webhook
@@ -28,7 +28,5 @@ def open_sink(address: str) -> Sink:
             ) from None
         return Mqtt(address)
     if scheme:
-        raise DataError(
-            f"--events {without_secrets(address)} is no sink: write -, FILE, mqtt://HOST/TOPIC or http://..."
-        )
+        raise DataError(f"--events {host_only(address)} is no sink: write -, FILE, mqtt://HOST/TOPIC or http://...")
     return Lines(address)

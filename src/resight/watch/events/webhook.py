@@ -3,18 +3,32 @@
 from __future__ import annotations
 
 import base64
+import hashlib
 import http.client
+import re
 import urllib.error
 import urllib.request
 from urllib.parse import quote, unquote, urlunsplit
 
-from resight.addresses import split_address
+from resight.addresses import host_only, split_address
 from resight.errors import DataError
 from resight.secrets import without_secrets
 from resight.watch.events.event import Seen
 from resight.watch.events.sink import TIMEOUT, Undelivered
 
 _SIGNS = "/%:@!$&'()*+,;=?[]"  # what an address may hold as it is
+_NAME = re.compile(r"https?://[^/?#]* \([0-9a-f]{8}\)", re.IGNORECASE)
+
+
+def webhook_name(address: str) -> str:
+    """What a webhook is called where it is kept or printed: scheme and host, for its path is often a secret.
+
+    Eight hex digits of a digest tell several of one host apart. A name stays as it is.
+    """
+    if _NAME.fullmatch(address):
+        return address
+    digest = hashlib.sha256(without_secrets(address).encode("utf-8", "surrogateescape")).hexdigest()
+    return f"{host_only(address)} ({digest[:8]})"
 
 
 class Webhook:
@@ -26,8 +40,8 @@ class Webhook:
     def __init__(self, address: str) -> None:
         parts = split_address(address)
         if not parts.hostname:
-            raise DataError(f"--events {without_secrets(address)} has no host: write http://HOST/PATH.")
-        self.name = without_secrets(address)
+            raise DataError(f"--events {host_only(address)} has no host: write http://HOST/PATH.")
+        self.name = webhook_name(address)
         host = parts.netloc.rpartition("@")[2]
         path, query = (quote(text, safe=_SIGNS) for text in (parts.path or "/", parts.query))
         self._url = urlunsplit((parts.scheme, host, path, query, ""))
