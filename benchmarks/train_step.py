@@ -90,9 +90,10 @@ def train_peer(turns: Turns, job: Job) -> None:
 
 
 def train_resight(turns: Turns, job: Job, off: set[str]) -> None:
-    from resight.training import loop, optim, progress, recipe, session, state
+    from resight.training import loop, optim, recipe, session, state
+    from resight.training.progress import live
 
-    class Live(progress.Live):
+    class Live(live.Live):
         def step(self, images: int, share: float, losses: dict[str, float]) -> None:
             super().step(images, share, losses)
             turns.done()
