@@ -210,7 +210,7 @@ def training(options: argparse.Namespace) -> Numbers:
         data = "{name: synthetic, options: {identities: 8, cameras: 2, images_per_camera: 2, seed: 1}}"
         settings = [f"data={data}", f"data.root={json.dumps(str(place / 'data'))}", "model.name=osnet_x0_25"]
         settings += ["images={height: 64, width: 32}", "sampler.batch_size=4", "augmentation.pad_crop=2"]
-        settings += ["phases.0.epochs=1", "phases.0.milestones=[1]", "phases.0.lr=0.001"]
+        settings += ["phases.0.epochs=1", "phases.0.warmup=0", "phases.0.milestones=[1]", "phases.0.lr=0.001"]
         folder = place / "run"
     elif options.device.startswith("cuda"):
         settings += ["precision=bf16"]

@@ -14,13 +14,12 @@ import numpy as np
 
 from resight.datasets.detect import detect
 from resight.errors import DataError, ResightError
-from resight.files import left_out, list_images
+from resight.files import VIDEO_SUFFIXES, left_out, list_images
 from resight.gallery.adding.dating import times_of
 from resight.gallery.adding.incoming import MARKET
 from resight.images.decode import decode, is_image_file
 
 Folders = Literal["cameras", "people", "nothing"]
-FILMS = {".mp4", ".avi", ".mkv", ".mov", ".webm", ".m4v", ".ts", ".mpg", ".mpeg", ".wmv"}
 LOOKED_AT = 100  # pictures whose sizes are read
 PERSON = r"(?P<identity>[^/]+)/[^/]+$"
 CAMERA = r"(?<![a-zA-Z\d])(?P<camera>(?i:camera|cam|c)[_-]?\d{1,4})[_. -][^/]*$"
@@ -68,7 +67,7 @@ def plan(
     made = Path(f"{gallery}.db").exists()
     create = () if made else (Step("Make a gallery", ("gallery", "create", gallery, "--model", model)),)
     show = Step("Look at it in the browser", ("serve", gallery, "--open"))
-    if Path(source).suffix.lower() in FILMS and Path(source).is_file():
+    if Path(source).suffix.lower() in VIDEO_SUFFIXES and Path(source).is_file():
         found = _film(source)
         if not detector:
             raise DataError(
@@ -109,7 +108,7 @@ def _pictures(source: str, folders: Folders | None) -> tuple[tuple[str, ...], tu
     """What is there, and the options of ``gallery add`` that read cameras, people and times."""
     single = is_image_file(source) and not Path(source).is_dir()
     paths, others = ([source], []) if single else list_images(source)
-    films = [path for path in others if PurePath(path).suffix.lower() in FILMS]
+    films = [path for path in others if PurePath(path).suffix.lower() in VIDEO_SUFFIXES]
     advice = ""
     if films:
         these = "1 of them is a film" if len(films) == 1 else f"{len(films):,} of them are films"

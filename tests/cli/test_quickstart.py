@@ -57,7 +57,10 @@ def test_folders_of_people_and_a_flat_one(tmp_path: Path, monkeypatch: pytest.Mo
     assert len(chosen.findings) == 2 and "wide, like whole scenes" in chosen.findings[0]
     assert "1 of 2 that were looked at cannot be read" in chosen.findings[0] and ".txt" in chosen.findings[1]
     assert not any("--camera-from-folder" in step.words for step in chosen.steps)
-    for wrong, said in (("nowhere", "does not exist"), ("flat/notes.txt", "is a file, but a folder or a zip archive")):
+    for wrong, said in (
+        ("nowhere", "does not exist"),
+        ("flat/notes.txt", "not read as an image, but a folder or a zip"),
+    ):
         with pytest.raises(DataError, match=said):
             plan(wrong, Path("out"))
 

@@ -81,6 +81,7 @@ def test_overrides(file: Path) -> None:
         ("seed=-1", "seed: .*greater than or equal to 0, found -1"),
         ("seed=4294967296", "seed: .*less than 4294967296"),
         ("phases.0.lr=0", r"phases\.0\.lr: .*greater than 0, found 0"),
+        ("phases.0.warmup=1000", r"phases\.0: warmup is 1000 epochs, longer than the phase \(\d+\)"),
         ("phases.0.epochs=1.5", r"phases\.0\.epochs: .*integer"),
         ("phases.0.only=classifier", r"phases\.0\.only: .*tuple"),
         ("phases=[]", "phases: .*at least 1 item"),

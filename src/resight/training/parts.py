@@ -212,6 +212,15 @@ class Phase(Part):
     sampler: Sampler | None = None
     losses: tuple[AnyLoss, ...] | None = Field(None, min_length=1)
 
+    @model_validator(mode="after")
+    def _warms_up_within(self) -> Phase:
+        if self.warmup > self.epochs:
+            raise ValueError(
+                f"warmup is {self.warmup:g} epochs, longer than the phase ({self.epochs}), so the learning rate would "
+                "never be reached: choose a warmup of at most epochs"
+            )
+        return self
+
 
 class Averaging(Part):
     """Exponential moving average of the weights, ``decay`` per step (less at first); it is what is kept."""
