@@ -1,9 +1,11 @@
 """Every engine computes the same function, and the fastest is chosen by what was measured."""
 
+import builtins
 import json
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -20,6 +22,7 @@ from resight.embedding.engines.convert import converted, converted_path, example
 from resight.embedding.engines.fused import fused
 from resight.embedding.engines.make import installed
 from resight.errors import ModelError
+from resight.models import runtimes
 from resight.models.exported import Exported
 from resight.models.model import Model
 from resight.models.output import Output
@@ -311,6 +314,7 @@ OPEN_TWO_AND_CLOSE_THEM = """
 import gc, os, signal, sys
 import numpy as np
 from pathlib import Path
+from typing import Any
 from resight.models.runtimes import OpenVino
 
 signal.signal(signal.SIGUSR1, lambda *_: print("heard"))
@@ -354,3 +358,18 @@ def test_one_image_is_computed_by_a_graph_of_fixed_sizes_and_batches_by_a_free_o
             found, wanted = network(x).embedding, model.network.eval()(x).embedding
             torch.testing.assert_close(found, wanted, rtol=1e-4, atol=1e-5)
     assert sizes == ["[1,3,64,32]", "[?,3,64,32]"] * 2
+
+
+def test_openvino_without_a_home_says_what_helps(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Its telemetry looks for a home when it is imported, and in a container a user may have none."""
+    real = builtins.__import__
+
+    def without_home(name: str, *more: Any) -> Any:
+        if name == "openvino":
+            raise RuntimeError("Could not determine home directory.")
+        return real(name, *more)
+
+    monkeypatch.setattr(runtimes, "_openvino", [])
+    monkeypatch.setattr(builtins, "__import__", without_home)
+    with pytest.raises(ModelError, match=r"home directory\): set HOME to a folder, such as HOME=/tmp, or choose"):
+        runtimes.openvino_core()

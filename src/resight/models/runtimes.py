@@ -98,12 +98,18 @@ def openvino_core() -> Any:
     gone: the next signal, such as that of a child process that has ended, then ends the process without a word.
 
     Raises:
-        ModelError: this process was forked from one that used OpenVINO, whose threads do not exist here.
+        ModelError: OpenVINO cannot be imported, or this process was forked from one that used it, whose threads do
+            not exist here.
     """
     with making_ready:
         if not _openvino:
-            import openvino  # its own type hints leave out what it exports
-
+            try:
+                import openvino  # its own type hints leave out what it exports
+            except RuntimeError as error:  # its telemetry asks for a home when it is imported
+                raise ModelError(
+                    f"OpenVINO cannot be imported ({str(error).rstrip('.')}): set HOME to a folder, such as HOME=/tmp, "
+                    "or choose engine 'onnx' or 'torch'."
+                ) from None
             vino: Any = openvino
             vino.Type.f32.to_dtype()  # fills a table; two threads that both did it first would wait for each other
             _openvino.append((os.getpid(), vino.Core()))

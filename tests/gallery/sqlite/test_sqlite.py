@@ -688,3 +688,30 @@ def test_two_readers_and_a_writer_at_once(tmp_path: Path) -> None:
     with Gallery.open(tmp_path / "seen") as gallery:
         assert len(gallery) == len(found(gallery)) == (25 - 8) * 8
         assert gallery.check().problems == ()
+
+
+@pytest.mark.parametrize("how", ["renamed", "deleted", "replaced"])
+def test_a_file_that_is_gone_while_it_is_open_takes_nothing_more(tmp_path: Path, how: str) -> None:
+    """What was added there would be lost with the program; put back, nothing is missing."""
+    path, other = tmp_path / "seen.db", tmp_path / "other.db"
+    Gallery.open(tmp_path / "third", card()).close()
+    with Gallery.open(path, card()) as gallery:
+        gallery.add(embeddings(2))
+        path.rename(other)
+        if how == "replaced":
+            (tmp_path / "third.db").rename(path)
+        for work in (lambda: gallery.add(embeddings(3, seed=1)), gallery.records):
+            with pytest.raises(ResightError, match="was renamed, deleted or replaced while"):
+                work()
+        if how == "renamed":
+            with pytest.raises(Damaged, match=r"was copied or renamed without other\.db-wal.*its old name"):
+                Gallery.open(other)
+        if how == "deleted":
+            other.unlink()
+        else:
+            other.rename(path)
+            assert gallery.add(embeddings(3, seed=1)).new == 3
+    if how != "deleted":
+        path.rename(other)
+        with Gallery.open(other) as again:
+            assert len(again) == 5 and again.check().problems == ()

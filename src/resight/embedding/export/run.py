@@ -192,10 +192,10 @@ def _write(model: Model, card: Card, to: Format, source: Path, path: Path, int8:
         onnx.helper.set_model_props(graph, {CARD: inside})
         onnx.save(graph, path)
     elif to == "openvino":
+        read = openvino_core().read_model(str(source))
         import openvino  # its own type hints leave out what it exports
 
         vino: Any = openvino
-        read = openvino_core().read_model(str(source))
         read.set_rt_info(inside, CARD.split("."))
         vino.save_model(read, str(path), compress_to_fp16=False)
     else:

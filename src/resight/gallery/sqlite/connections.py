@@ -49,6 +49,7 @@ class Connections:
         self._of_process: dict[int, _Opened] = {}
         self._lock, self._writing = Lock(), Lock()
         self._closed = False
+        self._file = _file_at(path)
 
     def lacks_log(self) -> bool:
         """Whether the log of writes that belongs to the file is missing; to be asked before anything is opened.
@@ -166,6 +167,20 @@ class Connections:
     def _check(self) -> None:
         if self._closed:
             raise DataError(f"{self.path} is closed: open the gallery again.")
+        if _file_at(self.path) != self._file:
+            raise ResightError(
+                f"{self.path} was renamed, deleted or replaced while this program has it open: put it back "
+                "under its name, where its log is, or open the gallery that is there now."
+            )
+
+
+def _file_at(path: Path) -> tuple[int, int] | None:
+    """Which file lies there."""
+    try:
+        found = path.stat()
+    except FileNotFoundError:
+        return None
+    return found.st_dev, found.st_ino
 
 
 def _marked(path: Path) -> bool:

@@ -86,11 +86,12 @@ def about_in(meta: Mapping[str, str], path: Path) -> About:
 
 
 def lacking(path: Path) -> str:
-    """What is the matter with a file that was copied without its log."""
+    """What is the matter with a file that was copied or renamed without its log."""
     return (
-        f"{path} was copied without {path.name}-wal, which holds what was written last by a program that was killed or "
-        "still ran: copy both files again, or make backups with resight gallery backup; what this file holds by itself "
-        f"can be read with read_only=True and taken out with resight gallery copy {path} NEW. If it was not copied but "
+        f"{path} was copied or renamed without {path.name}-wal, which holds what was written last by a program that "
+        "was killed or still runs: give a renamed file its old name, close what has it open, and rename it then; copy "
+        "both files again; or make backups with resight gallery backup; what this file holds by itself "
+        f"can be read with read_only=True and taken out with resight gallery copy {path} NEW. If it was neither but "
         "last used by resight 0.1.0, which leaves the same mark when it closes, nothing is missing and that copy is "
         "whole."
     )
