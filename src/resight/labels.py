@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Sequence
 from enum import Enum
 from typing import Any, Final
 
@@ -14,8 +15,21 @@ from resight.errors import DataError
 JUNK = -1
 DISTRACTOR = 0
 LARGEST = 2**53 - 1  # as exact in a float64 or in JSON
+MISSING = (
+    "",
+    "nan",
+    "NaN",
+    "NaT",
+    "None",
+    "<NA>",
+)  # what NumPy, pandas and CSV files write for a label that is missing
 _JUNK_NAMES = ("-1", "junk")
 _DISTRACTOR_NAMES = ("distractor", "distractors")
+
+
+def is_missing(label: object) -> bool:
+    """Whether it is no label: None, a number that is NaN, pandas' NA, or a text of :data:`MISSING`."""
+    return label is None or str(label) in MISSING
 
 
 class Unsaid(Enum):
@@ -109,6 +123,8 @@ def _checked(what: str, values: ArrayLike) -> NDArray[Any]:
         return array.astype(np.int64)
     if array.dtype.kind in "OTS" or (array.dtype.kind == "f" and np.isnan(array).any()):
         array = _plain(what, array.tolist())
+    if array.dtype.kind == "U":
+        _all_there(what, np.flatnonzero(np.isin(array, MISSING)).tolist(), array)
     if array.dtype.kind == "u" and array.max() > np.iinfo(np.int64).max:
         raise DataError(f"{what} has {array.max()}, which is more than 64 bits hold: pass the labels as text.")
     if array.dtype.kind not in "iuU":
@@ -119,15 +135,18 @@ def _checked(what: str, values: ArrayLike) -> NDArray[Any]:
     return array
 
 
+def _all_there(what: str, missing: Sequence[int], values: Sequence[object] | NDArray[Any]) -> None:
+    if len(missing):
+        raise DataError(
+            f"{what} has no label in {len(missing)} of {len(values)} rows, first in row {missing[0]} "
+            f"({str(values[missing[0]])!r}): fill them in, or leave those images out."
+        )
+
+
 def _plain(what: str, values: list[object]) -> NDArray[Any]:
     """Objects, as pandas keeps them, as an array of integers or of text."""
     values = [value.decode("utf-8", "surrogateescape") if isinstance(value, bytes) else value for value in values]
-    missing = [at for at, value in enumerate(values) if value is None or str(value) == "<NA>" or value != value]
-    if missing:
-        raise DataError(
-            f"{what} has no label in {len(missing)} of {len(values)} rows, first in row {missing[0]}: "
-            "fill them in, or leave those images out."
-        )
+    _all_there(what, [at for at, value in enumerate(values) if is_missing(value)], values)
     kinds = {type(value) for value in values}
     if all(issubclass(kind, str) for kind in kinds):
         return np.array(values, dtype=np.str_)

@@ -67,6 +67,8 @@ def test_adding_twice_is_adding_once(seen: Shell) -> None:
     code, out, _ = seen("gallery", "add", "seen", "people")
     total = PEOPLE * CAMERAS * EACH
     assert code == 0 and f"0 added to seen, {total} were there already." in out
+    code, _, err = seen("gallery", "add", "seen", "people", "--basis", "consent")
+    assert code == 0 and f"{total} were there already with another identity, basis or expiry than given now" in err
     stats = told(seen("gallery", "stats", "seen", "--json"))
     assert (stats["records"], stats["identities"], stats["unknown"]) == (total, PEOPLE, 0)
     assert stats["cameras"] == {"1": total // 2, "2": total // 2}

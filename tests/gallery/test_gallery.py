@@ -122,6 +122,9 @@ def test_adding_twice_is_adding_once(gallery_uri: str) -> None:
         again = gallery.add(several, cameras="north", times=7.0, identities="Bob", basis="none")
         assert (first.new, first.known, again.new, again.known) == (5, 0, 0, 5)
         assert first.ids == again.ids
+        assert first.different == () and again.different == first.ids  # they keep their names, which is said
+        assert gallery.add(several, cameras="north", times=7.0, identities="Ann").different == ()
+        assert gallery.add(several, cameras="north", times=7.0, expires=9e9).different == first.ids
         assert {record.identity for record in gallery.get(first.ids)} == {"Ann"}
         elsewhere = gallery.add(several, cameras="south", times=7.0)
         later = gallery.add(several, cameras="north", times=8.0)
@@ -129,7 +132,23 @@ def test_adding_twice_is_adding_once(gallery_uri: str) -> None:
         assert elsewhere.new == later.new == boxed.new == 5
         twice = gallery.add(Embeddings(np.repeat(vectors(1, seed=9), 3, axis=0)))
         assert (twice.new, twice.known, len(twice.ids), len(set(twice.ids))) == (1, 2, 3, 1)
+        same = gallery.add(Embeddings(np.repeat(vectors(1, seed=8), 3, axis=0)), identities=["Ann", "Ann", "Bob"])
+        assert (same.new, same.different) == (1, same.ids[:1])
         assert all(len(id) == 32 and int(id, 16) >= 0 for id in first.ids)
+
+
+def test_a_missing_name_is_no_person(tmp_path: Path) -> None:
+    """However it is written; and a column of pandas counts by position, whatever its index is."""
+    pandas = pytest.importorskip("pandas")
+    names = pandas.Series(["Ann", None, float("nan"), pandas.NA, "Bob"], index=[4, 3, 2, 1, 0])
+    times = pandas.Series([1.0, 2.0, 3.0, 4.0, 5.0], index=[9, 8, 7, 6, 5])
+    with Gallery.open(tmp_path / "seen", card()) as gallery:
+        records = gallery.get(gallery.add(embeddings(5), identities=names, times=times).ids)
+        assert [record.identity for record in records] == ["Ann", None, None, None, "Bob"]
+        assert [record.time for record in records] == [1, 2, 3, 4, 5]
+        for wrong in ("nan", "None", ""):
+            with pytest.raises(DataError, match=r"identity of picture 1 is '.*pass None|is empty"):
+                gallery.add(embeddings(2), identities=["Ann", wrong])
 
 
 def test_everything_known_of_a_record_is_kept(gallery_uri: str) -> None:

@@ -30,7 +30,9 @@ def test_a_picture_is_the_same_one_over_http_and_in_python(client: TestClient, g
     assert answer.status_code == 200 and answer.json()["new"]
     id = answer.json()["id"]
     again = client.post("/api/records", files={"image": ("other.png", data)}, data=fields).json()
-    assert again == {"id": id, "new": False}
+    assert again == {"id": id, "new": False, "different": False}
+    named = client.post("/api/records", files={"image": ("b.png", data)}, data=fields | {"identity": "Ann"}).json()
+    assert named == {"id": id, "new": False, "different": True}
     added = gallery.add([data], cameras="yard", times=12.5, boxes=[(1, 2, 30, 40)])
     assert added.ids == (id,) and added.new == 0
     record = client.get(f"/api/records/{id}").json()
@@ -113,7 +115,7 @@ def test_what_was_erased_is_refused_unless_asked(client: TestClient) -> None:
     refused = add(camera="another")
     assert refused.status_code == 409 and "add_erased=true" in refused.json()["error"]
     assert client.get("/api/records").json()["records"] == []
-    assert add(add_erased="true").json() == {"id": id, "new": True}
+    assert add(add_erased="true").json() == {"id": id, "new": True, "different": False}
     assert add(camera="another").json()["new"]
 
 

@@ -126,7 +126,8 @@ class Gallery(Lists):
         on_error: OnError | None = None,
         progress: Callable[[int, int], None] | None = None,
     ) -> Added:
-        """Add sightings. What is there already (same content, camera, time and box) stays as it is.
+        """Add sightings. What is there already (same content, camera, time and box) stays as it is, see
+        ``Added.different``.
 
         Args:
             images: whatever an :class:`~resight.embedding.embedder.Embedder` takes, or embeddings of this model.
@@ -150,7 +151,7 @@ class Gallery(Lists):
         """
         labels = Labels(cameras, times, identities, sources, boxes, basis, expires)
         parts, total = adding.parts(images, labels, thumbnails, self.store, lambda: self.embedder, add_erased)
-        return adding.write(parts, total, self.store, self.actor, on_error, progress)
+        return adding.write(parts, total, self.store, self.actor, on_error, progress, expires=expires is not None)
 
     def search(
         self,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import unicodedata
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any, Literal
@@ -121,6 +122,7 @@ class Added:
         failed: pictures that could not be used.
         refused: positions, from 0, of what was erased from this gallery before and was not added again.
         expired: how many of the new ones have expired already, so that the next ``expire`` erases them.
+        different: ids of known ones that were given another identity, basis or expiry than they have, and keep theirs.
     """
 
     ids: tuple[str, ...]
@@ -129,6 +131,7 @@ class Added:
     failed: tuple[BadImage, ...] = ()
     refused: tuple[int, ...] = ()
     expired: int = 0
+    different: tuple[str, ...] = ()
 
     @property
     def twice(self) -> int:
@@ -141,6 +144,16 @@ def expired_already(count: int) -> str:
     return (
         f"{count:,} of the new records have expired already, and the next resight gallery expire or resight serve "
         "erases them: check --expires, --keep-days of the gallery, and the times of the pictures."
+    )
+
+
+def kept_as_they_are(different: Sequence[str], first: Record) -> str:
+    """The sentence on ``Added.different``, with the first of them as it is in the gallery."""
+    name = "no name" if first.identity is None else f"the name {first.identity!r}"
+    return (
+        f"{len(different):,} were there already with another identity, basis or expiry than given now and keep "
+        f"theirs: {first.id} ({first.source or 'no source'}) has {name}. Change names with resight gallery enrol, "
+        "split or merge; to change the rest, erase the records and add them with --add-erased."
     )
 
 

@@ -126,11 +126,15 @@ class Found(BaseModel):
 
 
 class Put(BaseModel):
-    """The id of an added picture; ``new`` is false if it was there before."""
+    """The id of an added picture; ``new`` is false if it was there before.
 
-    model_config = ConfigDict(json_schema_extra={"examples": [{"id": AN_ID, "new": True}]})
+    ``different`` is true if it has another identity, basis or expiry than was sent, and keeps its own.
+    """
+
+    model_config = ConfigDict(json_schema_extra={"examples": [{"id": AN_ID, "new": True, "different": False}]})
     id: str
     new: bool
+    different: bool
 
 
 class Records(BaseModel):

@@ -107,7 +107,7 @@ def add_to(
     """
     from resight.gallery.adding.dating import WAYS
     from resight.gallery.adding.incoming import incoming
-    from resight.gallery.record import expired_already
+    from resight.gallery.record import expired_already, kept_as_they_are
     from resight.gallery.times import moment
 
     read = time if time in WAYS else ""
@@ -138,6 +138,8 @@ def add_to(
             progress=progress,
         )
         applied = to.applied()
+        if added.different:
+            notes.append(kept_as_they_are(added.different, to.get(added.different[:1])[0]))
     if applied and applied.banner:
         notes.append(applied.banner)
     if added.expired:

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from resight.errors import DataError
 from resight.gallery.record import DAY, Box, Policy, Record, camera_name, moment, person_name
+from resight.labels import MISSING, is_missing
 from resight.secrets import without_secrets
 
 _EACH = ("cameras", "times", "identities", "sources", "boxes")
@@ -18,7 +19,10 @@ _EACH = ("cameras", "times", "identities", "sources", "boxes")
 
 @dataclass(frozen=True)
 class Labels:
-    """Each field is one value for all, or a sequence with one for each (boxes and sources: a sequence or None)."""
+    """Each field is one value for all, or a sequence with one for each (boxes and sources: a sequence or None).
+
+    A column of pandas counts by position. An identity that is None, NaN or pandas' NA is unknown.
+    """
 
     cameras: Any = ""
     times: Any = None
@@ -32,6 +36,10 @@ class Labels:
     def __post_init__(self) -> None:
         many = frozenset(name for name in _EACH if _several(getattr(self, name)))
         object.__setattr__(self, "_many", many)
+        for name in many:
+            value = getattr(self, name)
+            if hasattr(value, "__array__"):
+                object.__setattr__(self, name, np.asarray(value))
 
     def check(self, count: int | None) -> None:
         """Refuse sequences that do not have ``count`` entries; None where their number is unknown.
@@ -68,7 +76,7 @@ class Labels:
         """
         camera = camera_name(self._one("cameras", at))
         time = moment(self._one("times", at), f"The time of picture {at}")
-        identity = self._one("identities", at)
+        identity = _identity(self._one("identities", at), at)
         box = _box(self._one("boxes", at), at)
         if self.sources is not None:
             source = str(self.sources[at]).replace("\0", "")
@@ -80,7 +88,7 @@ class Labels:
             expires = (now if time is None else time) + policy.keep_days * DAY
         return Record(
             id="",
-            identity=None if identity is None else person_name(identity),
+            identity=identity,
             camera=camera,
             time=time,
             source=source,
@@ -95,6 +103,16 @@ class Labels:
         if name in self._many:
             found = found[at]
         return found.item() if isinstance(found, np.generic) else found
+
+
+def _identity(given: Any, at: int) -> str | None:
+    """A name, or None where it is missing; DataError where it is a text that stands for a missing one."""
+    if isinstance(given, str):
+        name = person_name(given)
+        if name in MISSING:
+            raise DataError(f"The identity of picture {at} is {name!r}, which means that none is known: pass None.")
+        return name
+    return None if is_missing(given) else person_name(given)
 
 
 def _several(value: Any) -> bool:

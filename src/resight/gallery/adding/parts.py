@@ -22,6 +22,7 @@ from resight.embedding.source import Pictures, Source, source_of
 from resight.errors import DataError
 from resight.files import read_bytes
 from resight.gallery import binding, content
+from resight.gallery.adding.differing import differing
 from resight.gallery.adding.door import Door
 from resight.gallery.adding.labels import Labels
 from resight.gallery.adding.thumbnails import given, thumbnail
@@ -56,9 +57,9 @@ class Seen(NamedTuple):
 
 @dataclass
 class Part:
-    """Some of what is added: the ids of all that can be, in order, the rows of the new, the bad, and those refused."""
+    """Some of what is added: all that can be, in order, the rows of the new, the bad, and those refused."""
 
-    ids: list[str] = field(default_factory=list)
+    records: list[Record] = field(default_factory=list)
     rows: Rows | None = None
     failed: list[BadImage] = field(default_factory=list)
     refused: list[int] = field(default_factory=list)
@@ -105,8 +106,10 @@ def write(
     actor: str,
     on_error: OnError | None,
     progress: Callable[[int, int], None] | None,
+    *,
+    expires: bool,
 ) -> Added:
-    """Write parts one after the other, see :meth:`resight.Gallery.add`.
+    """Write parts one after the other, see :meth:`resight.Gallery.add`; ``expires`` says whether that was given.
 
     Raises:
         DataError: there is nothing to add, or a bad picture and no ``on_error``.
@@ -114,6 +117,7 @@ def write(
     ids: list[str] = []
     failed: list[BadImage] = []
     refused: list[int] = []
+    different: dict[str, None] = {}
     new = expired = 0
     now = clock.time()
     for part in found:
@@ -121,12 +125,15 @@ def write(
             if on_error is None:
                 raise DataError(bad.reason)
             on_error(bad)
+        written: set[str] = set()
         if part.rows is not None:
             added = store.add(part.rows, actor)
             new += int(added.sum())
-            ends = [record.expires for record, is_new in zip(part.rows.records, added, strict=True) if is_new]
-            expired += sum(end is not None and end <= now for end in ends)
-        ids += part.ids
+            fresh = [record for record, is_new in zip(part.rows.records, added, strict=True) if is_new]
+            expired += sum(record.expires is not None and record.expires <= now for record in fresh)
+            written = {record.id for record in fresh}
+        different |= dict.fromkeys(differing(part.records, written, store, expires=expires))
+        ids += [record.id for record in part.records]
         failed += part.failed
         refused += part.refused
         if progress:
@@ -134,7 +141,7 @@ def write(
             progress(done, done if total is None else total)
     if not (ids or failed or refused):
         raise DataError("There is nothing to add: pass at least one picture or embedding.")
-    return Added(tuple(ids), new, len(ids) - new, tuple(failed), tuple(refused), expired)
+    return Added(tuple(ids), new, len(ids) - new, tuple(failed), tuple(refused), expired, tuple(different))
 
 
 def _of_embeddings(
@@ -160,7 +167,7 @@ def _of_embeddings(
         for at, record, id in zip(few, records, ids, strict=True):
             if id not in rows and id in passed.marks:
                 rows[id] = replace(record, id=id), at - start, _given(thumbnails, at, policy)
-        part = Part([id for id in ids if id in rows])
+        part = Part([replace(record, id=id) for record, id in zip(records, ids, strict=True) if id in rows])
         part.refused = [at for at, id in zip(few, ids, strict=True) if id not in rows]
         if rows:
             chosen = vectors[[at for _, at, _ in rows.values()]]
@@ -222,7 +229,7 @@ def _of_pictures(
                 elif isinstance(found, Looked) and found.record.id not in passed.marks:
                     part.refused.append(item.position)
                 elif isinstance(found, Looked):
-                    part.ids.append(found.record.id)
+                    part.records.append(found.record)
             seen = [one for one in made.values() if isinstance(one, Seen)]
             if seen:
                 vectors = _embed(embedder, np.stack([one.pixels for one in seen]))

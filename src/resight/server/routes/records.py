@@ -75,7 +75,7 @@ def record_routes(service: Service) -> APIRouter:
             )
         if added.refused:
             raise Refused(409, "This picture was erased from the gallery before: send add_erased=true to add it again.")
-        return Put(id=added.ids[0], new=bool(added.new))
+        return Put(id=added.ids[0], new=bool(added.new), different=bool(added.different))
 
     @routes.get("/records", summary="List records")
     def records(

@@ -30,12 +30,15 @@ export function addPictures(files = null) {
       const failed = [];
       let added = 0;
       let erased = 0;
+      let different = 0;
       for (const [at, image] of all.entries()) {
         if (all.length > 1) tell(`${count(at)} of ${count(all.length)} done`);
         const path = image.webkitRelativePath || image.name;
         const of = byFolder ? (path.split("/").at(-2) ?? camera) : camera;
         try {
-          added += (await post("records", form({ image, camera: of, source: path, ...known }))).new;
+          const put = await post("records", form({ image, camera: of, source: path, ...known }));
+          added += put.new;
+          different += put.different;
         } catch (error) {
           if (error.status === 409) erased += 1;
           else if (all.length === 1 || ![413, 415, 422].includes(error.status)) throw error; // not about one picture
@@ -43,7 +46,7 @@ export function addPictures(files = null) {
         }
       }
       const left = failed.length + erased;
-      if (left < all.length || !erased) await changed(sentence(all.length, added, left));
+      if (left < all.length || !erased) await changed(sentence(all.length, added, left, different));
       if (erased)
         throw new Error(
           `${counted(erased, "picture")} ${erased > 1 ? "were" : "was"} erased before: tick the box to add ${erased > 1 ? "them" : "it"}.`,
@@ -53,8 +56,11 @@ export function addPictures(files = null) {
   });
 }
 
-function sentence(pictures, added, failed) {
+function sentence(pictures, added, failed, different) {
+  if (pictures === 1 && different)
+    return "This picture was in the gallery already, with another name, basis or expiry, which it keeps.";
   if (pictures === 1) return added ? "Added." : "This picture was in the gallery already.";
   const known = pictures - added - failed;
-  return `${count(added)} added${known ? `, ${count(known)} in the gallery already` : ""}.`;
+  const kept = different ? `, ${count(different)} of them with another name, basis or expiry, which they keep` : "";
+  return `${count(added)} added${known ? `, ${count(known)} in the gallery already${kept}` : ""}.`;
 }
