@@ -34,10 +34,7 @@ IMAGE_SUFFIXES = frozenset(
     }
 )
 """What an image file's name ends with: the formats that :mod:`resight.images.decode` reads."""
-VIDEO_SUFFIXES = frozenset(
-    {".mp4", ".avi", ".mkv", ".mov", ".webm", ".m4v", ".ts", ".mpg", ".mpeg", ".wmv"}  # some; others are read, too
-)
-"""What a video's name often ends with."""
+VIDEO_SUFFIXES = frozenset((".mp4", ".avi", ".mkv", ".mov", ".webm", ".m4v", ".ts", ".mpg", ".mpeg", ".wmv"))
 SYSTEM_FOLDERS = frozenset(
     {
         *("__MACOSX", "@eaDir", "@Recycle", "@Recently-Snapshot", "#recycle", "#snapshot", "$RECYCLE.BIN"),
@@ -178,18 +175,13 @@ def list_files(root: str | os.PathLike[str]) -> list[tuple[str, int]]:
     elif os.path.isdir(name):
         found = list(_walk(name))
     elif os.path.exists(name):
-        raise DataError(f"{name} is a file{_kind(name)}, but a folder or a zip archive of images is needed.")
+        if os.path.splitext(name)[1].lower() in VIDEO_SUFFIXES:
+            raise DataError(f"{name} is a video: a folder or a zip archive of images is needed, or resight watch.")
+        kind = "" if is_image_name(name) else " that is not read as an image"
+        raise DataError(f"{name} is a file{kind}, but a folder or a zip archive of images is needed.")
     else:
         raise DataError(f"{name} does not exist: check the path.")
     return sorted(found)
-
-
-def _kind(path: str) -> str:
-    """What a file is that is neither an image nor an archive, and what to do with it."""
-    suffix = os.path.splitext(path)[1].lower()
-    if suffix in VIDEO_SUFFIXES:
-        return ", a video, whose people resight watch finds"
-    return f" that ends with {suffix}, which is not read as an image" if suffix else ""
 
 
 def _is_hidden(name: str) -> bool:
