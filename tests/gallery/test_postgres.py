@@ -12,6 +12,7 @@ import time
 from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
+from typing import Any
 
 import cv2
 import numpy as np
@@ -114,6 +115,36 @@ def test_an_action_whose_end_is_unknown_is_done_once(
             assert len([*(tmp_path / "small").rglob("*.jpg")]) == 3
     finally:
         cutter.close()
+
+
+@pytest.mark.parametrize("how", ["terminated", "silent"])
+def test_a_writer_that_was_overtaken_adds_once(uri: str, monkeypatch: pytest.MonkeyPatch, how: str) -> None:
+    """The server ends a session in the middle of adding, at once or after silence; another writes meanwhile."""
+    from resight.gallery.postgres import slots  # which needs psycopg
+
+    real, ended = slots.put, 0
+
+    def put(action: Any, ids: list[str]) -> None:
+        nonlocal ended
+        real(action, ids)
+        if len(ids) == 3 and not ended:
+            ended += 1
+            ((process,),) = action.rows("SELECT pg_backend_pid()")
+            if how == "silent":
+                action.rows("SELECT set_config('idle_in_transaction_session_timeout', '50', false)")
+                time.sleep(0.3)
+            with Gallery.open(uri) as other:
+                if how == "terminated":
+                    connections = other.store._connections  # type: ignore[attr-defined]
+                    connections.write(lambda one: one.rows("SELECT pg_terminate_backend(%s)", (process,)))
+                assert other.add(embeddings(2, seed=5)).new == 2
+
+    monkeypatch.setattr(slots, "put", put)
+    with Gallery.open(uri, card()) as gallery:
+        assert gallery.add(embeddings(3)).new == 3 and ended == 1
+        assert len(gallery) == 5 and gallery.check().problems == ()
+        assert [event.details["records"] for event in gallery.log() if event.action == "add"] == [2, 3]
+        gallery.verify_log()
 
 
 def test_killed_writers_and_servers_lose_nothing(postgres: PostgresServer) -> None:
