@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from array import array
 from collections import deque
 from dataclasses import dataclass
 
@@ -17,7 +18,8 @@ from resight.watch.following.motion import Motion
 from resight.watch.frames import Frame
 
 RECENT = 10  # sightings that a new one is compared with
-MOMENT = 0.5  # seconds of which only the best crop counts
+MOMENT = 0.5  # seconds of which only the best crop counts; twice as many whenever there are MOMENTS of them
+MOMENTS = 500
 HALVES = 4  # moments from which a track has halves that can be compared
 
 
@@ -31,8 +33,9 @@ class Track:
         boxes: (L, 4) float64: left, top, right, bottom in pixels; where it was not seen, interpolated in time between
             the sightings before and after.
         seen: (L,) bool, whether the detector found it in this frame.
-        vector: (D,) float32: the best crops of every half second, weighted by their quality. It is as long as these are
-            on average, so that Euclidean distances keep their meaning.
+        vector: (D,) float32: the best crops of every half second (of every second after four minutes, and so on),
+            weighted by their quality. It is as long as these are on average, so that Euclidean distances keep their
+            meaning.
         change: the distance between the crops of its first and of its second half; NaN for a short one.
         best: in which of the frames it is seen best; ``crop``: (H, W, 3) uint8 RGB, its pixels there.
     """
@@ -84,7 +87,7 @@ class Sighting:
 
 
 class Growing:
-    """A track that goes on; memory grows with its length by a few numbers a frame and a vector a moment.
+    """A track that goes on; memory grows with its length by seven numbers a frame.
 
     Attributes:
         sure: how many sightings are sure.
@@ -94,9 +97,9 @@ class Growing:
         self.metric, self.sure = metric, 0
         self.motion = Motion(first.box)
         self.recent: deque[NDArray[np.float32]] = deque(maxlen=RECENT)
-        self._frames: list[tuple[int, float]] = []  # all that were processed since the first sighting
-        self._seen: list[int] = []  # which of these have a sighting, with its box
-        self._boxes: list[NDArray[np.float64]] = []
+        self._numbers, self._times = array("q"), array("d")  # of all frames processed since the first sighting
+        self._seen, self._boxes = array("q"), array("d")  # which of these have a sighting, and its box
+        self._moment = MOMENT
         self._moments: dict[int, tuple[float, NDArray[np.float32]]] = {}
         self._best, self._at, self._crop = 0.0, 0, first.crop()
         self._take(first)
@@ -104,12 +107,12 @@ class Growing:
     @property
     def begin(self) -> float:
         """When it was first seen."""
-        return self._frames[0][1]
+        return self._times[0]
 
     @property
     def end(self) -> float:
         """When it was last seen."""
-        return self._frames[self._seen[-1]][1]
+        return self._times[self._seen[-1]]
 
     def __len__(self) -> int:
         return len(self._seen)
@@ -121,22 +124,34 @@ class Growing:
 
     def miss(self, frame: Frame) -> None:
         """It was not seen in this frame."""
-        self._frames.append((frame.number, frame.time))
+        self._pass(frame)
+
+    def _pass(self, frame: Frame) -> None:
+        self._numbers.append(frame.number)
+        self._times.append(frame.time)
 
     def _take(self, one: Sighting) -> None:
         self.sure += one.sure
         weight = one.weight
         if weight > self._best:
-            self._best, self._at, self._crop = weight, len(self._frames), one.crop()
-        moment = int((one.frame.time - self.begin) / MOMENT) if self._frames else 0
-        if moment not in self._moments or weight > self._moments[moment][0]:
-            self._moments[moment] = weight, one.vector
+            self._best, self._at, self._crop = weight, len(self._times), one.crop()
+        self._seen.append(len(self._times))
+        self._pass(one.frame)
+        self._boxes.extend(one.box.tolist())
+        vector = one.vector.copy()  # a row would hold the vectors of the whole frame
         if one.hidden < 0.5 or not self.recent:
-            self.recent.append(one.vector)
-        self._seen.append(len(self._frames))
-        self._frames.append((one.frame.number, one.frame.time))
-        self._boxes.append(one.box)
+            self.recent.append(vector)
+        if len(self._moments) == MOMENTS:
+            self._moment *= 2
+            moments, self._moments = self._moments, {}
+            for moment, (before, kept) in moments.items():
+                self._remember(moment // 2, before, kept)
+        self._remember(int((one.frame.time - self.begin) / self._moment), weight, vector)
         self._source = one.frame.source
+
+    def _remember(self, moment: int, weight: float, vector: NDArray[np.float32]) -> None:
+        if moment not in self._moments or weight > self._moments[moment][0]:
+            self._moments[moment] = weight, vector
 
     def ended(self) -> Track:
         """The track as it is now."""
@@ -144,14 +159,16 @@ class Growing:
         crops = Embeddings(np.stack(vectors))
         pooled = pool_tracks(crops, np.zeros(len(crops), np.int64), np.array(weights))
         length = np.average(np.linalg.norm(crops.vectors.astype(np.float64), axis=1), weights=weights)
-        numbers, times = map(np.array, zip(*self._frames[: self._seen[-1] + 1], strict=True))
-        seen = np.zeros(len(times), np.bool_)
-        seen[self._seen] = True
-        sides = np.stack(self._boxes, axis=1)  # (4, sightings)
+        frames = self._seen[-1] + 1
+        numbers = np.array(self._numbers[:frames], np.int64)
+        times = np.array(self._times[:frames], np.float64)
+        seen = np.zeros(frames, np.bool_)
+        seen[np.array(self._seen)] = True
+        sides = np.array(self._boxes).reshape(-1, 4).T  # (4, sightings)
         return Track(
             self._source,
-            numbers.astype(np.int64),
-            times.astype(np.float64),
+            numbers,
+            times,
             np.stack([np.interp(times, times[seen], side) for side in sides], axis=1),
             seen,
             (pooled.vectors[0] * length).astype(np.float32),
