@@ -191,7 +191,7 @@ def test_a_full_disk_or_a_forbidden_place_is_one_sentence(folder: Path, tmp_path
     embed_to_file(embedder(), folder, file, part=4)  # once there is space again
     assert len(read(file)) == 22
     (tmp_path / "c.npz").mkdir()
-    with pytest.raises(ResightError, match=r"c\.npz cannot be written \(Is a directory\)"):
+    with pytest.raises(DataError, match=r"c\.npz is a folder"):
         embed_to_file(embedder(), folder, tmp_path / "c.npz")
     (tmp_path / "file").touch()
     with pytest.raises(ResightError, match="cannot be written"):
