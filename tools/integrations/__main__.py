@@ -42,13 +42,15 @@ def libraries(group: str) -> dict[str, str]:
     """The environment in which programs find the OpenSSL 1.1 that came with the group's packages, if any did."""
     folder = ROOT / f".venv-{group}"
     found = [*folder.glob("lib/*/site-packages/psycopg2_binary.libs/lib*-*.so.1.1")]
+    if not found:
+        return {**os.environ}
     links = folder / "libraries"
     links.mkdir(exist_ok=True)
     for library in found:
         link = links / f"{library.name.split('-')[0]}.so.1.1"
         link.unlink(missing_ok=True)
         link.symlink_to(library)
-    return {**os.environ, "LD_LIBRARY_PATH": str(links)} if found else {**os.environ}
+    return {**os.environ, "LD_LIBRARY_PATH": str(links)}
 
 
 def main(groups: list[str]) -> int:

@@ -159,15 +159,16 @@ def _of_embeddings(
         vectors = embeddings.vectors[few.start : few.stop]
         paths = [""] * len(few) if embeddings.paths is None else embeddings.paths[few.start : few.stop].tolist()
         sources = ["" if _UNNAMED.fullmatch(path) else path for path in paths]
-        records = [labels.record(at, source, policy, now) for at, source in zip(few, sources, strict=True)]
-        ids = content.ids_of_vectors(records, vectors, store)
-        each = zip(ids, records, vectors, strict=True)
-        passed = door.passed({id: None if record.source else content.of_vector(one) for id, record, one in each})
+        unnamed = [labels.record(at, source, policy, now) for at, source in zip(few, sources, strict=True)]
+        ids = content.ids_of_vectors(unnamed, vectors, store)
+        records = [replace(record, id=id) for record, id in zip(unnamed, ids, strict=True)]
+        each = zip(records, vectors, strict=True)
+        passed = door.passed({one.id: None if one.source else content.of_vector(vector) for one, vector in each})
         rows: dict[str, tuple[Record, int, bytes | None]] = {}
-        for at, record, id in zip(few, records, ids, strict=True):
-            if id not in rows and id in passed.marks:
-                rows[id] = replace(record, id=id), at - start, _given(thumbnails, at, policy)
-        part = Part([replace(record, id=id) for record, id in zip(records, ids, strict=True) if id in rows])
+        for at, record in zip(few, records, strict=True):
+            if record.id not in rows and record.id in passed.marks:
+                rows[record.id] = record, at - start, _given(thumbnails, at, policy)
+        part = Part([record for record in records if record.id in rows])
         part.refused = [at for at, id in zip(few, ids, strict=True) if id not in rows]
         if rows:
             chosen = vectors[[at for _, at, _ in rows.values()]]

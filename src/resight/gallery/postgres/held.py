@@ -27,7 +27,7 @@ from resight.gallery.record import Filter
 from resight.gallery.store import Candidates
 from resight.gallery.vectors.cache import Cache, Source, View
 from resight.gallery.vectors.cache_files import COLUMNS, GROWTH, Changed, Header
-from resight.gallery.vectors.choosing import MORE, Codes, chosen_of, mask_of
+from resight.gallery.vectors.choosing import MORE, Codes, chosen, mask_of
 from resight.gallery.vectors.scan import scan, slack
 
 _QUERIES = 256  # at a time
@@ -126,8 +126,8 @@ class Held:
         known = self._codes(view, where)
         if known is None:
             return None
-        chosen = self._chosen(view, queries, k, mask_of(view, where, known))
-        slots = np.unique(np.concatenate(chosen))
+        nearest = self._chosen(view, queries, k, mask_of(view, where, known))
+        slots = np.unique(np.concatenate(nearest))
         rows = self._rows(_FOUND, view, slots=(slots + 1).tolist())
         now = self._cache.peek()
         if not rows[0][0] or now is None or now.digest != view.digest:  # which the rows may be newer than
@@ -138,24 +138,20 @@ class Held:
             return None
         records = [record(row[4:]) for row in rows if row[1] is not None]
         vectors = vectors_of((row[2:4] for row in rows if row[1] is not None), self._dim)
-        several = ([at[slot] for slot in some.tolist()] for some in chosen)
+        several = ([at[slot] for slot in some.tolist()] for some in nearest)
         return [Candidates([records[each] for each in some], vectors[some]) for some in several]
 
     def _chosen(
         self, view: View, queries: NDArray[np.float32], k: int, mask: NDArray[np.bool_] | None
     ) -> list[NDArray[np.int64]]:
         """The slots, from 0, that may be among the ``k`` nearest of each query."""
-        margin = slack(queries, view.longest, self._metric).tolist()
+        margins = slack(queries, view.longest, self._metric).tolist()
         wanted = min(k + MORE, view.slots)
         while True:
             near = scan(queries, view.rows, wanted, self._metric, mask)
-            chosen = [
-                chosen_of(rough, rows, [], k, limit, complete=wanted == view.slots)
-                for rough, rows, limit in zip(near.rough, near.rows, margin, strict=True)
-            ]
-            sure = [slots for slots in chosen if slots is not None]
-            if len(sure) == len(chosen):
-                return sure
+            found = chosen(near, [], k, margins, complete=wanted == view.slots)
+            if found is not None:
+                return found
             wanted = min(4 * wanted, view.slots)
 
     def _codes(self, view: View, where: Filter) -> Codes | None:

@@ -22,7 +22,7 @@ from resight.gallery.sqlite.connections import Connections
 from resight.gallery.sqlite.places import in_parts
 from resight.gallery.store import Candidates
 from resight.gallery.vectors.cache import View
-from resight.gallery.vectors.choosing import MORE, Codes, chosen_of
+from resight.gallery.vectors.choosing import MORE, Codes, chosen
 from resight.gallery.vectors.scan import Nearest, slack
 
 
@@ -76,20 +76,16 @@ def find(
         None where more have changed.
     """
     wanted = min(k + MORE if exact else k, view.slots)
-    margin = slack(queries, view.longest, metric).tolist() if exact else [None] * len(queries)
+    margins = slack(queries, view.longest, metric).tolist() if exact else [None] * len(queries)
     while True:
         near = scan(wanted)
         with connections.reading() as db:
             changed = touched(db, view)
             if most is not None and len(changed) > most:
                 return None
-            chosen = [
-                chosen_of(rough, rows, changed, k, limit, complete=wanted == view.slots)
-                for rough, rows, limit in zip(near.rough, near.rows, margin, strict=True)
-            ]
-            sure = [slots for slots in chosen if slots is not None]
-            if len(sure) == len(chosen):
-                return _candidates(db, sure, changed, where, queries.shape[1])
+            found = chosen(near, changed, k, margins, complete=wanted == view.slots)
+            if found is not None:
+                return _candidates(db, found, changed, where, queries.shape[1])
         wanted = min(4 * wanted, view.slots)
 
 

@@ -1,10 +1,11 @@
 """Which slots a search looks at, by the columns of the cache, and which of those it finds may be the nearest.
 
-Shape letters: ``S`` slots, ``K`` neighbours.
+Shape letters: ``S`` slots, ``K`` neighbours, ``Q`` queries.
 """
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -12,6 +13,7 @@ from numpy.typing import NDArray
 
 from resight.gallery.record import Filter
 from resight.gallery.vectors.cache import View
+from resight.gallery.vectors.scan import Nearest
 
 MORE = 16  # neighbours beyond k that are asked for at first
 
@@ -56,7 +58,29 @@ def _among(column: NDArray[np.int32], wanted: NDArray[np.int64]) -> NDArray[np.b
     return table[column]
 
 
-def chosen_of(
+def chosen(
+    near: Nearest, changed: list[int], k: int, margins: Sequence[float | None], *, complete: bool
+) -> list[NDArray[np.int64]] | None:
+    """The slots that may be among the ``k`` nearest of each of Q queries; None where the scan was too short for one.
+
+    Args:
+        near: what the scan found.
+        changed: slots that do not count, since they have changed after it.
+        k: see above.
+        margins: for each query by how much rough distances may be in the wrong order; None for the first ``k``, right
+            or wrong.
+        complete: whether the scan gave all slots there are.
+    """
+    found = []
+    for rough, rows, margin in zip(near.rough, near.rows, margins, strict=True):
+        slots = _chosen_of(rough, rows, changed, k, margin, complete=complete)
+        if slots is None:
+            return None
+        found.append(slots)
+    return found
+
+
+def _chosen_of(
     rough: NDArray[np.float32],
     rows: NDArray[np.int64],
     changed: list[int],
@@ -65,10 +89,6 @@ def chosen_of(
     *,
     complete: bool,
 ) -> NDArray[np.int64] | None:
-    """The slots of one query that may be among the ``k`` nearest; None where the scan was too short.
-
-    ``margin``: by how much rough distances may be in the wrong order; None for the first ``k``, right or wrong.
-    """
     found = rows >= 0
     complete = complete or not found.all()
     if changed:

@@ -122,11 +122,8 @@ class Growing:
         self.motion.update(one.box)
         self._take(one)
 
-    def miss(self, frame: Frame) -> None:
-        """It was not seen in this frame."""
-        self._pass(frame)
-
-    def _pass(self, frame: Frame) -> None:
+    def goes_by(self, frame: Frame) -> None:
+        """Another frame was processed, whether or not it is seen there."""
         self._numbers.append(frame.number)
         self._times.append(frame.time)
 
@@ -136,7 +133,7 @@ class Growing:
         if weight > self._best:
             self._best, self._at, self._crop = weight, len(self._times), one.crop()
         self._seen.append(len(self._times))
-        self._pass(one.frame)
+        self.goes_by(one.frame)
         self._boxes.extend(one.box.tolist())
         vector = one.vector.copy()  # a row would hold the vectors of the whole frame
         if one.hidden < 0.5 or not self.recent:

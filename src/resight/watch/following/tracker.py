@@ -101,7 +101,7 @@ class Tracker:
             if at in pairs:
                 track.add(seen[pairs[at]])
             else:
-                track.miss(frame)
+                track.goes_by(frame)
         taken = np.isin(np.arange(len(found)), list(pairs.values()))
         double = overlaps(found.boxes, found.boxes[taken | sure]).max(axis=1, initial=0) > DOUBLE
         begun = np.flatnonzero(~taken & (sure | ~double))
