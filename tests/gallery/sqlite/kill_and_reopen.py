@@ -114,7 +114,10 @@ def in_child(work: Callable[[Any], None]) -> tuple[int, int]:
 
 
 def look(uri: Path, possible: list[State]) -> int:
-    """Which of the possible states the gallery is in, all of it."""
+    """Which of the possible states the gallery is in, all of it.
+
+    What an interrupted action was to add may be in SQLite's log until that is closed; nothing else may be left over.
+    """
     with Gallery.open(uri) as gallery:
         found = {IDS.index(record.id): record.identity for record in gallery.records(limit=MOST + 1)}
         assert found in possible, "an acknowledged write is gone, or half a write is there"
@@ -131,12 +134,17 @@ def look(uri: Path, possible: list[State]) -> int:
             missed = found.keys() - themselves
             assert len(missed) <= (len(found) // 20 if approximate else 0), f"a search misses {missed} {approximate}"
             assert {hit.record.id for some in hits for hit in some} <= set(ids), "a search finds what is not there"
-        everything = b"\0".join(file.read_bytes() for file in sorted(uri.parent.iterdir()))
-    for at in set(range(MOST)) - found.keys():
+        refuse_bytes(uri.parent, set(range(MOST)).difference(found, *possible))
+    refuse_bytes(uri.parent, set(range(MOST)) - found.keys())
+    return possible.index(found)
+
+
+def refuse_bytes(folder: Path, gone: set[int]) -> None:
+    everything = b"\0".join(file.read_bytes() for file in sorted(folder.iterdir()))
+    for at in gone:
         unit = (POINTS[at].astype(np.float64) / np.linalg.norm(POINTS[at].astype(np.float64))).astype(np.float32)
         for data in (POINTS[at].tobytes(), unit.tobytes(), THUMBNAILS[at][-300:]):
             assert data[:64] not in everything and data[-64:] not in everything, "bytes of what was erased are left"
-    return possible.index(found)
 
 
 def main() -> None:
