@@ -249,8 +249,9 @@ def import_(
 ) -> None:
     """Turn a published checkpoint into a model with a card.
 
-    The family (TransReID, PersonViT, PASS, CLIP-ReID, SOLIDER, Swin, DINOv2, or Open Model Zoo's person networks as
-    .xml) is recognised by keys and shapes. What the file cannot say is printed with the value taken and its source;
+    The family (TransReID, PersonViT, PASS, CLIP-ReID, SOLIDER, Swin, DINOv2, fast-reid, LightMBN, the architectures of
+    `resight models list` under torchreid's and torchvision's names, or Open Model Zoo's person networks as .xml) is
+    recognised by keys and shapes. What the file cannot say is printed with the value taken and its source;
     change a value with --set, such as --set stride=12 or --set neck=after.
     """
     from resight.models.folder import save

@@ -161,7 +161,7 @@ def from_published(file: str | Path, given: Mapping[str, Any]) -> Model:
         architecture=found.architecture,
         arguments=found.arguments,
         preprocessing=Preprocessing(**made_for | found.preprocessing),
-        metric="cosine",  # every family's own test normalises embeddings first
+        metric=found.metric,
         about=About(title=f"{found.family}, {Path(file).name}"),
         licences=Licences(weights=found.licence),
         unsaid=tuple(asdict(one) for one in found.unsaid),

@@ -146,41 +146,51 @@ def fit(network: nn.Module, tensors: Mapping[str, Tensor], *, source: str, parti
     """
     own = network.state_dict()
     tensors = revealed(tensors, own)
-    used = [k for k in tensors if k in own and own[k].shape == tensors[k].shape]
-    report = LoadReport(
-        tuple(used),
-        tuple(k for k in tensors if k not in own),
-        tuple(k for k in own if k not in tensors and not k.endswith("num_batches_tracked")),
-        tuple(
-            f"{k} {tuple(tensors[k].shape)}, {tuple(own[k].shape)}"
-            for k in tensors
-            if k in own and own[k].shape != tensors[k].shape
-        ),
-    )
-    classifiers: tuple[str, ...] = (*CLASSIFIER, "_fc.")
-    if not any(k.startswith("fc.") for k in own):  # torchvision's classifier; OSNet's reduction
-        classifiers += ("fc.",)
-    serious = [
-        key
-        for key in (*report.dropped, *report.missing, *report.mismatched)
-        if not key.startswith(classifiers) and not key.endswith("num_batches_tracked")
-    ]
-    if not used or (serious and not partial):
-        most = 2 * len(used) > len(tensors)
+    report = compared(tensors, own)
+    if not report.used or (differing(report, own) and not partial):
+        most = 2 * len(report.used) > len(tensors)
         raise ModelError(
             f"{source} does not fit {type(network).__name__}: {report}; choose the architecture it was made for"
             + (", or allow partial loading (partial=True in Python)." if most else ".")
         )
-    for key in used:
+    for key in report.used:
         if not torch.isfinite(tensors[key]).all():
             raise ModelError(
                 f"{source} has weights that are NaN or infinite, first in {key}: choose a checkpoint from before the "
                 "training went wrong, or copy the file again."
             )
     with torch.no_grad():
-        for key in used:
+        for key in report.used:
             own[key].copy_(tensors[key])
     return report
+
+
+def compared(tensors: Mapping[str, Tensor], own: Mapping[str, Tensor]) -> LoadReport:
+    """Which of ``tensors`` fit those of a network by name and shape."""
+    both = [key for key in tensors if key in own]
+    fitting = [key for key in both if own[key].shape == tensors[key].shape]
+    return LoadReport(
+        tuple(fitting),
+        tuple(key for key in tensors if key not in own),
+        tuple(key for key in own if key not in tensors and not key.endswith("num_batches_tracked")),
+        tuple(
+            f"{key} {tuple(tensors[key].shape)}, {tuple(own[key].shape)}"
+            for key in both
+            if own[key].shape != tensors[key].shape
+        ),
+    )
+
+
+def differing(report: LoadReport, own: Collection[str]) -> list[str]:
+    """What was dropped, is missing or of another shape, apart from the classifier and the counters of batches."""
+    classifiers: tuple[str, ...] = (*CLASSIFIER, "_fc.")
+    if not any(key.startswith("fc.") for key in own):  # torchvision's classifier; OSNet's reduction
+        classifiers += ("fc.",)
+    return [
+        key
+        for key in (*report.dropped, *report.missing, *report.mismatched)
+        if not key.startswith(classifiers) and not key.endswith("num_batches_tracked")
+    ]
 
 
 def save(tensors: Mapping[str, Tensor], path: str | Path) -> None:

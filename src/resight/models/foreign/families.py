@@ -8,7 +8,7 @@ from typing import Any
 from torch import Tensor
 
 from resight.errors import ModelError
-from resight.models.foreign import clipreid, dinov2, fastreid, lightmbn, swin, transreid
+from resight.models.foreign import clipreid, dinov2, fastreid, lightmbn, registered, swin, transreid
 from resight.models.foreign.recognised import Recognised
 
 Recogniser = Callable[[Mapping[str, Tensor], Mapping[str, Any]], Recognised | None]
@@ -44,6 +44,8 @@ def recognise(tensors: Mapping[str, Tensor], source: str, given: Mapping[str, An
                 ) from None
             if found is not None:
                 return found
+    if found := registered.recognise(tensors, given):
+        return found
     keys = sorted(tensors)
 
     def likeness(family: str) -> int:
@@ -51,8 +53,9 @@ def recognise(tensors: Mapping[str, Tensor], source: str, given: Mapping[str, An
 
     nearest = max(FAMILIES, key=likeness)
     raise ModelError(
-        f'{source} has no card: name its architecture, as in load("osnet_x0_25", weights="{source}"). '
-        f"It is of no known family (nearest: {nearest}); its first keys are {', '.join(keys[:3])}."
+        f"{source} has no card, and fits no architecture as it usually is: name one with its arguments, as "
+        f'in load("osnet_x0_25", weights="{source}"). It is of no known family (nearest: {nearest}); its first keys '
+        f"are {', '.join(keys[:3])}."
     )
 
 

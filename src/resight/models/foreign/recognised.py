@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Literal
 
 from torch import Tensor
 
@@ -46,6 +46,7 @@ class Recognised:
         unsaid: what the file does not say, with the value taken.
         filled: parts that the file does not have and that change nothing, such as the neck of a bare trunk.
         licence: of the weights, where all files of the family have the same.
+        metric: by which the family's own test compares.
     """
 
     family: str
@@ -57,6 +58,7 @@ class Recognised:
     unsaid: tuple[Unsaid, ...] = ()
     filled: tuple[str, ...] = ()
     licence: str = "unknown"
+    metric: Literal["euclidean", "cosine"] = "cosine"
 
 
 class Asked:

@@ -1,0 +1,54 @@
+"""Checkpoints under the names of a registered network, as torchreid and torchvision write them."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from resight.errors import ModelError
+from resight.models import registry, weights
+from resight.models.foreign.recognised import Asked, Recognised
+
+
+def recognise(tensors: Mapping[str, Tensor], given: Mapping[str, Any]) -> Recognised | None:
+    """A checkpoint that fills a registered network with its usual arguments, or None.
+
+    Raises:
+        ModelError: it fills several, and ``given`` has no ``architecture``; or it does not fill the one given.
+    """
+    fitting = architectures(tensors)
+    if not fitting:
+        return None
+    asked = Asked(given)
+    chosen = asked.value("architecture", fitting[0], "its keys and shapes")
+    if chosen not in fitting or (len(fitting) > 1 and "architecture" not in given):
+        all_of_them = " and ".join(fitting)
+        raise ModelError(f"The checkpoint fits {all_of_them} alike: choose one, as in --set architecture={fitting[0]}.")
+    usual = registry.preprocessing(chosen).model_dump()
+    names = ("height", "width", "mean", "std", "interpolation")
+    pictures = {name: asked.value(name, usual[name], f"usual for {chosen}") for name in names}
+    asked.check_used(chosen)
+    arguments = registry.size_arguments(chosen, pictures["height"], pictures["width"])
+    with torch.device("meta"):
+        own = registry.create(chosen, **arguments).state_dict()
+    found = weights.revealed(tensors, own)
+    kept = {key: value for key, value in found.items() if key in own}
+    dropped = tuple(key for key in found if key not in own)
+    return Recognised(
+        "torchreid or torchvision", chosen, arguments, kept, pictures, dropped, tuple(asked.unsaid), metric="euclidean"
+    )
+
+
+def architectures(tensors: Mapping[str, Tensor]) -> list[str]:
+    """The registered networks, with their usual arguments, that the tensors fill by name and shape."""
+    found = []
+    for name in registry.list_models():
+        with torch.device("meta"):  # shapes without values
+            own = registry.create(name).state_dict()
+        report = weights.compared(weights.revealed(tensors, own), own)
+        if report.used and not weights.differing(report, own):
+            found.append(name)
+    return found
