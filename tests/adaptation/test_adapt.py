@@ -12,9 +12,11 @@ import torch
 import resight
 import tiny
 from resight.adaptation import judge
+from resight.adaptation.clusters import Facts
+from resight.adaptation.settings import settings
 from resight.datasets import Dataset
 from resight.embedding.measure import measure
-from resight.errors import DataError, ModelError, TrainingError
+from resight.errors import DataError, ModelError, RecipeError, TrainingError
 from resight.models.model import Model
 from resight.records import Split
 from resight.training import recipe as recipes
@@ -101,6 +103,34 @@ def test_an_interrupted_run_goes_on_to_the_same_bits(
         [entry[key] for key in ("loss", "clusters", "agreement", "spread", "drift")] for entry in parts["history"]
     ]
     assert resight.adapt(crops, tmp_path / "parts", model, resume=True, **FAST | {"epochs": 3}) == parts
+    for other in ({"epochs": 5}, {"seed": 2}, {"lr": 1e-2}):  # what is finished does not answer for another run
+        with pytest.raises(TrainingError, match=f"finished adaptation with {next(iter(other))}"):
+            resight.adapt(crops, tmp_path / "parts", model, resume=True, **FAST | {"epochs": 3} | other)
+    with pytest.raises(TrainingError, match="finished adaptation with source"):
+        resight.adapt(tmp_path, tmp_path / "parts", model, resume=True, **FAST | {"epochs": 3})
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [("lr", 0), ("lr", float("nan")), ("seed", -1), ("steps", -1), ("epochs", -1), ("epochs", 1.5), ("travel", -1.0)],
+)
+def test_numbers_that_no_training_takes(crops: Path, model: Model, tmp_path: Path, name: str, value: float) -> None:
+    with pytest.raises(RecipeError, match=f"{name} is {value}"):
+        resight.adapt(crops, tmp_path / "run", model, **FAST | {name: value})
+    assert not (tmp_path / "run").exists()
+
+
+@pytest.mark.parametrize("distance", [0.0, 0.71, float("nan")])
+def test_a_distance_at_which_no_pairs_are_known(crops: Path, model: Model, tmp_path: Path, distance: float) -> None:
+    with pytest.raises(RecipeError, match=r"from 0\.05 to 0\.7"):
+        resight.adapt(crops, tmp_path / "run", model, distance=distance, **FAST)
+
+
+def test_a_password_of_a_database_stays_out_of_the_recipe(model: Model) -> None:
+    found = Facts(0.6, 20, 1.0, 0.1, 5.0, None)
+    address = "postgresql://ann:hunter2@db/people?gallery=seen"
+    recipe = settings(model.card, source=address, model="tiny", found=found, images=500, epochs=2)
+    assert "hunter2" not in recipe.yaml() and "db/people" in recipe.yaml()
 
 
 def test_a_collapse_goes_back_to_the_epoch_before(

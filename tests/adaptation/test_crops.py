@@ -8,10 +8,12 @@ import pytest
 
 import resight
 import tiny
+from resight.adaptation.constraints import Constraints
 from resight.adaptation.crops import read
 from resight.errors import DataError, RecipeError
 from resight.gallery.gallery import Gallery
 from resight.models.model import Model
+from resight.watch.link import Rules
 
 
 def crop(path: Path, seed: int) -> Path:
@@ -102,3 +104,56 @@ def test_a_gallery_gives_its_records(model: Model, tmp_path: Path) -> None:
     assert resight.Embedder(model, engine="torch")(found.images).vectors.shape == (4, 48)
     with pytest.raises(RecipeError, match="knows cameras itself"):
         read(str(tmp_path / "seen"), cameras="x", pictures=tmp_path / "pictures")
+
+
+@pytest.mark.parametrize("kind", ["csv", "parquet", "pandas", "dictionary"])
+def test_empty_cells_of_a_table_are_unknown_however_they_are_written(tmp_path: Path, kind: str) -> None:
+    pandas = pytest.importorskip("pandas")
+    columns = {
+        "path": [str(crop(tmp_path / f"{at}.png", at)) for at in range(4)],
+        "camera": pandas.array([1, None, 1, 10], "Int64"),
+        "track": pandas.array([7, 7, None, None], "Int64"),
+        "frame": [3.0, np.nan, 3.0, 3.0],
+        "sequence": ["a", "a", None, "a"],
+        "identity": pandas.array([0, 1, None, 1], "Int64"),
+        "time": pandas.to_datetime(["2026-11-21 10:00:00.0", None, "2026-11-21 10:00:02.5", None]),
+    }
+    frame = pandas.DataFrame(columns)
+    source: object = frame
+    if kind == "csv":
+        seconds = pandas.Series([1795255200.0, np.nan, 1795255202.5, np.nan])
+        frame.assign(time=seconds).to_csv(tmp_path / "t.csv", index=False)
+        source = tmp_path / "t.csv"
+    elif kind == "parquet":
+        pytest.importorskip("pyarrow")
+        frame.to_parquet(tmp_path / "t.parquet")
+        source = tmp_path / "t.parquet"
+    elif kind == "dictionary":
+        source = {name: list(frame[name]) for name in frame}
+        source["time"] = [None if pandas.isna(one) else one.timestamp() for one in source["time"]]
+    found = read(source)
+    assert found.camera_names == ("1", "10") and found.cameras.tolist() == [0, -1, 0, 1]
+    assert "1 of 4 images have no camera" in found.notes[0]
+    assert found.tracks[2] == found.tracks[3] == -1, "two images without a track are not of one track"
+    assert found.tracks[0] >= 0 and found.frames[0] >= 0 and found.frames[3] >= 0
+    assert found.frames[1] == found.frames[2] == -1, "no frame, and no sequence"
+    who = found.images.identities
+    assert who[2] == -1 and who[1] == who[3] > 0 and who[0] > 0, "0 is a person among others"
+    np.testing.assert_array_equal(found.times, [1795255200.0, np.nan, 1795255202.5, np.nan])
+
+
+@pytest.mark.parametrize("cell", ["2026-11-21", "1.2.3", "-", "inf", "12-34"])
+def test_a_time_that_is_no_number_is_named(tmp_path: Path, cell: str) -> None:
+    with pytest.raises(DataError, match=f"'{cell}', which is no number"):
+        read({"path": [str(crop(tmp_path / "a.png", 1))], "camera": ["x"], "time": [cell]})
+
+
+def test_no_rule_of_place_is_for_images_without_a_camera(tmp_path: Path) -> None:
+    path = str(crop(tmp_path / "a.png", 1))
+    two = {"path": [path] * 4, "track": ["t", "u"] * 2, "time": [1.0, 2.0, 3.0, 4.0]}
+    pair = np.array([0]), np.array([1])
+    rules = Rules(travel=60.0)
+    assert not Constraints(read(two | {"camera": ["x"] * 4}), rules).allowed(*pair).any()
+    assert not Constraints(read(two | {"camera": ["x", "y"] * 2}), rules).allowed(*pair).any()
+    for known in ({"camera": ["x", None] * 2}, {"camera": [None] * 4}, {}):
+        assert Constraints(read(two | known), rules).allowed(*pair).all()

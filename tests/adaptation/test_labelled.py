@@ -8,7 +8,7 @@ import pytest
 import resight
 import tiny
 from resight.adaptation.labelled import fine_tune
-from resight.errors import DataError
+from resight.errors import DataError, RecipeError
 from resight.models.model import Model
 
 
@@ -49,3 +49,16 @@ def test_too_few_people_are_refused(people: Path, model: Model, tmp_path: Path) 
         one.mkdir()
         (one / "person1").symlink_to(people / "person1")
         fine_tune(one, tmp_path / "run", model, cpu=True, progress=False)
+
+
+def test_numbers_and_crops_that_say_nothing_are_refused(people: Path, model: Model, tmp_path: Path) -> None:
+    ways = {"cpu": True, "progress": False}
+    with pytest.raises(RecipeError, match="epochs is 0"):
+        fine_tune(people, tmp_path / "run", model, epochs=0, **ways)  # type: ignore[arg-type]
+    with pytest.raises(RecipeError, match="lr is 0"):
+        fine_tune(people, tmp_path / "run", model, lr=0, **ways)  # type: ignore[arg-type]
+    files = sorted(map(str, people.rglob("*.png")))
+    cameras = [None if "person1/" in file else Path(file).name[:4] for file in files]
+    table = {"path": files, "camera": cameras, "identity": [Path(file).parent.name for file in files]}
+    with pytest.raises(DataError, match="6 of 240 labelled crops have no camera"):
+        fine_tune(table, tmp_path / "run", model, **ways)  # type: ignore[arg-type]

@@ -25,11 +25,10 @@ from resight.adaptation.crops import Crops, read
 from resight.adaptation.look import Look, first_of_copies, look, refuse_few, refuse_wide
 from resight.adaptation.pixels import embedded, shapes
 from resight.adaptation.result import card_of, next_step, write_clusters
-from resight.adaptation.settings import EPOCHS, settings
+from resight.adaptation.settings import EPOCHS, refuse_numbers, refuse_other, settings
 from resight.adaptation.start import begin, refuse_untrainable
 from resight.adaptation.statistics import reestimate
 from resight.datasets import Dataset
-from resight.errors import RecipeError
 from resight.images.cache import Images, cache_folder
 from resight.models.card import Card
 from resight.models.load import load
@@ -93,15 +92,18 @@ def adapt(
 
     Raises:
         DataError: crops that nothing can be learnt from, with the reason.
+        RecipeError: a number that no training takes.
+        TrainingError: ``resume`` of a run that is finished, of other crops or with other settings.
         ResightError: anything that is wrong with model, disk or the course of training.
     """
-    if epochs < 0:
-        raise RecipeError(f"epochs is {epochs}: pass 0 for the statistics alone, or more.")
+    refuse_numbers(lr=lr, seed=seed, epochs=epochs, steps=steps, travel=travel)
     run = Run(output)
     run.refuse_taken(resume=resume)
-    if resume and run.model.exists() and (done := run.results()) is not None and "stopped" in done:
-        return done
     called = str(model) if isinstance(model, (str, Path)) else model.card.architecture
+    place = str(source) if isinstance(source, (str, Path)) else str(getattr(source, "name", "a table"))
+    if resume and run.model.exists() and (done := run.results()) is not None and "stopped" in done:
+        refuse_other(run.recipe, place, called, epochs, lr, seed, precision)
+        return done
     original = model if isinstance(model, Model) else load(model)
     refuse_untrainable(original, called)
     checked = None if check is None else Check.of(check)
@@ -128,7 +130,7 @@ def adapt(
 
     recipe = settings(
         start.card,
-        source=str(source) if isinstance(source, (str, Path)) else str(getattr(source, "name", "a table")),
+        source=place,
         model=called,
         found=first.facts,
         images=len(crops),

@@ -18,7 +18,8 @@ from functools import cached_property
 import numpy as np
 from numpy.typing import NDArray
 
-from resight.adaptation.crops import UNKNOWN, Crops
+from resight.adaptation.cells import UNKNOWN
+from resight.adaptation.crops import Crops
 from resight.errors import DataError
 from resight.records import DISTRACTOR
 from resight.watch.link import Rules
@@ -152,10 +153,12 @@ class Constraints:
 
     @cached_property
     def _overlap(self) -> NDArray[np.bool_]:
+        """Which cameras' views overlap; the last row and column are of the camera that is unknown, number -1."""
         names = self.crops.camera_names
-        return np.array([[frozenset((a, b)) in self.rules.overlap for b in names] for a in names], bool).reshape(
-            len(names), len(names)
-        )
+        found = np.ones((len(names) + 1, len(names) + 1), np.bool_)
+        for at, name in enumerate(names):
+            found[at, :-1] = [frozenset((name, other)) in self.rules.overlap for other in names]
+        return found
 
     @property
     def _tracks(self) -> int:
@@ -172,7 +175,7 @@ class Constraints:
         known &= np.isfinite(moments)
         np.minimum.at(begin, crops.tracks[known], moments[known])
         np.maximum.at(end, crops.tracks[known], moments[known])
-        camera = np.zeros(self._tracks, np.int64)
+        camera = np.full(self._tracks, UNKNOWN, np.int64)
         camera[crops.tracks[known]] = crops.cameras[known]
         return camera, begin, end
 
@@ -191,7 +194,7 @@ class Constraints:
             return np.empty(0, np.int64)
         camera, begin, end = self._spans
         found: list[Integers] = []
-        for one in np.unique(camera):
+        for one in np.unique(camera[camera >= 0]):
             own = np.flatnonzero((camera == one) & np.isfinite(begin))
             own = own[np.argsort(begin[own], kind="stable")]
             last = np.searchsorted(begin[own], end[own], side="left")  # those that begin before this one ends

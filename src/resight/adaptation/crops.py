@@ -19,6 +19,7 @@ from numpy.typing import NDArray
 
 from resight import datasets
 from resight.adaptation.answered import Answered, answered
+from resight.adaptation.cells import UNKNOWN, coded, numbers, text_of
 from resight.datasets.catalog import common_folder
 from resight.datasets.detect import is_table
 from resight.datasets.labels import from_folders
@@ -29,10 +30,11 @@ from resight.gallery.adding.incoming import incoming
 from resight.gallery.gallery import Gallery
 from resight.gallery.moving import picture
 from resight.gallery.record import Filter
+from resight.labels import UNSAID, Label
 from resight.records import DISTRACTOR, JUNK, Split
+from resight.secrets import without_secrets
 from resight.texts import texts
 
-UNKNOWN = -1
 _CAMERA_FOLDER = re.compile(r"(?:camera|cam|c|kamera)[-_ ]?\w{1,12}", re.IGNORECASE)
 _PAGE = 256
 _IN_A_FRAME = 30  # boxes at the most: where more images share a number, it is no frame's but counts something else
@@ -44,7 +46,7 @@ class Crops:
 
     Attributes:
         images: their paths; identities are -1 unless they are known.
-        cameras: (N,) int64 from 0 on, or all -1 where none is known; ``camera_names``: what they are called.
+        cameras: (N,) int64 from 0 on, -1 where unknown; ``camera_names``: what they are called.
         tracks: (N,) int64 from 0 on, -1 where unknown: the images of one track are of one identity.
         frames: (N,) int64 from 0 on, -1 where unknown: two images of one number were in one frame of one camera.
         times: (N,) float64, seconds on one clock for all cameras; NaN where unknown.
@@ -113,7 +115,9 @@ def read(source: Any, *, cameras: str = "", tracks: str = "", name: str = "", pi
         return _table(source, where or "the table", cameras, tracks)
     if gallery := gallery_at(where):
         if cameras or tracks:
-            raise RecipeError(f"{where} is a gallery, which knows cameras itself: leave --cameras and --tracks out.")
+            raise RecipeError(
+                f"{without_secrets(where)} is a gallery, which knows cameras itself: leave --cameras and --tracks out."
+            )
         return _gallery(gallery, pictures)
     if tracks:
         raise RecipeError(f"--tracks names a column of a table, which {where} is not: leave it out.")
@@ -135,9 +139,9 @@ def _of_split(split: Split, notes: tuple[str, ...]) -> Crops:
     known = split.identities > DISTRACTOR
     split = split.take(known) if known.any() else split
     columns = {name: split.columns.get(name) for name in ("tracks", "frames", "sequences", "times")}
-    times = columns["times"]
-    if times is not None and times.dtype.kind not in "fiu":
-        columns["times"] = None
+    for name in ("frames", "times"):  # a column of text may be called so too
+        if (found := columns[name]) is not None and found.dtype.kind not in "fiu":
+            columns[name] = None
     seen = split.columns.get("camera_names", split.cameras)
     known_cameras = not (split.name == "unlabelled" and len(np.unique(split.cameras)) == 1)
     return _crops(split, seen if known_cameras else None, columns, notes)
@@ -212,7 +216,8 @@ def _table(source: Any, where: str, cameras: str, tracks: str) -> Crops:
     paths = image_paths(columns["path"], source, None, where)
     renamed = {"camera": cameras or "camera", "track": tracks or "track"}
     read = {name: columns[renamed.get(name, name)] for name in _KNOWN if renamed.get(name, name) in columns}
-    return _from_columns(_unlabelled(paths.tolist(), columns.get("identity")), read, where)
+    who = columns.get("identity")
+    return _from_columns(_unlabelled(paths.tolist(), None if who is None else who.tolist(), None), read, where)
 
 
 _KNOWN = ("camera", "track", "frame", "sequence", "time")
@@ -223,7 +228,7 @@ def _from_columns(images: Split, read: dict[str, NDArray[Any]], where: str) -> C
     columns: dict[str, NDArray[Any] | None] = {"tracks": read.get("track"), "sequences": read.get("sequence")}
     for name, key in (("frame", "frames"), ("time", "times")):
         if name in read:
-            columns[key] = _as_numbers(read[name], f"{where}: the column {name}")
+            columns[key] = numbers(read[name], f"{where}: the column {name}")
     return _crops(images, read.get("camera"), columns, ())
 
 
@@ -240,7 +245,7 @@ def gallery_at(where: str) -> str:
 def _gallery(uri: str, pictures: Path | None) -> Crops:
     """The records of a gallery; their pictures become files in a folder, from the sources or the thumbnails."""
     if pictures is None:
-        raise DataError(f"{uri} is a gallery, whose pictures need a folder: pass one.")
+        raise DataError(f"{without_secrets(uri)} is a gallery, whose pictures need a folder: pass one.")
     paths, seen, times, who, ids = [], [], [], [], []
     lost = 0
     pictures.mkdir(parents=True, exist_ok=True)
@@ -264,20 +269,20 @@ def _gallery(uri: str, pictures: Path | None) -> Crops:
                 ids.append(record.id)
         answers, told = answered(ids, gallery.store.answers())
     if not paths:
-        raise DataError(f"{uri} holds no record with a picture: there is nothing to adapt to.")
+        raise DataError(f"{without_secrets(uri)} holds no record with a picture: there is nothing to adapt to.")
     notes = (f"{lost:,} records have neither source nor thumbnail and were left out.",) * bool(lost)
     names = np.array(seen) if any(seen) else None
     found = _crops(_unlabelled(paths, who), names, {"times": np.array(times)}, (*notes, *told))
     return replace(found, answers=answers)
 
 
-def _unlabelled(paths: Sequence[str], who: Any = None) -> Split:
-    """Images whose identity is known where ``who`` says so."""
+def _unlabelled(paths: Sequence[str], who: Any = None, distractors: Label = UNSAID) -> Split:
+    """Images whose identity is known where ``who`` says so; ``distractors`` as for a split."""
     nothing = np.full(len(paths), JUNK, np.int64)
     if who is None:
         return Split(texts(paths), nothing, nothing + 1)
-    names: Any = np.array(["-1" if one is None or str(one) == "" else str(one) for one in who], np.str_)
-    return Split(texts(paths), names, nothing + 1)
+    names: Any = np.array([text_of(one) or "-1" for one in who], np.str_)
+    return Split(texts(paths), names, nothing + 1, distractors=distractors)
 
 
 def _crops(images: Split, seen: Any, columns: dict[str, Any], notes: tuple[str, ...]) -> Crops:
@@ -287,17 +292,20 @@ def _crops(images: Split, seen: Any, columns: dict[str, Any], notes: tuple[str, 
     cameras = unknown
     names: tuple[str, ...] = ()
     if seen is not None:
-        found, cameras = np.unique(np.asarray(seen), return_inverse=True)
-        names = tuple(str(one) for one in found.tolist())
+        cameras, names = coded(seen)
+        nowhere = int((cameras < 0).sum())
+        if names and nowhere:
+            notes = (*notes, f"{nowhere:,} of {count:,} images have no camera: no rule of time and place is for them.")
     tracks, frames = columns.get("tracks"), columns.get("frames")
     of_track, of_frame = unknown, unknown
     if tracks is not None:
-        text = np.asarray(tracks).astype(np.str_)
-        of_track = _codes((cameras, text), (text != "") & (text != "-1"))
-    if frames is not None and seen is not None:
+        numbered, called = coded(tracks)
+        none = called.index("-1") if "-1" in called else UNKNOWN
+        of_track = _codes((cameras, numbered), (numbered >= 0) & (numbered != none))
+    if frames is not None:
         sequences = columns.get("sequences")
-        where = np.zeros(count, np.int64) if sequences is None else np.unique(sequences, return_inverse=True)[1]
-        of_frame = _codes((cameras, where, frames), np.asarray(frames) >= 0)
+        where = np.zeros(count, np.int64) if sequences is None else coded(sequences)[0]
+        of_frame = _codes((cameras, where, frames), (np.asarray(frames) >= 0) & (cameras >= 0) & (where >= 0))
         fullest = int(np.bincount(of_frame[of_frame >= 0]).max(initial=0))
         if fullest > _IN_A_FRAME:
             of_frame = unknown
@@ -305,7 +313,7 @@ def _crops(images: Split, seen: Any, columns: dict[str, Any], notes: tuple[str, 
     times = columns.get("times")
     moments = np.full(count, np.nan) if times is None else np.asarray(times, np.float64)
     split = Split(images.paths, images.identities, cameras, images.columns, images.name)
-    return Crops(split, cameras.astype(np.int64), names, of_track, of_frame, moments, tuple(notes))
+    return Crops(split, cameras, names, of_track, of_frame, moments, tuple(notes))
 
 
 def _codes(columns: tuple[NDArray[Any], ...], known: NDArray[np.bool_]) -> NDArray[np.int64]:
@@ -314,15 +322,3 @@ def _codes(columns: tuple[NDArray[Any], ...], known: NDArray[np.bool_]) -> NDArr
     found = np.unique(numbers, axis=1, return_inverse=True)[1].ravel().astype(np.int64)
     found[~known] = UNKNOWN
     return found
-
-
-def _as_numbers(values: NDArray[Any], what: str) -> NDArray[np.float64]:
-    """Cells as float64, NaN where a cell is empty."""
-    if values.dtype.kind in "fiu":
-        return values.astype(np.float64)
-    text = values.astype(np.str_)
-    try:
-        return np.array([np.nan if cell in ("", "nan", "None") else float(cell) for cell in text.tolist()])
-    except ValueError:
-        wrong = next(cell for cell in text.tolist() if not re.fullmatch(r"[-+.eE\d]*", cell))
-        raise DataError(f"{what} holds {wrong!r}, which is no number: write seconds, or numbers of frames.") from None

@@ -18,16 +18,18 @@ from resight.adaptation.crops import Crops, read
 from resight.adaptation.look import refuse_wide
 from resight.adaptation.pixels import shapes
 from resight.adaptation.result import card_of, next_step
+from resight.adaptation.settings import refuse_numbers
 from resight.adaptation.start import begin, refuse_untrainable
 from resight.datasets import Dataset
 from resight.datasets.splitting import hold_out
 from resight.decisions.model import calibrate
-from resight.errors import DataError
+from resight.errors import DataError, RecipeError
 from resight.images.cache import Images, cache_folder
 from resight.models.card import Card
 from resight.models.load import load
 from resight.models.model import Model
 from resight.records import DISTRACTOR
+from resight.secrets import without_secrets
 from resight.training.devices import accelerator as prepare_devices
 from resight.training.devices import untouched
 from resight.training.loop import train
@@ -90,6 +92,11 @@ def fine_tune(
         DataError: too few people or images, with what would help.
         ResightError: anything that is wrong with model, disk or the course of training.
     """
+    refuse_numbers(lr=lr, seed=seed)
+    if epochs is not None and epochs < 1:
+        raise RecipeError(
+            f"epochs is {epochs}: fine-tuning takes 1 or more; without labels, 0 is the statistics alone."
+        )
     run = Run(output)
     run.refuse_taken(resume=resume)
     named = str(model) if isinstance(model, (str, Path)) else model.card.architecture
@@ -140,11 +147,17 @@ def _labelled(source: Any, cameras: str, run: Run) -> Crops:
     crops = read(source, cameras=cameras, name=name, pictures=run.folder / "crops")
     if not crops.labelled:
         raise DataError(
-            f"{source} says of no two people who they are: put the crops of each person into a folder of their own, "
-            "name a column identity, or adapt without --labelled."
+            f"{without_secrets(str(source))} says of no two people who they are: put the crops of each person into a "
+            "folder of their own, name a column identity, or adapt without --labelled."
         )
-    known = crops.images.identities > DISTRACTOR
-    return crops.take(known)
+    crops = crops.take(crops.images.identities > DISTRACTOR)
+    nowhere = int((crops.cameras < 0).sum())
+    if crops.camera_names and nowhere:
+        raise DataError(
+            f"{nowhere:,} of {len(crops):,} labelled crops have no camera, so that it cannot be measured who is found "
+            "in another one: give the camera of each, or leave cameras out."
+        )
+    return crops
 
 
 def _kind(source: str | Path) -> str:

@@ -9,15 +9,16 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from resight.adaptation.clusters import BOUNDS, Facts, Labels, cluster, facts, graph_of
+from resight.adaptation.clusters import BOUNDS, LARGEST, Facts, Labels, cluster, facts, graph_of
 from resight.adaptation.constraints import Constraints
 from resight.adaptation.crops import Crops
-from resight.errors import DataError
+from resight.errors import DataError, RecipeError
 
 FEWEST = 500  # crops
 MOST_NOISE = 0.6  # the share of images that may be in no cluster
 MOST_IN_ONE = 0.2  # the share of images that the largest cluster may have
 USUAL = 0.6  # the distance of SpCL and Cluster Contrast on Market-1501, MSMT17 and VeRi-776
+SMALLEST = 0.05  # distance that may be asked for
 UPRIGHT = 1.2  # height over width that half of all crops of people exceed: people stand
 
 
@@ -90,7 +91,10 @@ def look(vectors: NDArray[np.float32], crops: Crops, known: Constraints, distanc
 
     Raises:
         DataError: nothing can be learnt from them: nearly all noise, one large cluster, or no cluster at all.
+        RecipeError: a distance at which no pairs are known.
     """
+    if distance is not None and not SMALLEST <= distance <= LARGEST:
+        raise RecipeError(f"distance is {distance}: pass one from {SMALLEST} to {LARGEST}, or None to have it chosen.")
     graph = graph_of(vectors, known)
     wanted = sorted({*BOUNDS, distance} if distance is not None else BOUNDS)
     found = {bound: cluster(graph, bound, known, vectors) for bound in wanted}

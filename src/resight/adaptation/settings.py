@@ -7,8 +7,14 @@ image about once.
 
 from __future__ import annotations
 
+import math
+from pathlib import Path
+
 from resight.adaptation.clusters import Facts
+from resight.errors import RecipeError, TrainingError
 from resight.models.card import Card
+from resight.secrets import without_secrets
+from resight.training import recipe as recipes
 from resight.training.losses.cluster_memory import ClusterMemory
 from resight.training.parts import AugmentationSpec, Averaging, Data, ImageSpec, ModelSpec, Phase, Sampler
 from resight.training.recipe import Recipe
@@ -18,6 +24,44 @@ LOWERED = 0.65  # the share of the epochs after which the learning rate is a ten
 _IDENTITIES, _IMAGES = 16, 8  # clusters in a batch, and images of each
 _STAY = 0.4  # the share of the clusters that every epoch has (judge.collapsed ensures it)
 _FEWEST_STEPS, _MOST_STEPS = 25, 400
+
+
+def refuse_numbers(*, lr: float, seed: int, epochs: int = 1, steps: int = 0, travel: float = 0.0) -> None:
+    """Refuse numbers that no training takes.
+
+    Raises:
+        RecipeError: one of them, by its name.
+    """
+    if not (lr > 0 and math.isfinite(lr)):
+        raise RecipeError(f"lr is {lr}: the learning rate must be above 0, such as 0.00035.")
+    if not (travel >= 0 and math.isfinite(travel)):
+        raise RecipeError(f"travel is {travel}: pass seconds, 0 to rule nothing out.")
+    for name, number in (("epochs", epochs), ("steps", steps), ("seed", seed)):
+        if not isinstance(number, int) or number < 0:
+            raise RecipeError(f"{name} is {number}: pass a whole number, 0 or more.")
+
+
+def refuse_other(written: Path, source: str, model: str, epochs: int, lr: float, seed: int, precision: str) -> None:
+    """Refuse what differs from the recipe of a finished adaptation.
+
+    Raises:
+        TrainingError: it was another run, whose first difference is named.
+    """
+    done = recipes.read(written)
+    root = without_secrets(source)
+    for name, before, now in (
+        ("source", done.data.root if isinstance(done.data, Data) else None, root),
+        ("model", done.model.weights, model),
+        ("epochs", done.epochs, epochs),
+        ("lr", done.phases[0].lr, lr),
+        ("seed", done.seed, seed),
+        ("precision", done.precision, precision),
+    ):
+        if before != now:
+            raise TrainingError(
+                f"{written.parent} holds a finished adaptation with {name} {before!r}, now it is {now!r}: use another "
+                "--output. Its learning rates depend on the number of epochs, so that it cannot go on for more."
+            )
 
 
 def settings(
@@ -50,7 +94,7 @@ def settings(
         name="adapt",
         about="A model adapted to crops without labels, written by resight adapt.",
         source="arXiv 2103.11568",
-        data=Data(name="unlabelled", root=source),
+        data=Data(name="unlabelled", root=without_secrets(source)),
         model=ModelSpec(name=card.architecture, arguments=_arguments(card), weights=model),
         images=ImageSpec(height=to.height, width=to.width, resize=to.resize),
         augmentation=AugmentationSpec(flip=0.5, pad_crop=round(to.height * 10 / 256), erase=0.5),

@@ -118,7 +118,7 @@ def adapt(
         raise RecipeError("--overlap takes two cameras with a comma between them: --overlap gate,hall.")
     begin: Any = load(model, weights, height=height, width=width) if weights or height or width else model
     common: dict[str, Any] = {"seed": seed, "precision": precision, "resume": resume, "cpu": cpu, "check": check}
-    if lr:
+    if lr is not None:
         common["lr"] = lr
     if labelled:
         unused = {"--travel": travel, "--overlap": pairs, "--distance": distance, "--steps": steps, "--tracks": tracks}
