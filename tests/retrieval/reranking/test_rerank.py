@@ -165,6 +165,25 @@ def test_the_memory_budget_changes_nothing(metric, rng, monkeypatch):
             np.testing.assert_array_equal(one, two)
 
 
+@METRICS
+@pytest.mark.parametrize("lambda_value", [0, 1e-9, 0.01, 0.3, 0.999, 1])
+def test_ranks_are_those_of_the_matrix(lambda_value, metric, rng):
+    """Also of matches that share nothing with their query, of copies, and of many images equally far away."""
+    query, gallery = clusters(rng, 60, 400)
+    vectors = np.concatenate([gallery.vectors[:300], gallery.vectors[:100]])
+    identities = np.concatenate([gallery.identities[:350], query.identities[:50]])  # some are called what they are not
+    gallery, rerank = Embeddings(vectors, identities, gallery.cameras), KReciprocal(8, 3, lambda_value)
+    distances = matrix(query, gallery, rerank, metric)
+    found = rank.ranks_of_matches(query, gallery, protocols.market1501, metric, rerank=rerank)
+    wanted = []
+    for q in range(len(query)):
+        order = plain.order(q, query, gallery, distances, "market1501")
+        mine = gallery.identities[order] == query.identities[q]
+        wanted += (1 + np.flatnonzero(mine & (query.identities[q] > 0))).tolist()
+    assert found.ranks.tolist() == wanted
+    assert max(wanted) > 300  # far behind those that share something
+
+
 def test_no_block_of_distances_exceeds_the_memory_budget(rng, monkeypatch, small_grid):
     query, gallery = clusters(rng, 9, 40)
     sizes = []

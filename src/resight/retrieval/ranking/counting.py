@@ -10,11 +10,12 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from functools import cache
+from typing import Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
-from resight.retrieval.ranking.rough import Block, Floats, Rough
+from resight.retrieval.ranking.rough import Block, Floats
 from resight.retrieval.ranking.validity import Validity
 
 _WORTH = 5 * 10**8  # pairs of a query and an image from which on what numba saves is more than loading it takes, once
@@ -35,6 +36,23 @@ def kernel() -> Callable[..., int] | None:
     return count
 
 
+class TwoSteps(Protocol):
+    """Distances of Q queries to G images, roughly and exactly, as of :class:`resight.retrieval.ranking.rough.Rough`."""
+
+    @property
+    def shape(self) -> tuple[int, int]:
+        """(Q, G)."""
+
+    def each(self, images: Indices, memory: int, work: Callable[[Block], None]) -> None:
+        """Call ``work`` with the rough distances of all queries to some gallery images, block by block."""
+
+    def window(self, queries: Indices, distances: Floats) -> tuple[Floats, Floats]:
+        """Between which rough distances everything lies that may be as far from its query as ``distances`` (P,)."""
+
+    def exact(self, queries: Indices, images: Indices) -> Floats:
+        """(P,) float32 distances of pairs."""
+
+
 class Counter:
     """The ranks of the true matches of Q queries.
 
@@ -44,7 +62,7 @@ class Counter:
         memory: bytes for a block of distances and a copy of the gallery images it is of.
     """
 
-    def __init__(self, rough: Rough, valid: Validity, memory: int) -> None:
+    def __init__(self, rough: TwoSteps, valid: Validity, memory: int) -> None:
         self._rough, self._valid = rough, valid
         self._owner, self._offsets = valid.matches.owners(), valid.matches.offsets
         distances = rough.exact(self._owner, valid.matches.images)

@@ -7,10 +7,11 @@ re-ranked) over the valid gallery images: nearer first, and among equal distance
 gallery. A true match has rank r if r - 1 valid gallery images come before it, so counting replaces sorting.
 
 Distances of the metric are rough first and exact where it matters, see :mod:`resight.retrieval.ranking.rough`,
-:mod:`resight.retrieval.ranking.counting` and :mod:`resight.retrieval.ranking.nearest`. Others (re-ranked, or of
-tracks) come in blocks of queries by all of the gallery that fit the memory budget; where not even the smallest such
-block does, the gallery is cut as well, and read twice. Their blocks lie on one grid of tiles (see
-:class:`resight.retrieval.ranking.distance.Distances`). So the memory budget never changes a rank.
+:mod:`resight.retrieval.ranking.counting` and :mod:`resight.retrieval.ranking.nearest`; so are re-ranked ones that are
+counted (:class:`Countable`). Others (in lists of re-ranked images, or of tracks) come in blocks of queries by all of
+the gallery that fit the memory budget; where not even the smallest such block does, the gallery is cut as well, and
+read twice. Their blocks lie on one grid of tiles (see :class:`resight.retrieval.ranking.distance.Distances`). So the
+memory budget never changes a rank.
 """
 
 from __future__ import annotations
@@ -27,7 +28,7 @@ from resight.errors import DataError
 from resight.records import Embeddings, Ranking
 from resight.retrieval.ranking import distance as grid
 from resight.retrieval.ranking.arguments import check_embeddings, check_rerank, choose_metric, whole_number
-from resight.retrieval.ranking.counting import Counter
+from resight.retrieval.ranking.counting import Counter, TwoSteps
 from resight.retrieval.ranking.distance import Distances
 from resight.retrieval.ranking.nearest import nearest
 from resight.retrieval.ranking.protocols import Protocol
@@ -53,6 +54,14 @@ class Blocks(typing.Protocol):
 
     def block(self, rows: slice, columns: slice) -> NDArray[np.float32]:
         """The float32 distances of ``rows`` to ``columns``, none negative, in an array of the caller's own."""
+
+
+@typing.runtime_checkable
+class Countable(Blocks, typing.Protocol):
+    """Blocks whose ranks can be counted in two steps, without the distances of all pairs."""
+
+    def rough(self) -> TwoSteps | None:
+        """The distances in two steps, or None where they are to be read block by block."""
 
 
 Rerank: typing.TypeAlias = Callable[[Embeddings, Embeddings, str, int], Blocks]
@@ -183,6 +192,9 @@ def ranks_of_matches(
         rough = Rough(query.vectors, gallery.vectors, metric, products)
         return MatchRanks(Counter(rough, valid, memory).ranks(), valid.matches.offsets)
     stream = Stream(query, gallery, metric, protocol, memory, rerank)
+    counted = stream.distances.rough() if isinstance(stream.distances, Countable) else None
+    if counted is not None:
+        return MatchRanks(Counter(counted, stream.valid, memory).ranks(), stream.valid.matches.offsets)
     found: dict[int, list[NDArray[np.int64]]] = {}
 
     def work(rows: slice) -> None:

@@ -190,10 +190,26 @@ class Rough:
         Returns:
             (P,) low and high: what is below ``low`` is nearer, what is above ``high`` is farther.
         """
-        squares = np.ldexp(distances.astype(np.float64), self._power)
-        squares = (2 * squares if self._metric == "cosine" else squares**2) * self._shrink**2
+        squares = self.squared(distances)
+        return self.around(queries, squares, _ROUNDED * squares)
+
+    def squared(self, distances: Floats) -> NDArray[np.float64]:
+        """The squares of distances (P,), as large as those of the p."""
+        wide = np.ldexp(distances.astype(np.float64), self._power)
+        squares: NDArray[np.float64] = (2 * wide if self._metric == "cosine" else wide**2) * self._shrink**2
+        return squares
+
+    def around(
+        self, queries: NDArray[np.int64], squares: NDArray[np.float64], rounded: NDArray[np.float64]
+    ) -> tuple[Floats, Floats]:
+        """Between which rough distances everything lies whose :meth:`squared` are within ``rounded`` of ``squares``.
+
+        Args:
+            queries: (P,).
+            squares, rounded: (P,).
+        """
         middle = squares - self._squares[0][queries] * self._shrink**2
-        slack = self.error[queries] + _ROUNDED * squares
+        slack = self.error[queries] + rounded
         below, above = (middle - slack).astype(np.float32), (middle + slack).astype(np.float32)
         return np.nextafter(below, np.float32(-np.inf)), np.nextafter(above, np.float32(np.inf))
 

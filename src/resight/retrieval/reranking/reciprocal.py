@@ -55,7 +55,7 @@ def encode(
         relative: divide D by the largest of its row; if not, D_ij is the dissimilarity as it is.
 
     Returns:
-        (N, N) scipy.sparse.csr_array of float64; every row sums to 1.
+        (N, N) scipy.sparse.csr_array of float64; with ascending columns; every row sums to 1.
     """
     count = len(vectors)
     reciprocal = _reciprocal(near.nearest, k1)
@@ -72,7 +72,9 @@ def encode(
         parts.append(_csr((weights, expanded.indices, expanded.indptr), shape=expanded.shape))
     encoded = _stack(parts, format="csr")
     chosen = near.nearest[:, :k2]
-    return _lists(chosen, np.full(chosen.size, 1 / chosen.shape[1])) @ encoded
+    mean = _lists(chosen, np.full(chosen.size, 1 / chosen.shape[1])) @ encoded
+    mean.sort_indices()
+    return mean
 
 
 def _lists(chosen: NDArray[np.int64], values: NDArray[Any]) -> Rows:

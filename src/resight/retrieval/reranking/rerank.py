@@ -26,15 +26,15 @@ from dataclasses import dataclass
 from numbers import Integral
 
 import numpy as np
-from numpy.typing import NDArray
 
 from resight.errors import DataError
 from resight.records import Embeddings
 from resight.retrieval.ranking.distance import Distances
 from resight.retrieval.ranking.neighbours import neighbours
 from resight.retrieval.ranking.rank import MEMORY
-from resight.retrieval.ranking.rough import Products, dissimilarity
-from resight.retrieval.reranking.reciprocal import Rows, encode
+from resight.retrieval.ranking.rough import Products
+from resight.retrieval.reranking.reciprocal import encode
+from resight.retrieval.reranking.reranked import Reranked
 
 
 @dataclass(frozen=True)
@@ -86,55 +86,3 @@ class KReciprocal:
         near = neighbours(both, max(self.k1 + 1, self.k2), metric, memory, self.products)
         encoded = encode(both.vectors, near, metric, self.k1, self.k2)
         return Reranked(plain, encoded, near.farthest[: len(query)], self.lambda_value)
-
-
-class Reranked:
-    """The (Q, G) re-ranked distances of which any block can be asked for, all in [0, 1] but for rounding.
-
-    Args:
-        plain: the original (Q, G) distances.
-        encoded: (N, N) rows that sum to 1, of the queries and then of the gallery.
-        farthest: (Q,) the largest original distance of each query to any of the N images.
-        lambda_value: the share of the original dissimilarity.
-    """
-
-    def __init__(self, plain: Distances, encoded: Rows, farthest: NDArray[np.float32], lambda_value: float) -> None:
-        self.shape = plain.shape
-        self._plain, self._lambda = plain, lambda_value
-        self._queries, self._gallery = encoded[: self.shape[0]], encoded[self.shape[0] :].tocsc()  # inverted index
-        self._farthest = np.where(farthest > 0, farthest, np.float32(1))
-
-    def block(self, rows: slice, columns: slice) -> NDArray[np.float32]:
-        """The float32 distances of ``rows`` to ``columns``, on the grid of :class:`Distances`."""
-        out = self._plain.block(rows, columns)
-        for q, row in enumerate(out, start=rows.start):
-            near, shared = self._shared(q)
-            inside = (near >= columns.start) & (near < columns.stop)
-            near, shared = near[inside] - columns.start, np.minimum(shared[inside], 1.0)
-            # Where nothing is shared, d_J = 1. Few images share anything: float64 for the order of these.
-            original = self._original(row[near], q)
-            if self._plain.metric == "euclidean":
-                row *= np.float32(np.sqrt(self._lambda) / self._farthest[q])
-                row *= row
-            else:
-                row *= np.float32(self._lambda / self._farthest[q])
-            row += np.float32(1 - self._lambda)
-            row[near] = (1 - self._lambda) * (1 - shared / (2 - shared)) + self._lambda * original
-        return out
-
-    def _original(self, distances: NDArray[np.float32], q: int) -> NDArray[np.float64]:
-        """D of query ``q`` from its plain distances."""
-        metric = self._plain.metric
-        return dissimilarity(distances, metric) / dissimilarity(self._farthest[q : q + 1], metric)
-
-    def _shared(self, q: int) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
-        """Gallery images that have a column in common with query ``q``, ascending, and s of each."""
-        first, last = self._queries.indptr[q : q + 2]
-        columns, weights = self._queries.indices[first:last], self._queries.data[first:last]
-        starts = self._gallery.indptr[columns]
-        counts = self._gallery.indptr[columns + 1] - starts
-        entries = np.arange(counts.sum()) + np.repeat(starts - (np.cumsum(counts) - counts), counts)
-        common = np.minimum(np.repeat(weights, counts), self._gallery.data[entries])
-        total = np.bincount(self._gallery.indices[entries], weights=common).astype(np.float64, copy=False)
-        near = np.flatnonzero(total)
-        return near, total[near]
