@@ -39,6 +39,7 @@ from deadline import Hung, add_deadline, run
 from numpy.typing import NDArray
 
 import resight
+from resight.embedding.bfloat16 import Bfloat16Products
 from resight.retrieval.ranking import counting
 from resight.retrieval.ranking.rank import Stream
 
@@ -231,8 +232,11 @@ def ours_again(query: resight.Embeddings, gallery: resight.Embeddings, folder: P
 
 
 def reranked(query: resight.Embeddings, gallery: resight.Embeddings, _: Path) -> Contender:
-    """``resight.evaluate`` with re-ranking."""
-    evaluate, rerank = resight.evaluate, resight.KReciprocal()
+    """``resight.evaluate`` with re-ranking, as ``resight evaluate --rerank`` calls it."""
+    import torch
+
+    assert torch  # loaded before, as for the peer
+    evaluate, rerank = resight.evaluate, resight.KReciprocal(products=Bfloat16Products())
     return lambda: evaluate(query, gallery, rerank=rerank), numbers
 
 

@@ -92,6 +92,7 @@ def evaluate(
     from resight.datasets.best_known import best_known
     from resight.decisions.decide import Decision
     from resight.decisions.report import measure_decisions
+    from resight.embedding.bfloat16 import Bfloat16Products
     from resight.embedding.measure import measure, measure_repeats
     from resight.embedding.tracklets import Clips
     from resight.errors import RecipeError
@@ -116,7 +117,9 @@ def evaluate(
     if decide and flip:
         raise RecipeError("The decision was calibrated on embeddings without mirrored images: leave out --flip.")
     clips = Clips(frames, sampling.value, pooling.value)
-    ways: list[KReciprocal | None] = [None, KReciprocal(**parameters)] if rerank else [None]
+    ways: list[KReciprocal | None] = (
+        [None, KReciprocal(**parameters, products=Bfloat16Products())] if rerank else [None]
+    )
     loaded = load(model, weights, height=height, width=width)
     decision = Decision.from_card(loaded.card) if decide else None
     if decision and metric and decision.metric not in metric:

@@ -5,6 +5,7 @@ import math
 
 import numpy as np
 import pytest
+import torch
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
@@ -14,10 +15,11 @@ from reference import ranking as plain
 from reference import reranking as dense
 from reference.ranking_cases import cases
 from resight import DataError, Embeddings, KReciprocal
+from resight.embedding.bfloat16 import Bfloat16
 from resight.embedding.embedder import Embedder
 from resight.embedding.products import TorchProducts
 from resight.retrieval.evaluation.evaluate import evaluate
-from resight.retrieval.ranking import protocols, rank, symmetric
+from resight.retrieval.ranking import protocols, rank, symmetric, tiles
 from resight.retrieval.ranking.distance import pairwise
 from resight.retrieval.ranking.neighbours import neighbours
 
@@ -255,6 +257,43 @@ def test_neighbours_of_points_that_float32_products_cannot_order(points, scale, 
     found = neighbours(Embeddings(vectors), 12, metric)
     assert found.nearest.tolist() == [dense.order(i, distances)[:12] for i in range(len(vectors))]
     np.testing.assert_allclose(found.farthest, distances.max(axis=1), rtol=2e-7)
+
+
+class Bfloat16Always:
+    """Also where the processor is not faster by it."""
+
+    def tiles(self, rough):
+        return Bfloat16(rough)
+
+
+@METRICS
+@pytest.mark.parametrize("points", [None, finely_spaced, far_away, one_outlier])
+@pytest.mark.parametrize("crowd", [0, 3, math.inf])
+@pytest.mark.parametrize("k", [1, 12, 400])
+def test_neighbours_by_bfloat16(points, crowd, k, metric, rng, monkeypatch):
+    """Also where it tells nothing apart, and is used all the same."""
+    small = {"_STRIP": 64, "_TILE": 24, "_WIDTH": 40, "_SAMPLE": 50, "_ROOM": 500, "_CROWD": crowd}
+    for name, value in small.items():
+        monkeypatch.setattr(symmetric, name, value)
+    vectors = points(rng) if points else np.tile(rng.normal(size=(150, 40)), (2, 1))  # with copies
+    if metric == "cosine":
+        vectors = np.column_stack([vectors, np.ones(len(vectors))])
+    vectors = vectors.astype(np.float32)
+    threads, distances = torch.get_num_threads(), pairwise(vectors, vectors, metric)
+    found = neighbours(Embeddings(vectors), k, metric, products=Bfloat16Always())
+    assert found.nearest.tolist() == [dense.order(i, distances)[:k] for i in range(len(vectors))]
+    np.testing.assert_allclose(found.farthest, distances.max(axis=1), rtol=2e-7)
+    assert torch.get_num_threads() == threads
+
+
+@pytest.mark.parametrize(("points", "used"), [(None, Bfloat16), (one_outlier, tiles.Float32)])
+def test_bfloat16_is_used_where_it_tells_neighbours_apart(points, used, rng, monkeypatch):
+    monkeypatch.setattr(symmetric, "_SAMPLE", 50)
+    vectors = (points(rng) if points else rng.normal(size=(300, 40))).astype(np.float32)
+    found, original = [], symmetric.Symmetric._all
+    monkeypatch.setattr(symmetric.Symmetric, "_all", lambda self: found.append(self._tiles) or original(self))
+    neighbours(Embeddings(vectors), 10, products=Bfloat16Always())
+    assert [type(one) for one in found] == [used]
 
 
 def test_worked_by_hand():

@@ -8,6 +8,8 @@ is earlier in the gallery.
 
 from __future__ import annotations
 
+from typing import TypeVar
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -19,6 +21,7 @@ _GROUP = 16  # columns of which only the least counts at first
 ROUNDED = 2.0**-19  # twice by how much the rounding of a distance to float32 can move its square
 
 Indices = NDArray[np.int64]
+Number = TypeVar("Number", bound=np.generic)
 
 
 def nearest(rough: Rough, k: int, images: Indices, left_out: Lists, memory: int) -> tuple[Indices, Floats]:
@@ -79,7 +82,7 @@ def where(mask: NDArray[np.bool_]) -> tuple[Indices, Indices]:
     return row, column
 
 
-def no_less(rows: Floats, k: int) -> Floats:
+def no_less(rows: NDArray[Number], k: int) -> NDArray[Number]:
     """(R, 1) values that are not below the k-th smallest of each row, nor far above it.
 
     The k-th smallest of the least of each group of columns is one: it has k values up to itself. To select among the
@@ -88,5 +91,5 @@ def no_less(rows: Floats, k: int) -> Floats:
     size = max(min(_GROUP, rows.shape[1] // k), 1)
     groups = rows.shape[1] // size
     least = rows[:, : size * groups].reshape(len(rows), size, groups).min(axis=1)
-    bound: Floats = np.partition(least, k - 1, axis=1)[:, k - 1 : k]
+    bound: NDArray[Number] = np.partition(least, k - 1, axis=1)[:, k - 1 : k]
     return bound

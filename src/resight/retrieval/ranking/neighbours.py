@@ -16,6 +16,7 @@ from resight.records import Embeddings
 from resight.retrieval.ranking.rank import MEMORY
 from resight.retrieval.ranking.rough import Products, Rough
 from resight.retrieval.ranking.symmetric import Symmetric
+from resight.retrieval.ranking.tiles import TiledProducts
 
 
 class Neighbours(NamedTuple):
@@ -31,7 +32,11 @@ class Neighbours(NamedTuple):
 
 
 def neighbours(
-    images: Embeddings, k: int, metric: str = "euclidean", memory: int = MEMORY, products: Products | None = None
+    images: Embeddings,
+    k: int,
+    metric: str = "euclidean",
+    memory: int = MEMORY,
+    products: Products | TiledProducts | None = None,
 ) -> Neighbours:
     """The ``k`` nearest of each image among all N of them, itself included (all N where there are fewer).
 
@@ -41,11 +46,14 @@ def neighbours(
         metric: "euclidean" or "cosine".
         memory: bytes for a block of distances and for a copy of the images it is of; O(N K) comes on top. It changes
             the speed, never the result.
-        products: computes the matrix products, see :class:`resight.embedding.products.TorchProducts`; likewise.
+        products: computes the matrix products, see :class:`resight.embedding.bfloat16.Bfloat16Products` and
+            :class:`resight.embedding.products.TorchProducts`; likewise.
 
     Raises:
         DataError: vectors the metric cannot compare.
     """
     count = len(images)
-    found = Symmetric(Rough(images.vectors, images.vectors, metric, products), min(k, count) - 1, memory)
+    multiplying, tiled = (None, products) if isinstance(products, TiledProducts) else (products, None)
+    rough = Rough(images.vectors, images.vectors, metric, multiplying)
+    found = Symmetric(rough, min(k, count) - 1, memory, tiled)
     return Neighbours(np.concatenate([np.arange(count)[:, None], found.nearest], axis=1), found.farthest)

@@ -82,6 +82,7 @@ class Rough:
     Attributes:
         shape, dimensions: (Q, G) and D.
         squares: (G,) float32, |p_j|^2.
+        error_of_finer: (Q,) float64 and a share of the distance, by which those of :meth:`finer` are off at most.
         error: (Q,) float64, the most by which rough distances of each query are off. u = 2^-24 per rounding: D times in
             a product (whatever its order), of |p_j|^2 and of the sum; of the coordinates of p_i and p_j, for cosine
             also of those of x; on top, what :data:`resight.retrieval.ranking.distance.ROUNDING` calls zero.
@@ -110,9 +111,12 @@ class Rough:
         self._zero = np.broadcast_to(2 * self.dimensions * ROUNDING * zero, len(query))  # of squared distances
         sums = (1.01 * self.dimensions + 8) * lengths * longest[1] * self._shrink
         self.error = 2.0**-23 * (sums + 4 + coordinates)
+        zero = self._zero * self._shrink**2
+        scaled = 2.0**-20 * self._shrink**2 if metric == "cosine" else 0.0
+        self.error_of_finer = scaled + zero, 2.0**-23 * (self.dimensions + 4)
         if products:
             self.error += products.error(self.dimensions, lengths, longest[1] * self._shrink)
-        self.error += self._zero * self._shrink**2
+        self.error += zero
 
     def points(self, images: slice | NDArray[np.int64]) -> Floats:
         """(images, D) p_j of some gallery images, the caller's to change."""
@@ -212,6 +216,31 @@ class Rough:
         slack = self.error[queries] + rounded
         below, above = (middle - slack).astype(np.float32), (middle + slack).astype(np.float32)
         return np.nextafter(below, np.float32(-np.inf)), np.nextafter(above, np.float32(np.inf))
+
+    def finer(self, queries: NDArray[np.int64], images: NDArray[np.int64]) -> Floats:
+        """(P,) |p_i - p_j|^2 of pairs in float32, from differences, so that nothing is lost of what is near."""
+        out = np.empty(len(queries), np.float32)
+        step = max(_PAIRS // self.dimensions, 1)
+
+        def work(part: slice) -> None:
+            shape = (min(step, part.stop - part.start), self.dimensions)
+            one, other = np.empty(shape, self._query.dtype), np.empty(shape, self._gallery.dtype)
+            for start in range(part.start, part.stop, step):
+                some = slice(start, min(start + step, part.stop))
+                left, right = one[: some.stop - some.start], other[: some.stop - some.start]
+                for out_of, scales, wanted, points in (
+                    (self._query, self._scales[0], queries[some], left),
+                    (self._gallery, self._scales[1], images[some], right),
+                ):
+                    out_of.take(wanted, axis=0, out=points, mode="clip")
+                    if scales is not None:
+                        points *= scales[wanted, None]
+                left -= right
+                np.vecdot(left, left, out=out[some])
+
+        spread(work, len(out), max(-(-len(out) // THREADS), 1))
+        out *= np.float32(self._shrink**2)
+        return out
 
     def exact(self, queries: NDArray[np.int64], images: NDArray[np.int64]) -> Floats:
         """(P,) float32 distances of pairs, as :class:`resight.retrieval.ranking.distance.Distances` rounds them."""

@@ -6,6 +6,7 @@ import os
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from functools import cache
 from typing import Any
 
 import numpy as np  # so that its library for matrix products is there to be found
@@ -74,6 +75,25 @@ def one_blas_thread() -> Iterator[None]:
         yield
     finally:
         _one.leave()
+
+
+@cache
+def _openmp() -> list[Any]:
+    found: list[Any] = ThreadpoolController().select(user_api="openmp").lib_controllers
+    return found
+
+
+@contextmanager
+def one_openmp_thread() -> Iterator[None]:
+    """While this lasts, torch, which has to be loaded, computes with one thread where the calling thread asks it to."""
+    before = [library.get_num_threads() for library in _openmp()]  # OpenMP has these numbers for each thread by itself
+    try:
+        for library in _openmp():
+            library.set_num_threads(1)
+        yield
+    finally:
+        for library, number in zip(_openmp(), before, strict=True):
+            library.set_num_threads(number)
 
 
 def spread(work: Callable[[slice], object], count: int, step: int) -> None:

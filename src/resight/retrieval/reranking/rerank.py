@@ -33,6 +33,7 @@ from resight.retrieval.ranking.distance import Distances
 from resight.retrieval.ranking.neighbours import neighbours
 from resight.retrieval.ranking.rank import MEMORY
 from resight.retrieval.ranking.rough import Products
+from resight.retrieval.ranking.tiles import TiledProducts
 from resight.retrieval.reranking.reciprocal import encode
 from resight.retrieval.reranking.reranked import Reranked
 
@@ -45,8 +46,9 @@ class KReciprocal:
         k1: how many neighbours may be reciprocal, at least 1.
         k2: over how many neighbours encodings are averaged (the image itself is one of them), at least 1.
         lambda_value: the share of the original distance, in [0, 1]; with 1 the order is the original one.
-        products: computes the products of all images with each other, see
-            :class:`resight.embedding.products.TorchProducts`; None for the processor. It never changes the result.
+        products: computes the products of all images with each other: on the processor, in bfloat16 where that is
+            faster, by :class:`resight.embedding.bfloat16.Bfloat16Products`; on a GPU by
+            :class:`resight.embedding.products.TorchProducts`; None for numpy. It never changes the result.
 
     Raises:
         DataError: a parameter that is out of its range or not a number.
@@ -55,7 +57,7 @@ class KReciprocal:
     k1: int = 20
     k2: int = 6
     lambda_value: float = 0.3
-    products: Products | None = None
+    products: Products | TiledProducts | None = None
 
     def __post_init__(self) -> None:
         for name in ("k1", "k2"):
@@ -75,7 +77,8 @@ class KReciprocal:
             query, gallery: Q and G embeddings of one model, G at least 1.
             metric: "euclidean" or "cosine".
             memory: bytes for a block of distances; two copies of the vectors and the encodings (about 1 kB for each of
-                the N images at k1 = 20 and k2 = 6) come on top. It changes the speed, never the result.
+                the N images at k1 = 20 and k2 = 6) come on top, and half a copy with ``Bfloat16Products``. It changes
+                the speed, never the result.
 
         Raises:
             DataError: dimensions that differ, or vectors the metric cannot compare.
