@@ -1,7 +1,9 @@
 from __future__ import annotations
 
+import inspect
 import subprocess
 import sys
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -50,6 +52,41 @@ def test_one_decorator_adds_a_data_set(registered: None) -> None:
         datasets.load("example", "here", sise=3)
     with pytest.raises(DataError, match="'example' needs the folder or zip archive of its images"):
         datasets.load("example")
+
+
+_WRONG = {"int": ("x", 1.5, [1]), "float": ("x", [1]), "bool": ("x", 7), "str": ([1], 3.5), "list": (3, [1])}
+
+
+@pytest.mark.parametrize("name", sorted(set(datasets.names()) - {"unlabelled"}))
+def test_options_of_another_type_are_one_sentence(name: str, tmp_path: Path) -> None:
+    tried = 0
+    for option, parameter in inspect.signature(catalog._LOADERS[name]).parameters.items():
+        for kind, values in _WRONG.items():
+            if option == "root" or not str(parameter.annotation).startswith(kind) or "|" in str(parameter.annotation):
+                continue
+            for value in values:
+                tried += 1
+                with pytest.raises(RecipeError, match=f"option {option} of the data set '{name}' cannot be"):
+                    datasets.load(name, tmp_path, **{option: value})
+        if option == "seed":
+            with pytest.raises(RecipeError, match=r"seed .* cannot be -1: pass 0 or more"):
+                datasets.load(name, tmp_path, seed=-1)
+    assert tried or name == "course"
+
+
+def test_options_are_taken_as_the_loader_has_them(registered: None) -> None:
+    seen = []
+
+    @register("example")
+    def example(
+        root: str, *, size: int = 1, share: float = 0.5, who: str | None = None, table: np.ndarray | None = None
+    ) -> Dataset:
+        seen.append((size, share, who))
+        return dataset()
+
+    datasets.load("example", "here", size="3", share=np.float32(0.25), who=None, table=np.zeros(2))
+    datasets.load("example", "here", size=np.int64(2))
+    assert seen == [(3, 0.25, None), (2, 0.5, None)]
 
 
 def test_two_modules_cannot_share_a_name(registered: None) -> None:

@@ -23,6 +23,7 @@ from typing import Any, TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
+from resight.datasets.options import checked
 from resight.errors import DataError, RecipeError
 from resight.files import expanded
 from resight.from_zero import from_one, person_zero, said
@@ -173,7 +174,7 @@ def load(name: str, root: Any = None, **options: object) -> Dataset:
         options: passed on to the data set's own loader, for example ``fold="validation"`` or ``strict=False``.
 
     Raises:
-        RecipeError: no such data set or option; the message names the nearest one.
+        RecipeError: no such data set or option, where the message names the nearest one, or an option of another type.
         DataError: ``root`` is missing, or is not that data set.
     """
     if not isinstance(name, str):
@@ -200,6 +201,7 @@ def load(name: str, root: Any = None, **options: object) -> Dataset:
                     f"The data set {name!r} has no option {option!r}{_nearest(option, allowed)}: "
                     f"it takes {', '.join(allowed) or 'none'}."
                 )
+    options = checked(name, loader, options)
     if root is None:
         if "root" not in parameters or parameters["root"].default is not inspect.Parameter.empty:
             return loader(**options)

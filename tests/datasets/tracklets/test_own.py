@@ -195,6 +195,10 @@ def test_reassociation_asks_the_second_half_or_whole_sequences(tmp_path: Path) -
     assert not set(whole.train.identities.tolist()) & set(whole.query.identities.tolist())
     far = load("mot", tmp_path / "crops", gap=20, stride=4)
     assert not len(far.gallery) and "no box lies 20 frames after a query's" in far.notes[1]
+    assert (
+        load("mot", tmp_path / "crops", test_sequences="B").fingerprint()
+        == load("mot", tmp_path / "crops", test_sequences=["B"]).fingerprint()
+    )
     with pytest.raises(RecipeError, match=r"has no sequence 'C': choose from A, B"):
         load("mot", tmp_path / "crops", test_sequences=["C"])
 
@@ -221,5 +225,8 @@ def test_missing_frames_and_infos_are_named(tmp_path: Path) -> None:
     with pytest.raises(DataError, match=r"no box of which a crop can be cut \(1 not counted, 0 hidden, 1 small\)"):
         cut_crops(nobody, tmp_path / "crops")
     assert not (tmp_path / "crops").exists()
+    detections = sequence(tmp_path / "detections", "1,-1,10,20,20,40,1\n1,-1,50,20,20,40,1\n")
+    with pytest.raises(DataError, match=r"has 2 boxes of nobody \(identity -1\), as a file of detections"):
+        cut_crops(detections, tmp_path / "crops")  # both would be one file
     with pytest.raises(DataError, match=r"holds no sequence, for there is no gt/gt\.txt"):
         sequences_in(tmp_path / "A" / "img1")

@@ -37,6 +37,7 @@ class Taker(ThreadingHTTPServer):
         super().__init__(("127.0.0.1", port), _Handler)
         self.codes = list(codes)
         self.got: list[tuple[dict[str, str], dict[str, Any]]] = []
+        self.sends_on = ""  # where an answer 3xx leads to
 
 
 class _Handler(BaseHTTPRequestHandler):
@@ -49,6 +50,14 @@ class _Handler(BaseHTTPRequestHandler):
         body = self.rfile.read(int(self.headers["Content-Length"]))
         self.server.got.append(({**self.headers}, json.loads(body)))
         self.send_response(self.server.codes.pop(0) if self.server.codes else 204)
+        self.send_header("Content-Length", "0")
+        if self.server.sends_on:
+            self.send_header("Location", self.server.sends_on)
+        self.end_headers()
+
+    def do_GET(self) -> None:
+        self.server.got.append(({**self.headers}, {"method": "GET"}))
+        self.send_response(200)
         self.send_header("Content-Length", "0")
         self.end_headers()
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import io
 import json
 import threading
 import time
@@ -122,6 +123,35 @@ def test_a_web_server_that_fails_gets_everything_in_the_end(tmp_path: Path, monk
         assert server.got[0][0]["Content-Type"] == "application/json; charset=utf-8"
     assert any("it answered 503" in one for one in said) and not any("cret" in one for one in said)
     assert b"cret" not in (tmp_path / "seen.outbox.db").read_bytes()
+
+
+@pytest.mark.parametrize("code", [301, 302, 303, 307, 308])
+def test_a_redirect_has_not_taken_the_message(tmp_path: Path, code: int) -> None:
+    """Followed, it would be a GET without the message, with the login for another host, and would count as taken."""
+    said: list[str] = []
+    with opened(tmp_path) as gallery, taker(codes=(code,) * 100) as old, taker() as new:
+        old.sends_on = f"http://127.0.0.1:{new.server_port}/new/token"
+        ids = [track(gallery, "door", NOON)]
+        gallery.enrol("Bea", ids)
+        events = Delivery(gallery, [f"http://bea:cret@127.0.0.1:{old.server_port}/hook"], say=said.append)
+        events.add(ids)
+        events.wake()
+        until(lambda: bool(said))
+        assert list(events.close(grace=0).values()) == [1] and new.got == []
+        assert f"answered {code}" in said[0] and "new address" in said[0] and "token" not in said[0]
+
+
+def test_standard_output_that_cannot_take_a_line_loses_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    said: list[str] = []
+    monkeypatch.setattr("sys.stdout", io.TextIOWrapper(io.BytesIO(), encoding="ascii"))
+    with opened(tmp_path) as gallery:
+        ids = [track(gallery, "Straße", NOON)]
+        gallery.enrol("Bea", ids)
+        events = Delivery(gallery, ["-"], say=said.append)
+        events.add(ids)
+        events.wake()
+        until(lambda: bool(said))
+        assert "ascii" in said[0] and events.close(grace=0) == {"-": 1}
 
 
 def test_a_dead_broker_loses_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

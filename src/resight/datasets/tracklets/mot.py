@@ -36,7 +36,7 @@ _DETECTOR = re.compile(r"-(?:DPM|FRCNN|SDP)$")  # MOT17 has each sequence once f
 def mot(
     root: str | Path,
     *,
-    test_sequences: list[str] | None = None,
+    test_sequences: str | list[str] | None = None,
     gap: int = 30,
     stride: int = 10,
 ) -> Dataset:
@@ -47,7 +47,7 @@ def mot(
 
     Args:
         root: the folder that :func:`cut_crops` wrote.
-        test_sequences: test these sequences whole and train on the others whole: then no person is in both.
+        test_sequences: test this one or these whole and train on the others whole: then no person is in both.
         gap: how many frames later the candidates stand; ``stride``: boxes of frames divisible by it ask.
 
     Returns:
@@ -60,6 +60,8 @@ def mot(
     """
     if gap < 1 or stride < 1:
         raise RecipeError(f"mot has gap {gap} and stride {stride}: both are 1 or more.")
+    if isinstance(test_sequences, str):
+        test_sequences = [test_sequences]
     where = os.fspath(root).rstrip("/")
     everything, lengths = _crops(where, gap)
     names = sorted(lengths)
@@ -198,6 +200,12 @@ def cut_crops(root: str | Path, folder: str | Path, *, least_visible: float = 0.
                 raise DataError(
                     f"{place}/{TRUTH} has boxes up to frame {table.frames.max():,}, but {INFO} says seqLength="
                     f"{info['seqLength']}: correct the one that is wrong."
+                )
+            unknown = np.flatnonzero(table.identities < 0)
+            if len(unknown):
+                raise DataError(
+                    f"{place}/{TRUTH} has {len(unknown):,} boxes of nobody (identity {table.identities[unknown[0]]}), "
+                    "as a file of detections has: pass true boxes with identities, 0 or more."
                 )
             counted = (table.confidence != 0) & np.isin(table.classes, (PEDESTRIAN, -1))
             seen = ~(table.visibility < least_visible)

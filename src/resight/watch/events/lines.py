@@ -34,6 +34,8 @@ class Lines:
                 os.fsync(self._file.fileno())
         except OSError as error:
             raise Undelivered(error.strerror or str(error)) from None
+        except ValueError as error:  # it was closed, or has an encoding without these letters
+            raise Undelivered(str(error)) from None
 
     def close(self) -> None:
         """Close the file."""

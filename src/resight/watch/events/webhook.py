@@ -8,7 +8,8 @@ import http.client
 import re
 import urllib.error
 import urllib.request
-from urllib.parse import quote, unquote, urlunsplit
+from typing import Any
+from urllib.parse import quote, unquote, urljoin, urlunsplit
 
 from resight.addresses import host_only, split_address
 from resight.errors import DataError
@@ -31,8 +32,15 @@ def webhook_name(address: str) -> str:
     return f"{host_only(address)} ({digest[:8]})"
 
 
+class _NoRedirects(urllib.request.HTTPRedirectHandler):
+    """urllib follows a redirected POST by a GET without the message, and takes the login along to another host."""
+
+    def redirect_request(self, *_: Any) -> None:
+        return None
+
+
 class Webhook:
-    """A POST of JSON for each message. What is not answered with 2xx counts as not taken.
+    """A POST of JSON for each message. What is not answered with 2xx, such as a redirect, counts as not taken.
 
     ``Idempotency-Key`` is the message's id, so that a server may leave out what it has already.
     """
@@ -45,6 +53,7 @@ class Webhook:
         host = parts.netloc.rpartition("@")[2]
         path, query = (quote(text, safe=_SIGNS) for text in (parts.path or "/", parts.query))
         self._url = urlunsplit((parts.scheme, host, path, query, ""))
+        self._open = urllib.request.build_opener(_NoRedirects).open
         self._headers = {"Content-Type": "application/json; charset=utf-8", "User-Agent": "resight"}
         if parts.username is not None:
             login = f"{unquote(parts.username)}:{unquote(parts.password or '')}".encode()
@@ -55,11 +64,13 @@ class Webhook:
         headers = self._headers | {"Idempotency-Key": seen.id}
         request = urllib.request.Request(self._url, seen.line().encode(), headers, method="POST")
         try:
-            with urllib.request.urlopen(request, timeout=TIMEOUT) as answer:
+            with self._open(request, timeout=TIMEOUT) as answer:
                 answer.read(1 << 16)
         except urllib.error.HTTPError as error:
             error.close()
-            raise Undelivered(f"it answered {error.code} {error.reason}") from None
+            place = error.headers.get("Location") if 300 <= error.code < 400 else None
+            moved = f", which leads to {host_only(urljoin(self._url, place))}: pass its new address" if place else ""
+            raise Undelivered(f"it answered {error.code} {error.reason}{moved}") from None
         except (OSError, ValueError, http.client.HTTPException) as error:
             reason = getattr(error, "reason", None) or error
             raise Undelivered(without_secrets(str(reason)) or type(error).__name__) from None
