@@ -1,10 +1,16 @@
 """Standard output that is full, or that no program reads any more."""
 
+import io
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
+from rich.console import Console
+from rich.table import Table
+
+from resight.cli.console import bar, err, out
+from resight.training.progress.live import Live
 
 
 def run(arguments: str, redirect: str, folder: Path) -> tuple[int, str]:
@@ -17,11 +23,42 @@ def run(arguments: str, redirect: str, folder: Path) -> tuple[int, str]:
 @pytest.mark.skipif(not Path("/dev/full").exists(), reason="needs /dev/full")
 @pytest.mark.parametrize("arguments", ["engines", "--version"])  # by Rich, and plain text
 def test_a_full_disk_is_one_sentence(arguments: str, tmp_path: Path) -> None:
-    code, err = run(arguments, "> /dev/full", tmp_path)
+    code, said = run(arguments, "> /dev/full", tmp_path)
     assert code == 2
-    assert err.startswith("Error: The output cannot be written (No space left on device)") and err.count("\n") == 1
+    assert said.startswith("Error: The output cannot be written (No space left on device)") and said.count("\n") == 1
 
 
 def test_a_reader_that_ends_early_ends_it_silently(tmp_path: Path) -> None:
-    code, err = run("--version", "| true; exit ${PIPESTATUS[0]}", tmp_path)
-    assert (code, err) == (1, "")
+    code, said = run("--version", "| true; exit ${PIPESTATUS[0]}", tmp_path)
+    assert (code, said) == (1, "")
+
+
+ODD = "set[red] cam:door:1 [bold]x[/b] [/y] :100:"
+
+
+def test_names_are_printed_as_they_are(capsys: pytest.CaptureFixture[str]) -> None:
+    """Brackets are no markup, which vanishes or fails, and colons enclose no emoji: also in titles and cells."""
+    table = Table("column", title=ODD)
+    table.add_row(ODD)
+    for console in (out, err):
+        console.print(ODD)
+        console.print(table)
+    with Live(1, 0, show=True) as live:
+        live.note(ODD)
+    shown = capsys.readouterr()
+    assert shown.out.count(ODD) == 3 and shown.err.count(ODD) == 4
+
+
+@pytest.mark.parametrize("progress", ["bar", "training"])
+def test_progress_shows_names_as_they_are(progress: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    file = io.StringIO()
+    terminal = Console(file=file, force_terminal=True, width=200, color_system=None)
+    if progress == "bar":
+        monkeypatch.setattr("resight.cli.console.err", terminal)
+        with bar(f"embedding {ODD}") as update:
+            update(1, 2)
+    else:
+        monkeypatch.setattr("resight.training.progress.live.Console", lambda **_: terminal)
+        with Live(1, 0, show=True) as live:
+            live.preparing(ODD, 1, 2)
+    assert "[/y]" in file.getvalue() and "set[red]" in file.getvalue()

@@ -64,7 +64,7 @@ def check(
         out.print(f"{path}: no problems found.")
     for finding in [] if json else findings:
         colour = "red" if finding.severity == "error" else "yellow"
-        out.print(f"[bold {colour}]{finding.severity}[/]", end=" ")
+        out.print(finding.severity, style=f"bold {colour}", end=" ")
         out.print(str(finding), markup=False)
     if sheet:
         err.print(f"written: {sheet}", markup=False)

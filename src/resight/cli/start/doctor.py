@@ -28,7 +28,7 @@ def doctor(json: Annotated[bool, Json] = False) -> None:
         print_json(health.plain())
     else:
         for section, facts in health.facts.items():
-            out.print(f"[bold]{section}[/bold]")
+            out.print(section, style="bold")
             table = Table(box=None, show_header=False, padding=(0, 2, 0, 2))
             table.add_column(no_wrap=True)
             table.add_column(overflow="fold")
@@ -36,7 +36,7 @@ def doctor(json: Annotated[bool, Json] = False) -> None:
                 table.add_row(name, value)
             out.print(table)
         for finding in health.findings:
-            out.print(f"[bold]{finding.kind.capitalize()}:[/bold]", end=" ")
+            out.print(f"{finding.kind.capitalize()}:", style="bold", end=" ")
             out.print(finding.sentence, markup=False)
         if not health.findings:
             out.print("Everything works, and nothing makes it slow.")

@@ -14,12 +14,12 @@ class Live:
     """Progress on standard error; silent where ``show`` is off."""
 
     def __init__(self, epochs: int, done: int, *, show: bool) -> None:
-        self.console = Console(stderr=True, quiet=not show)
+        self.console = Console(stderr=True, quiet=not show, markup=False, emoji=False)  # names are as they are
         self.bar = Progress(
-            TextColumn("{task.description}"),
+            TextColumn("{task.description}", markup=False),
             BarColumn(),
             TextColumn("{task.fields[speed]}"),
-            TextColumn("{task.fields[losses]}"),
+            TextColumn("{task.fields[losses]}", markup=False),
             TimeRemainingColumn(),
             console=self.console,
             disable=not (show and self.console.is_terminal),
