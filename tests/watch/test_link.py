@@ -20,8 +20,8 @@ def seen(camera: str, begin: float, end: float, clock: str | None = WORLD, name:
 
 def clash(a: Sighted, b: Sighted, rules: Rules = ANY) -> bool:
     found = forbidden([a, b], rules)
-    assert (1 in found[0]) == (0 in found[1])
-    return 1 in found[0]
+    assert found[0, 1] == found[1, 0] and not found[[0, 1], [0, 1]].any()
+    return bool(found[0, 1])
 
 
 def test_one_camera_sees_nobody_twice_at_once() -> None:
@@ -78,7 +78,8 @@ def distance(a: NDArray[np.float64], b: NDArray[np.float64], metric: str) -> flo
 
 def by_hand(vectors: NDArray[np.float64], metric: str, threshold: float, sighted: list[Sighted], rules: Rules) -> set:
     """Join the two nearest groups again and again; every average over every pair."""
-    groups = [frozenset([at]) for at in range(len(vectors))]
+    called = [one.name or str(at) for at, one in enumerate(sighted)]
+    groups = [frozenset(at for at, other in enumerate(called) if other == one) for one in dict.fromkeys(called)]
     unlike = np.array([[distance(a, b, metric) for b in vectors] for a in vectors])
     never = np.array([[a is not b and clash(a, b, rules) for b in sighted] for a in sighted])
     while True:
@@ -97,13 +98,19 @@ def by_hand(vectors: NDArray[np.float64], metric: str, threshold: float, sighted
 
 
 @pytest.mark.parametrize(("metric", "threshold"), [("cosine", 0.25), ("euclidean", 2.2)])
-def test_groups_are_those_of_plain_loops(metric: str, threshold: float) -> None:
+@pytest.mark.parametrize("named", [0, 0.4])
+def test_groups_are_those_of_plain_loops(metric: str, threshold: float, named: float) -> None:
     random = np.random.default_rng(2)
     for _ in range(8):
         people = random.normal(size=(5, 6))
-        vectors = (people[random.integers(0, 5, 18)] + 0.45 * random.normal(size=(18, 6))).astype(np.float32)
+        who = random.integers(0, 5, 18)
+        vectors = (people[who] + 0.45 * random.normal(size=(18, 6))).astype(np.float32)
         begins = random.uniform(0, 60, 18)
-        sighted = [seen("abc"[int(random.integers(3))], float(b), float(b + 6)) for b in begins]
+        names = [f"person {one}" if random.random() < named else None for one in who]
+        cameras = ["abc"[int(random.integers(3))] for _ in who]
+        sighted = [
+            seen(c, float(b), float(b + 6), name=name) for c, b, name in zip(cameras, begins, names, strict=True)
+        ]
         rules = Rules(frozenset({frozenset("ab")}), 1.0)
         groups = link(vectors, metric, threshold, sighted, rules)
         found = {frozenset(np.flatnonzero(np.array(groups) == g).tolist()) for g in set(groups)}

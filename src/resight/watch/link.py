@@ -17,6 +17,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
@@ -28,6 +29,9 @@ from resight.retrieval.ranking.within import matches_within
 HOME = 4.0  # chosen on one clip and two synthetic scenes; on Market-1501's tracks it is far above any threshold
 LEAST = 5  # tracks with a known change, below which nothing is learned from them
 WORLD = "1970"  # the clock of all cameras and videos whose time is known
+
+Pairs: TypeAlias = NDArray[np.bool_]
+"""(T, T), symmetric."""
 
 
 @dataclass(frozen=True)
@@ -74,27 +78,33 @@ class Answers:
 NOTHING = Answers()
 
 
-def forbidden(seen: Sequence[Sighted], rules: Rules) -> list[set[int]]:
-    """For each of T sightings those that cannot be of the same individual."""
-    names = sorted({one.camera for one in seen})
-    camera = np.array([names.index(one.camera) for one in seen])
-    begin, end = np.array([one.begin for one in seen]), np.array([one.end for one in seen])
-    clocks: dict[str | None, int] = {None: -1}
-    clock = np.array([clocks.setdefault(one.clock, len(clocks)) for one in seen])
-    called: dict[str | None, int] = {None: -1}
-    name = np.array([called.setdefault(one.name, len(called)) for one in seen])
-    both = np.array([[frozenset((a, b)) in rules.overlap for b in names] for a in names])
-    found = []
-    for at in range(len(seen)):
-        same = camera == camera[at]
-        pause = np.where(same, 0.0, rules.travel)
-        clash = (begin <= end[at] + pause) & (begin[at] <= end + pause) & (clock == clock[at]) & (clock[at] >= 0)
-        clash &= same | ~both[camera[at], camera]
-        others = (name != name[at]) & (name >= 0) & (name[at] >= 0)
-        clash = np.where((name == name[at]) & (name[at] >= 0), False, clash | others)  # what is known stays
-        clash[at] = False
-        found.append(set(np.flatnonzero(clash).tolist()))
+def forbidden(seen: Sequence[Sighted], rules: Rules) -> Pairs:
+    """(T, T) which sightings cannot be of one individual; those of one name can."""
+    if not seen:
+        return np.zeros((0, 0), np.bool_)
+    camera, clock, name = (codes([getattr(one, what) for one in seen]) for what in ("camera", "clock", "name"))
+    begin, end = (np.array([getattr(one, what) for one in seen], np.float64) for what in ("begin", "end"))
+    names = list(dict.fromkeys(one.camera for one in seen))
+    both = np.array([[frozenset((a, b)) in rules.overlap for b in names] for a in names], bool)
+    own = camera[:, None] == camera
+    found: Pairs = (begin <= end[:, None] + rules.travel) & ~own | (begin <= end[:, None]) & own
+    found &= found.T
+    found &= (clock[:, None] == clock) & (clock >= 0)
+    if both.any():
+        found &= own | ~both[camera[:, None], camera]
+    named = (name[:, None] >= 0) & (name >= 0)
+    same = name[:, None] == name
+    found |= named & ~same
+    found &= ~(named & same)  # what is known stays
+    np.fill_diagonal(found, False)
     return found
+
+
+def codes(values: Sequence[str | None]) -> NDArray[np.int16]:
+    """(T,) a number for each different value, in the order of their first; -1 for None."""
+    numbers: dict[str, int] = {}
+    found = [-1 if value is None else numbers.setdefault(value, len(numbers)) for value in values]
+    return np.array(found, np.int16 if len(numbers) < 2**15 else np.int32)
 
 
 def at_home(changes: Sequence[float]) -> float:
@@ -131,14 +141,13 @@ def link(
     if not seen:
         return []
     groups = groups or Groups(vectors, metric, threshold)
-    apart = excluded(seen, rules, answers)
-    linkage = Constrained(groups, apart)
     first: dict[str, int] = {}
-    for at, one in enumerate(seen):
-        if one.name is not None and first.setdefault(one.name, at) != at:
-            linkage.join(first[one.name], at)
+    stands = np.array([at if one.name is None else first.setdefault(one.name, at) for at, one in enumerate(seen)])
+    linkage = Constrained(groups, _apart(excluded(seen, rules, answers), stands))
+    for at in np.flatnonzero(stands != np.arange(len(seen))).tolist():
+        linkage.join(int(stands[at]), at)
     for a, b in answers.same:
-        if groups.of(a) != groups.of(b) and groups.of(b) not in apart[groups.of(a)]:
+        if groups.of(a) != groups.of(b) and groups.of(b) not in linkage.apart[groups.of(a)]:
             linkage.join(a, b)
     near = matches_within(Embeddings(vectors), Embeddings(vectors), reach or threshold, metric)
     left = np.repeat(np.arange(len(vectors)), np.diff(near.offsets))
@@ -156,13 +165,19 @@ def pause(one: Sighted, other: Sighted) -> float:
     return max(one.begin, other.begin) - min(one.end, other.end)
 
 
-def excluded(seen: Sequence[Sighted], rules: Rules, answers: Answers) -> list[set[int]]:
+def excluded(seen: Sequence[Sighted], rules: Rules, answers: Answers) -> Pairs:
     """As :func:`forbidden`, with what people answered: they count for more than time and place."""
     apart = forbidden(seen, rules)
-    for a, b in answers.same:
-        apart[a].discard(b)
-        apart[b].discard(a)
-    for a, b in answers.different:
-        apart[a].add(b)
-        apart[b].add(a)
+    for pairs, different in ((answers.same, False), (answers.different, True)):
+        for a, b in pairs:
+            apart[a, b] = apart[b, a] = different
     return apart
+
+
+def _apart(excluded: Pairs, stands: NDArray[np.int64]) -> list[set[int]]:
+    """For each track that stands for those of its name the others that stand for what it excludes, by one of them."""
+    found: list[set[int]] = [set() for _ in stands]
+    for at in np.unique(stands).tolist():
+        others = excluded[stands == at].any(axis=0)
+        found[at] = set(stands[others].tolist()) - {at}
+    return found

@@ -14,7 +14,7 @@ from resight.gallery.record import Conflict, Filter, Missing, Record
 from resight.records import Embeddings
 from resight.retrieval.ranking.within import matches_within
 from resight.watch.learning import Learning
-from resight.watch.link import Rules, Sighted, forbidden
+from resight.watch.link import Rules, Sighted, codes, forbidden
 from resight.watch.origin import origin_of, sighted
 from resight.watch.timed import slope_of
 
@@ -220,6 +220,7 @@ def _impossible(
     apart = forbidden([one.seen for one in kept], rules)
     near = matches_within(Embeddings(vectors), Embeddings(vectors), threshold, gallery.card.metric)
     left = np.repeat(np.arange(len(kept)), np.diff(near.offsets))
-    pairs = [(a, b) for a, b in zip(left.tolist(), near.indices.tolist(), strict=True) if b in apart[a]]
-    across = sum(kept[a].seen.camera != kept[b].seen.camera for a, b in pairs)
-    return sum(map(len, apart)) // 2, len(pairs) // 2, across // 2
+    alike = apart[left, near.indices]
+    camera = codes([one.seen.camera for one in kept])
+    across = alike & (camera[left] != camera[near.indices])
+    return int(apart.sum()) // 2, int(alike.sum()) // 2, int(across.sum()) // 2

@@ -88,9 +88,9 @@ def doubts(
         members.setdefault(group, []).append(at)
     different = list(members.values())
     for number, x in enumerate(different):
-        no = set().union(*(apart[at] for at in x))
+        no = np.any(apart[x], axis=0)
         for y in different[number + 1 :]:
-            if no.isdisjoint(y):
+            if not no[y].any():
                 distance = groups.distance(groups.of(x[0]), groups.of(y[0]))
                 consider(x, y, False, distance if groups.cosine else distance**0.5)
     asked = {frozenset(pair) for pair in (*answers.same, *answers.different)}

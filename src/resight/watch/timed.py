@@ -35,7 +35,7 @@ from resight.decisions.probability import slope_at
 from resight.records import Embeddings
 from resight.retrieval.ranking.distance import pairwise as distances
 from resight.retrieval.ranking.within import matches_within
-from resight.watch.link import NOTHING, Answers, Rules, Sighted, forbidden, link
+from resight.watch.link import NOTHING, Answers, Pairs, Rules, Sighted, forbidden, link
 from resight.watch.travel import MOST, TravelTimes, cannot_be_one, evidence, surplus
 
 ROUNDS = 3  # links are looked for again with what was learnt from the ones before
@@ -185,12 +185,11 @@ def room(
     return np.float32(max(0.0, float(np.quantile(strangers, CHANCE / others)) - threshold))
 
 
-def look_alikes(vectors: NDArray[np.float32], metric: str, threshold: float, apart: Sequence[set[int]]) -> float:
+def look_alikes(vectors: NDArray[np.float32], metric: str, threshold: float, apart: Pairs) -> float:
     """The share of the pairs that cannot be one individual and are within the threshold; with few pairs near 1%."""
     near = matches_within(Embeddings(vectors), Embeddings(vectors), threshold, metric)
     left = np.repeat(np.arange(len(vectors)), np.diff(near.offsets))
-    alike = sum(b in apart[a] for a, b in zip(left.tolist(), near.indices.tolist(), strict=True))
-    return (alike + 1) / (sum(map(len, apart)) + 100)
+    return (int(apart[left, near.indices].sum()) + 1) / (int(apart.sum()) + 100)
 
 
 def successions(seen: Sequence[Sighted], groups: Sequence[int]) -> list[tuple[int, int]]:

@@ -32,7 +32,7 @@ from resight.errors import DataError
 from resight.files import write_text
 from resight.records import Embeddings
 from resight.retrieval.ranking.within import matches_within
-from resight.watch.link import Rules, Sighted, forbidden
+from resight.watch.link import Rules, Sighted, codes, forbidden
 
 STEPS = np.array([0.0, *(base * 2**power for power in range(17) for base in (1.0, 1.5)), np.inf])
 """Ends of the steps, in seconds; the first is what begins before the other ends."""
@@ -147,16 +147,15 @@ def evidence(
     return found
 
 
-def _cells(seen: Sequence[Sighted], names: list[str]) -> tuple[NDArray[np.int64], NDArray[np.bool_]]:
+def _cells(seen: Sequence[Sighted], names: list[str]) -> tuple[NDArray[np.int32], NDArray[np.bool_]]:
     """For tracks i, j the number of (camera of i, camera of j, step), and whether j begins later on the same clock."""
-    camera = np.array([names.index(one.camera) for one in seen], np.int64)
+    camera = np.array([names.index(one.camera) for one in seen], np.int32)
     begin, end = (np.array([getattr(one, name) for one in seen], np.float64) for name in ("begin", "end"))
-    clocks: dict[str | None, int] = {None: -1}
-    clock = np.array([clocks.setdefault(one.clock, len(clocks)) for one in seen], np.int64)
-    follows = (begin[:, None] <= begin[None]) & (clock[:, None] == clock[None]) & (clock[:, None] >= 0)
+    clock = codes([one.clock for one in seen])
+    follows = (begin[:, None] <= begin) & (clock[:, None] == clock) & (clock[:, None] >= 0)
     np.fill_diagonal(follows, False)
-    step = np.searchsorted(STEPS, begin[None] - end[:, None], side="left")
-    return (camera[:, None] * len(names) + camera[None]) * len(STEPS) + step, follows
+    step = np.searchsorted(STEPS, begin - end[:, None], side="left").astype(np.int32)
+    return (camera[:, None] * np.int32(len(names)) + camera) * np.int32(len(STEPS)) + step, follows
 
 
 def surplus(
@@ -191,10 +190,7 @@ def surplus(
 
 def cannot_be_one(seen: Sequence[Sighted], rules: Rules) -> NDArray[np.bool_]:
     """(T, T) which cannot be of one individual, whatever their names."""
-    found = np.zeros((len(seen), len(seen)), np.bool_)
-    for at, others in enumerate(forbidden([replace(one, name=None) for one in seen], rules)):
-        found[at, list(others)] = True
-    return found
+    return forbidden([replace(one, name=None) for one in seen], rules)
 
 
 def _log_ratio(
