@@ -12,7 +12,7 @@ import pytest
 from cli.conftest import Shell, told
 from resight.datasets import synthetic
 from resight.errors import DataError
-from resight.quickstart import plan
+from resight.quickstart import Plan, Step, plan
 
 
 def draw(path: Path, person: int, camera: int, which: int = 0, size: tuple[int, int] = (128, 64)) -> None:
@@ -123,3 +123,13 @@ def test_a_film(shell: Shell, tmp_path: Path) -> None:
     Path("bad.mp4").write_bytes(b"no film")
     code, _, err = shell("quickstart", "bad.mp4")
     assert code == 2 and "bad.mp4 is no film that can be read" in err
+
+
+def test_a_step_that_finds_something_wrong_gives_its_exit_code(shell: Shell, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The steps after it run all the same, as after a video that could not be read to its end."""
+    draw(Path("alone/anna/1.jpg"), 1, 1)
+    steps = (Step("Look", ("data", "check", "alone")), Step("List", ("engines",)))
+    monkeypatch.setattr("resight.quickstart.plan", lambda *_, **__: Plan((), steps))
+    assert shell("data", "check", "alone")[0] == 1
+    code, out, err = shell("quickstart", "alone", "--no-serve")
+    assert code == 1 and "torch" in out and err.rstrip().endswith("resight engines")

@@ -69,6 +69,9 @@ def test_the_table(tmp_path: Path):
         ("a,b,same\na.jpg,b.jpg,perhaps\n", "line 2: the answer is 'perhaps': write yes or no"),
         ("a,b,same\na.jpg,d.jpg,yes\n", "line 2: d.jpg is neither in"),
         ("a,b,same\na.jpg,b.jpg,\n", "line 2: the cell of same is empty"),
+        ("a,b,same\na.jpg,b.jpg,yes\nc.jpg,c.jpg,yes\n", "line 3: it pairs .*c.jpg with itself"),
+        ("a,b,same\na.jpg,b.jpg,yes\nb.jpg,a.jpg,1\n", "line 3: it repeats line 2: leave each pair in once"),
+        ("a,b,same\na.jpg,b.jpg,yes\nb.jpg,./a.jpg,no\na.jpg,b.jpg,no\n", r"line 3: it contradicts line 2 \(2 lines"),
     ):
         table.write_text(wrong)
         with pytest.raises(DataError, match=message):

@@ -14,7 +14,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from resight.datasets.tables import find, read_table
+from resight.datasets.tables import Table, find, read_table
 from resight.decisions import probability as probabilities
 from resight.decisions.calibrate import check_promises, least_identities
 from resight.decisions.conformal import conformal_distance
@@ -54,7 +54,8 @@ def read_answers(path: str | Path) -> Answers:
     Paths count from the file's folder, the one above it, or the working folder.
 
     Raises:
-        DataError: no such file, an image that does not exist, or another answer; the message names the line.
+        DataError: no such file, an image that does not exist or is paired with itself, another answer, or a pair that
+            stands there twice, for each counts as independent of the others; the message names the line.
     """
     table = read_table(path, ("a", "b", "same"), others=True)
     same = []
@@ -62,7 +63,25 @@ def read_answers(path: str | Path) -> Answers:
         if cell.lower() not in _YES + _NO:
             raise table.error(row, f"the answer is {cell!r}: write yes or no.")
         same.append(cell.lower() in _YES)
-    return Answers(find(table, "a"), find(table, "b"), np.array(same))
+    found = Answers(find(table, "a"), find(table, "b"), np.array(same))
+    _refuse_repeats(table, found)
+    return found
+
+
+def _refuse_repeats(table: Table, found: Answers) -> None:
+    seen: dict[frozenset[str], int] = {}
+    twice = []
+    for row, pair in enumerate(zip(found.first.tolist(), found.second.tolist(), strict=True)):
+        if pair[0] == pair[1]:
+            raise table.error(row, f"it pairs {pair[0]} with itself, which says nothing: take it out.")
+        before = seen.setdefault(frozenset(pair), row)
+        if before != row:
+            twice.append((before, row))
+    if twice:
+        before, row = twice[0]
+        how = "repeats" if found.same[before] == found.same[row] else "contradicts"
+        more = f" ({len(twice):,} lines have a pair from before)" if len(twice) > 1 else ""
+        raise table.error(row, f"it {how} line {table.lines[before]}{more}: leave each pair in once.")
 
 
 def calibrate_answers(

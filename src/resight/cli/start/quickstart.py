@@ -44,7 +44,8 @@ def quickstart(
 ) -> None:
     """From pictures to a searchable gallery: look, embed, group, open the page.
 
-    Each step is a command of its own, which is printed before it runs.
+    Each step is a command of its own, which is printed before it runs. The exit code is that of a step that found
+    something wrong, such as a video that could not be read to its end.
     """
     from resight.quickstart import plan
 
@@ -53,8 +54,11 @@ def quickstart(
         err.print(finding, markup=False)
     output.mkdir(parents=True, exist_ok=True)
     app = context.find_root().command
+    code = 0
     for step in chosen.steps:
         err.print(f"\n{step.purpose}:", markup=False)
         err.print(f"  {step.command}", style="bold", markup=False)
         if step.words[0] != "serve" or serve:
-            app.main(list(step.words), prog_name="resight", standalone_mode=False)
+            code = app.main(list(step.words), prog_name="resight", standalone_mode=False) or code
+    if code:
+        raise typer.Exit(code)
