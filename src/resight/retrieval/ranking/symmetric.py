@@ -124,9 +124,9 @@ class Symmetric:
                 by_row, by_column = [], []
                 for left, right, codes in self._tiles.between(blocks[i], blocks[j], _TILE, _WIDTH):
                     rows, columns = _moved(left, blocks[i]), _moved(right, blocks[j])
-                    self._see_farthest(codes, rows, columns, locks[i])
+                    self._see_farthest(codes, rows, columns, 1, locks[i])
                     if i != j:
-                        self._see_farthest(codes.T, columns, rows, locks[j])
+                        self._see_farthest(codes, columns, rows, 0, locks[j])
                     if not self._k:
                         continue
                     if i != j:
@@ -149,15 +149,15 @@ class Symmetric:
         row, column = where(codes <= np.expand_dims(self._codes(bound), axis))
         return row, column, self._values(codes[row, column])
 
-    def _see_farthest(self, codes: Codes, owners: slice, images: slice, lock: Lock) -> None:
-        """The exact distance of what may be the farthest in a tile (owners, images)."""
-        here = codes.max(axis=1)
+    def _see_farthest(self, codes: Codes, owners: slice, images: slice, axis: int, lock: Lock) -> None:
+        """The exact distance of what may be the farthest in a tile; ``axis`` 1 if its rows are the owners', else 0."""
+        here = codes.max(axis=axis)
         self._largest[owners] = most = np.maximum(self._largest[owners], self._values(here))
         least = self._codes((most - self._slack[owners]) / self._factor)
         some = np.flatnonzero(here >= least)
-        row, column = where(codes[some] >= least[some, None])
-        who = some[row] + owners.start
-        apart = self._rough.exact(who, column + images.start)
+        found = where(codes.take(some, axis=1 - axis) >= np.expand_dims(least[some], axis))
+        who = some[found[1 - axis]] + owners.start
+        apart = self._rough.exact(who, found[axis] + images.start)
         with lock:
             np.maximum.at(self.farthest, who, apart)
 

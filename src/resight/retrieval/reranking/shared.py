@@ -63,7 +63,7 @@ class Shared:
             pairs = np.repeat(owners, counts) + self._inverted.indices[entries]
             common = np.minimum(np.repeat(weights, counts), self._inverted.data[entries])
             total = np.bincount(pairs, weights=common).astype(np.float64, copy=False)
-            found = np.flatnonzero(total)
+            found = np.flatnonzero(total > 0)  # several times faster than of the numbers themselves
             yield Near(some, *np.divmod(found, size), np.minimum(total[found], 1.0))
 
     def pairs(self, queries: Indices, images: Indices) -> NDArray[np.float64]:
