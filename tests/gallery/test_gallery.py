@@ -21,6 +21,7 @@ from resight.errors import ResightError
 from resight.gallery import answers, recall
 from resight.gallery.deciding.applying import adopt
 from resight.gallery.record import Conflict, Filter, Hit, Missing, Policy
+from resight.gallery.searching import elsewhere
 from resight.retrieval.ranking.rank import topk
 from seen import card, embeddings, vectors
 
@@ -36,6 +37,7 @@ FILTERS = [
     Filter(cameras=("nowhere",)),
     Filter(identities=("nobody",)),
     Filter(exclude_cameras=("nowhere",)),
+    Filter(exclude_cameras=("north", "")),
 ]
 
 
@@ -77,6 +79,18 @@ def test_a_search_is_what_a_loop_over_all_records_finds(gallery_uri: str, metric
         assert [pairs(hits)[0][1] for hits in many] == [
             plain.search(query, 1, FILTERS[1])[0][1] for query in vectors(40, seed=6)
         ]
+
+
+def test_elsewhere_is_where_another_camera_is_known(gallery_uri: str) -> None:
+    gallery, plain = filled(gallery_uri)
+    with gallery:
+        records = [record for record, _ in plain.records.values()]
+        asked = next(record for record in records if record.camera == "north")
+        found = gallery.search(gallery.vectors([asked.id])[0], 100, elsewhere(Filter(), asked))
+        assert {hit.record.id for hit in found} == {one.id for one in records if one.camera in ("south", "west")}
+        nowhere = next(record for record in records if not record.camera)
+        with pytest.raises(DataError, match="no camera is known to be another"):
+            elsewhere(Filter(), nowhere)
 
 
 def test_it_agrees_with_topk(gallery_uri: str) -> None:

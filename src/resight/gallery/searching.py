@@ -61,14 +61,14 @@ def mean(vectors: NDArray[np.float32], metric: str) -> NDArray[np.float32]:
 
 
 def elsewhere(where: Filter, record: Record) -> Filter:
-    """The same filter, and only cameras other than the record's.
+    """The same filter, and only records that are known to be of another camera than this one.
 
     Raises:
         DataError: the record's camera is unknown.
     """
     if not record.camera:
         raise DataError(f"The camera of record {record.id} is unknown, so that no camera is known to be another.")
-    return replace(where, exclude_cameras=tuple(dict.fromkeys((*where.exclude_cameras, record.camera))))
+    return replace(where, exclude_cameras=tuple(dict.fromkeys((*where.exclude_cameras, record.camera, ""))))
 
 
 def search(

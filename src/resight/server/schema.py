@@ -103,7 +103,7 @@ class ByRecord(How):
 
     model_config = ConfigDict(json_schema_extra={"examples": [{"id": AN_ID, "k": 5}]})
     id: Id
-    other_cameras: bool = Field(False, description="Only records of other cameras than this record's.")
+    other_cameras: bool = Field(False, description="Only records of known cameras other than this record's.")
 
 
 class Found(BaseModel):

@@ -54,7 +54,7 @@ def search(
     other_cameras: Annotated[
         bool,
         typer.Option(
-            "--other-cameras", rich_help_panel="Filters", help="Only cameras other than that of each --record."
+            "--other-cameras", rich_help_panel="Filters", help="Only known cameras other than that of each --record."
         ),
     ] = False,
     after: After = "",
