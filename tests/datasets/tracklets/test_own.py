@@ -13,6 +13,7 @@ from resight.datasets import detect, load
 from resight.datasets.tracklets.mot import cut_crops, sequences_in
 from resight.datasets.tracklets.mot_table import read_mot, write_mot
 from resight.errors import DataError, RecipeError
+from resight.images.check import check
 
 
 def touch(path: Path) -> None:
@@ -147,6 +148,11 @@ def test_short_lines_of_trackers_and_what_is_written(tmp_path: Path) -> None:
         ("1,2,nan,4,5,6", r"line 2 is '1,2,nan,4,5,6'"),
         ("1,2,3,4,5,6,1,nan,0.5", r"line 2 has the class nan, but classes are whole"),
         ("1,2,3,4,5,6,1,1.5,0.5", r"line 2 has the class 1\.5"),
+        ("1,2,3,4,5,6,nan,1,0.5", r"line 2 has the confidence nan: write a number"),
+        ("1,2,3,4,5,6,inf", r"line 2 has the confidence inf"),
+        ("1e30,2,3,4,5,6", r"line 2 has a frame, identity or class beyond 2\^53 - 1"),
+        ("1,-9007199254740993,3,4,5,6", r"line 2 has a frame, identity or class beyond"),
+        ("1,2,3,4,5,6,1,1e19,1", r"line 2 has a frame, identity or class beyond"),
         ("2;1;10,5;20,5;30;60", r"line 2 is '2;1;10,5;20,5;30;60', but must begin with the numbers"),
         ("2\t1\t10,5\t20\t30\t60", r"line 2 is .*, but must begin with the numbers"),
     ],
@@ -186,6 +192,9 @@ def test_reassociation_asks_the_second_half_or_whole_sequences(tmp_path: Path) -
     assert set(data.query.columns["frames"].tolist()) == {8, 12}
     assert set(data.gallery.columns["frames"].tolist()) == {10} and set(data.query.cameras.tolist()) == {1, 2}
     assert "6 identities are in both halves" in data.notes[0]
+    (shared,) = [one for one in check(tmp_path / "crops", "mot", gap=2, stride=4) if "train and test" in one.what]
+    assert shared.severity == "warning" and shared.count == 6 and "--set test_sequences=NAME" in shared.cure
+    assert not [one for one in check(tmp_path / "crops", "mot", test_sequences="B") if "train and test" in one.what]
     whole = load("mot", tmp_path / "crops", gap=2, stride=4, test_sequences=["B"])
     assert set(whole.train.columns["sequence_names"]) == {"A"} and set(whole.query.columns["frames"].tolist()) == {
         4,

@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 from resight.datasets.layouts import read_lines
 from resight.errors import DataError
 from resight.files import write_text
+from resight.labels import LARGEST
 
 FIELDS = ("frame", "identity", "left", "top", "width", "height")
 _SEPARATORS = (";", ",", "\t", None)  # None: blanks
@@ -68,10 +69,14 @@ def read_mot(path: str | Path) -> MotTable:
         if len(row) < len(FIELDS) or not np.isfinite(row[:6]).all():
             raise DataError(f"{here} is {line!r}, but must begin with the numbers {', '.join(FIELDS)}: correct it.")
         frame, who, _, _, width, height = row[:6]
+        if len(row) > 6 and not np.isfinite(row[6]):
+            raise DataError(f"{here} has the confidence {row[6]:g}: write a number, 0 for what does not count.")
         if len(row) > 7 and not row[7].is_integer():
             raise DataError(f"{here} has the class {row[7]:g}, but classes are whole, or -1: correct it.")
         if frame != int(frame) or who != int(who) or frame < 1:
             raise DataError(f"{here} is frame {frame:g}, identity {who:g}: both are whole, and frames count from 1.")
+        if max(map(abs, (frame, who, *row[7:8]))) > LARGEST:
+            raise DataError(f"{here} has a frame, identity or class beyond 2^53 - 1: number them from 1.")
         if width <= 0 or height <= 0:
             raise DataError(f"{here} has a box of {width:g} x {height:g} pixels: take the line out.")
         before = seen.setdefault((frame, who), number)
