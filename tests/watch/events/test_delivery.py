@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import io
 import json
+import os
 import threading
 import time
 from collections.abc import Callable
@@ -21,6 +22,7 @@ from resight.watch.events import delivery as module
 from resight.watch.events.delivery import Delivery
 from resight.watch.events.event import seen_event
 from resight.watch.events.outbox import Outbox
+from resight.watch.events.pipe import Pipe
 from resight.watch.events.sink import Undelivered
 from resight.watch.events.webhook import Webhook, webhook_name
 from watch.events.servers import broker, free_port, taker
@@ -152,6 +154,51 @@ def test_standard_output_that_cannot_take_a_line_loses_nothing(tmp_path: Path, m
         events.wake()
         until(lambda: bool(said))
         assert "ascii" in said[0] and events.close(grace=0) == {"-": 1}
+
+
+def test_a_pipe_takes_messages_while_somebody_reads_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Nobody reads at first, then somebody reads two messages and goes away, then another one reads the rest."""
+    monkeypatch.setattr(module, "PAUSE", 0.01)
+    pipe = tmp_path / "pipe"
+    said: list[str] = []
+    os.mkfifo(pipe)
+    with opened(tmp_path) as gallery:
+        ids = [track(gallery, "door", NOON + 10 * at, at) for at in range(4)]
+        gallery.enrol("Bea", ids)
+        events = Delivery(gallery, [str(pipe), "/dev/null"], say=said.append)
+        events.add(ids[:2])
+        events.wake()
+        until(lambda: bool(said))
+        assert "no program reads it" in said[0]
+        until(lambda: "/dev/null" not in events.outbox.counts())
+        with pipe.open() as reader:
+            assert [json.loads(reader.readline())["id"] for _ in range(2)] == ids[:2]
+            until(lambda: any("taken again" in one for one in said))
+        events.add(ids[2:])
+        events.wake()
+        until(lambda: sum("no program reads it" in one for one in said) == 2)
+        with pipe.open() as reader:
+            assert [json.loads(reader.readline())["id"] for _ in range(2)] == ids[2:]
+            assert events.close() == {}
+            assert reader.readline() == ""
+
+
+def test_a_pipe_that_is_full_is_given_up(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("resight.watch.events.pipe.TIMEOUT", 0.01)
+    pipe = tmp_path / "pipe"
+    os.mkfifo(pipe)
+    fd = os.open(pipe, os.O_RDWR | os.O_NONBLOCK)
+    with opened(tmp_path) as gallery:
+        id = track(gallery, "door", NOON)
+        gallery.enrol("Bea", [id])
+        seen = seen_event(gallery, gallery.get([id])[0])
+    assert seen is not None
+    sink, sent = Pipe(str(pipe)), 0
+    with pytest.raises(Undelivered, match="its reader takes nothing"):
+        for sent in range(100_000):  # noqa: B007 # how many were taken is what counts
+            sink.send(seen)
+    assert os.read(fd, 1 << 20) == (seen.line() + "\n").encode() * sent
+    os.close(fd)
 
 
 def test_a_dead_broker_loses_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -24,13 +24,14 @@ class Lines:
             self._file = sys.stdout if path == "-" else open(self.name, "a", encoding="utf-8")  # noqa: SIM115, PTH123
         except OSError as error:
             raise DataError(f"{path} cannot be written ({error.strerror}): choose another file for --events.") from None
+        self._kept = path != "-" and Path(self.name).is_file()  # a device such as /dev/null has nothing to sync
 
     def send(self, seen: Seen) -> None:
         """See :class:`~resight.watch.events.sink.Sink`."""
         try:
             self._file.write(seen.line() + "\n")
             self._file.flush()
-            if self.name != "-":
+            if self._kept:
                 os.fsync(self._file.fileno())
         except OSError as error:
             raise Undelivered(error.strerror or str(error)) from None
