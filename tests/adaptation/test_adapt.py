@@ -110,6 +110,22 @@ def test_an_interrupted_run_goes_on_to_the_same_bits(
         resight.adapt(tmp_path, tmp_path / "parts", model, resume=True, **FAST | {"epochs": 3})
 
 
+def test_a_finished_run_answers_for_its_own_check_only(
+    crops: Path, adapted: tuple[Path, dict[str, Any]], others: Dataset, model: Model, tmp_path: Path
+) -> None:
+    folder, result = adapted
+    ways = {"epochs": 4, "lr": 1e-3, "cpu": True, "progress": False, "resume": True}
+    assert resight.adapt(crops, folder, model, check=others, **ways)["check"] == result["check"]
+    assert resight.adapt(crops, folder, model, **ways) == json.loads((folder / "metrics.json").read_text())
+    fewer = Dataset("others", others.train, others.query.take(np.arange(1, 9)), others.gallery)
+    with pytest.raises(TrainingError, match=r"checked on another data set \(others\): .* resight compare"):
+        resight.adapt(crops, folder, model, check=fewer, **ways)
+    copy = shutil.copytree(folder, tmp_path / "unchecked")
+    (copy / "metrics.json").write_text(json.dumps({key: value for key, value in result.items() if key != "check"}))
+    with pytest.raises(TrainingError, match="finished adaptation without a check"):
+        resight.adapt(crops, copy, model, check=others, **ways)
+
+
 @pytest.mark.parametrize(
     ("name", "value"),
     [("lr", 0), ("lr", float("nan")), ("seed", -1), ("steps", -1), ("epochs", -1), ("epochs", 1.5), ("travel", -1.0)],

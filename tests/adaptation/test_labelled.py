@@ -8,7 +8,7 @@ import pytest
 import resight
 import tiny
 from resight.adaptation.labelled import fine_tune
-from resight.errors import DataError, RecipeError
+from resight.errors import DataError, RecipeError, TrainingError
 from resight.models.model import Model
 
 
@@ -34,6 +34,10 @@ def test_it_learns_measures_and_calibrates_by_itself(people: Path, model: Model,
     assert card.trained_on.startswith("fine-tuned with 20 people, to 120 crops of 2 cameras from tiny")
     again = fine_tune(people, folder, model, epochs=12, lr=1e-3, cpu=True, progress=False, resume=True)
     assert again["check"] == result["check"]
+    path = folder / "metrics.json"
+    path.write_text(path.read_text().replace(result["check"]["fingerprint"], "0" * 64))
+    with pytest.raises(TrainingError, match=r"checked on another data set \(held-out people\): .* resight compare"):
+        fine_tune(people, folder, model, epochs=12, lr=1e-3, cpu=True, progress=False, resume=True)
     assert resight.Gallery.open(tmp_path / "seen", folder).decision is not None
 
 

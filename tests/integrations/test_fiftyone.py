@@ -12,7 +12,7 @@ from PIL import Image
 
 import resight
 from resight.errors import DataError
-from resight.integrations.fiftyone import from_fiftyone, to_fiftyone
+from resight.integrations.fiftyone import as_before, from_fiftyone, to_fiftyone
 
 
 @pytest.fixture(scope="module")
@@ -49,20 +49,28 @@ def test_there_and_back_with_a_correction(fo: Any, embeddings: resight.Embedding
         assert dataset.values("quality") == [0.5, 0.25, 1, 2]
         found = from_fiftyone(dataset)
         np.testing.assert_array_equal(found.vectors, embeddings.vectors)
-        assert found.identities is not None and found.identities.tolist()[2:] == [0, -1]
+        assert found.identities is not None and found.identities.tolist() == [1, 2, 0, -1]
+        assert found.columns["camera_names"].tolist() == ["door", "yard", "door", "door"]
         assert (found.fingerprint, found.metric) == ("mine-1", "cosine")
         sample = dataset.first()
         sample["identity"] = fo.Classification(label="2")
         sample.save()
         assert found.paths is not None and found.paths.tolist() == dataset.values("filepath")
         corrected = from_fiftyone(dataset.match(fo.ViewField("camera.label") == "door"))
-        assert corrected.columns["identity_names"].tolist() == ["2", "distractor", "junk"]
+        assert corrected.identities is not None and corrected.identities.tolist() == [2, 0, -1]
         sample["identity"] = None
         sample.save()
         with pytest.raises(DataError, match="1 samples have no identity"):
             from_fiftyone(dataset)
     finally:
         dataset.delete()
+
+
+def test_integers_stay_integers_and_text_stays_text() -> None:
+    assert as_before(["7", "distractor", "junk", "-3"], integers=True) == [7, 0, -1, -3]
+    for text in (["7", "Bea"], ["7", "07"], ["1" * 19]):
+        assert as_before(text, integers=True) == text
+    assert as_before(["7", "12"], integers=False) == ["7", "12"]
 
 
 def test_what_fiftyone_cannot_show(embeddings: resight.Embeddings) -> None:

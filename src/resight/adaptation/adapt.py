@@ -93,7 +93,7 @@ def adapt(
     Raises:
         DataError: crops that nothing can be learnt from, with the reason.
         RecipeError: a number that no training takes.
-        TrainingError: ``resume`` of a run that is finished, of other crops or with other settings.
+        TrainingError: ``resume`` of a run of other crops, with other settings or, if it is finished, with another check.
         ResightError: anything that is wrong with model, disk or the course of training.
     """
     refuse_numbers(lr=lr, seed=seed, epochs=epochs, steps=steps, travel=travel)
@@ -103,6 +103,8 @@ def adapt(
     place = str(source) if isinstance(source, (str, Path)) else str(getattr(source, "name", "a table"))
     if resume and run.model.exists() and (done := run.results()) is not None and "stopped" in done:
         refuse_other(run.recipe, place, called, epochs, lr, seed, precision)
+        if check is not None:
+            Check.of(check).refuse_other(done, run.folder)
         return done
     original = model if isinstance(model, Model) else load(model)
     refuse_untrainable(original, called)

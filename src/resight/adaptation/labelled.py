@@ -118,6 +118,7 @@ def fine_tune(
     silent = replace(data, query=data.query.take([]), gallery=data.gallery.take([]))
     result = train(recipe, output, resume=resume, cpu=cpu, progress=progress, data=silent, start=start)
     if "check" in result:
+        checked.refuse_other(result, run.folder)
         return result
     tuned = load(run.folder)
     people = len(np.unique(data.train.identities))

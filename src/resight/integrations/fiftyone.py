@@ -2,19 +2,21 @@
 
 from __future__ import annotations
 
+import re
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from resight.errors import DataError
 from resight.files import split_archive
-from resight.records import Embeddings
+from resight.records import DISTRACTOR, JUNK, Embeddings
 
 if TYPE_CHECKING:
     from fiftyone.core.collections import SampleCollection
     from fiftyone.core.dataset import Dataset
 
 EMBEDDING, IDENTITY, CAMERA = "embedding", "identity", "camera"  # fields of a sample
+_WHOLE = re.compile(r"0|-?[1-9][0-9]{0,17}")  # as str writes an integer of 64 bits
 _PATHS = {IDENTITY: "identity.label", CAMERA: "camera.label"}
 
 
@@ -52,7 +54,9 @@ def to_fiftyone(embeddings: Embeddings, name: str | None = None) -> Dataset:
                 sample[field] = fo.Classification(label=names[at])
         samples.append(sample)
     dataset.add_samples(samples, progress=False)
-    dataset.info.update(fingerprint=embeddings.fingerprint, metric=embeddings.metric)
+    dataset.info.update(
+        fingerprint=embeddings.fingerprint, metric=embeddings.metric, integers=_without_names(embeddings)
+    )
     dataset.save()
     return dataset
 
@@ -69,10 +73,27 @@ def _names(embeddings: Embeddings, field: str) -> list[str] | None:
     return names
 
 
+def _without_names(embeddings: Embeddings) -> list[str]:
+    """The fields whose labels are integers that stand for no text."""
+    named = {IDENTITY: "identity_names", CAMERA: "camera_names"}
+    return [field for field, names in named.items() if names not in embeddings.columns]
+
+
+def as_before(labels: list[str], *, integers: bool) -> list[str] | list[int]:
+    """Labels as integers, where they were ``integers`` and all still are one: -1 for junk, 0 for a distractor."""
+    special = {"junk": "-1", "distractor": "0"}
+    written = [special.get(label, label) for label in labels]
+    if not integers or not all(_WHOLE.fullmatch(label) for label in written):
+        return labels
+    return [int(label) for label in written]
+
+
 def from_fiftyone(
     samples: SampleCollection[Any], embedding: str = EMBEDDING, identity: str = IDENTITY, camera: str = CAMERA
 ) -> Embeddings:
     """The embeddings of a data set or view, with labels as they were corrected there.
+
+    Integers that :func:`to_fiftyone` wrote as text are integers again, unless one was corrected to another text.
 
     Args:
         samples: a data set or a view of one.
@@ -87,6 +108,7 @@ def from_fiftyone(
         raise DataError(
             f"{len(missing)} samples have no {embedding}, first {missing[0]}: embed them, or leave them out."
         )
+    info = getattr(samples, "_root_dataset", samples).info
     known: dict[str, Any] = {}
     for name, field in (("identities", identity), ("cameras", camera)):
         if field in samples.get_field_schema():
@@ -97,14 +119,14 @@ def from_fiftyone(
                     f"{len(without)} samples have no {field}, first {without[0]}: label them or leave them out."
                 )
             if not without:
-                known[name] = np.array(labels)
-    info = getattr(samples, "_root_dataset", samples).info
+                known[name] = np.array(as_before(labels, integers=field in info.get("integers", ())))
+    as_text = "identities" not in known or known["identities"].dtype.kind == "U"
     return Embeddings(
         np.array(vectors, np.float32),
         **known,
         paths=np.array(paths),
         fingerprint=str(info.get("fingerprint", "")),
         metric=str(info.get("metric", "")),
-        junk="junk",
-        distractors="distractor",
+        junk="junk" if as_text else JUNK,
+        distractors="distractor" if as_text else DISTRACTOR,
     )
