@@ -64,3 +64,29 @@ def test_splits_become_a_data_set(tmp_path: Path) -> None:
     with pytest.raises(DataError, match="'test' is no split"):
         to_table({"test": rows(range(1, 2))}, tmp_path / "other")
     assert not (tmp_path / "other").exists()
+
+
+def test_rows_without_a_camera(tmp_path: Path) -> None:
+    splits = {"query": rows(range(1, 4)).remove_columns("camera"), "gallery": rows(range(1, 4), "PNG")}
+    data = resight.datasets.load("table", to_table(splits, tmp_path / "set", camera=""))
+    assert data.protocol == "single_camera" and len(data.query) == len(data.gallery) == 6
+
+
+def test_rows_that_lack_something_are_named(tmp_path: Path) -> None:
+    embedder = resight.Embedder(flat_model(16, 8), "torch", device="cpu")
+    whole = rows(range(1, 3))
+    for label in (-1, None):  # both mean that a class label is not known
+        some = whole.map(lambda _, at, label=label: {"label": label if at == 2 else 1}, with_indices=True)
+        with pytest.raises(DataError, match="1 of 4 rows have no label, first row 2"):
+            to_table({"query": some}, tmp_path / "set")
+        with pytest.raises(DataError, match="1 of 4 rows have no label, first row 2"):
+            embed_rows(embedder, some, identity="label")
+    gone, none = tmp_path / "gone.png", whole.cast_column("image", hf.Image(decode=False)).to_dict()
+    for picture, message in ((None, "has no picture"), ({"path": str(gone), "bytes": None}, str(gone))):
+        columns = none | {"image": [*none["image"][:3], picture]}
+        some = hf.Dataset.from_dict(columns, features=whole.features)
+        with pytest.raises(DataError, match=message):
+            to_table({"query": some}, tmp_path / "set")
+        with pytest.raises(DataError, match=f"ow 3.*{message}"):
+            embed_rows(embedder, some)
+    assert not (tmp_path / "set").exists()
