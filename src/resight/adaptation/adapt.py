@@ -93,7 +93,7 @@ def adapt(
     Raises:
         DataError: crops that nothing can be learnt from, with the reason.
         RecipeError: a number that no training takes.
-        TrainingError: ``resume`` of a run of other crops, with other settings or, if it is finished, with another check.
+        TrainingError: ``resume`` of a run with other crops or settings, or of a finished one with another check.
         ResightError: anything that is wrong with model, disk or the course of training.
     """
     refuse_numbers(lr=lr, seed=seed, epochs=epochs, steps=steps, travel=travel)

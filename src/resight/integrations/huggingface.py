@@ -91,7 +91,7 @@ def _pictures(rows: Dataset, image: str) -> Iterator[Any]:
     """The pictures, as the library decodes them."""
     at = -1
     try:
-        for at, row in enumerate(rows.select_columns([image])):  # noqa: B007 # told where reading fails
+        for at, row in enumerate(rows.select_columns([image])):
             if row[image] is None:
                 raise _no_picture(f"Row {at:,}")
             yield row[image]

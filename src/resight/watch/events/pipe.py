@@ -29,7 +29,7 @@ class Pipe:
     """
 
     def __init__(self, path: str) -> None:
-        self.name = os.path.abspath(expanded(path))  # a link such as /dev/fd/63 leads to no name
+        self.name = str(Path(expanded(path)).absolute())  # a link such as /dev/fd/63 leads to no name
         self._fd = -1
         if not os.access(self.name, os.W_OK):
             raise DataError(f"{path} cannot be written: give yourself the right, or choose another pipe for --events.")
