@@ -44,6 +44,17 @@ def test_right_clocks_are_left_alone() -> None:
     assert clock_shifts(np.zeros((0, 3), np.float32), "cosine", 0.5, [], RULES) == []
 
 
+def test_strangers_in_a_crowd_are_no_wrong_clock() -> None:
+    """Every track looks like nobody's, so the pairs within the threshold are strangers; in this scene one shift of a
+    camera makes all of its impossible pairs possible.
+    """
+    some = tracks(100, 12, 20.0, seed=15)
+    vectors = np.random.default_rng(15).normal(size=some.vectors.shape).astype(np.float32)
+    unit = vectors / np.linalg.norm(vectors, axis=1, keepdims=True)
+    near = float(np.quantile(1 - (unit @ unit.T)[np.triu_indices(len(unit), 1)], 0.01))
+    assert clock_shifts(vectors, "cosine", near / 0.7, some.seen, Rules(travel=2.0)) == []
+
+
 def test_cameras_that_overlap_are_left_alone() -> None:
     some = scene(0, {"camera 2": 8.0})
     names = [f"camera {number}" for number in (1, 2, 3)]

@@ -7,6 +7,10 @@ be in both places at once, or would have been too fast. The best shift is forbid
 shortest times between cameras; it is the middle of the range in which that does not change, so half of the shortest
 walk there and back is its accuracy.
 
+In a crowd most tracks that look alike by far may be of strangers, and one shift or another makes a few of these
+possible by chance. How often strangers look alike is known from tracks of one camera at the same time, whatever its
+clock. Nothing is said where they may be more than half of all pairs that look alike.
+
 People must walk both ways. If all walk from a to b, a later clock and a longer walk look the same, and nothing is said.
 """
 
@@ -25,6 +29,7 @@ from resight.watch.link import WORLD, Rules, Sighted
 
 LEAST = 4  # pairs of a camera with another one that must be impossible before anything is said
 SURE = 0.7  # of the threshold: tracks that are nearer look alike by far
+STRANGERS = 0.5  # of the pairs that look alike by far may be strangers, at most
 EXACT = 2.0  # seconds; smaller differences are not reported
 USUAL = 30.0  # seconds; longer walks count little when shifts are compared
 OUTLIER = 0.05  # the weight of a pair that a shift forbids, or that is hours apart
@@ -69,8 +74,14 @@ def clock_shifts(
     if not timed:
         return []
     known = [seen[at] for at in timed]
-    pairs = _alike(vectors[timed], metric, threshold, known)
+    near = matches_within(Embeddings(vectors[timed]), Embeddings(vectors[timed]), SURE * threshold, metric)
+    left = np.repeat(np.arange(len(timed)), np.diff(near.offsets)).tolist()
+    pairs = _across([(a, b) for a, b in zip(left, near.indices.tolist(), strict=True) if a < b], known)
     counts = Counter(one.camera for one in known)
+    across = (len(known) ** 2 - sum(count**2 for count in counts.values())) / 2
+    strangers = across * _share_of_strangers(left, near.indices.tolist(), known)
+    if strangers > STRANGERS * sum(map(len, pairs.values())):
+        return []
     waiting = sorted(counts, key=lambda name: (-counts[name], name))
     add = {waiting.pop(0): 0.0}
     facts: list[tuple[str, str, int, int, int]] = []
@@ -106,17 +117,22 @@ def _moved(one: Sighted, seconds: float) -> Sighted:
     return replace(one, begin=one.begin + seconds, end=one.end + seconds) if seconds else one
 
 
-def _alike(
-    vectors: NDArray[np.float32], metric: str, threshold: float, seen: Sequence[Sighted]
-) -> dict[frozenset[str], list[tuple[int, int]]]:
-    """For each two cameras the pairs of tracks that look alike by far."""
-    near = matches_within(Embeddings(vectors), Embeddings(vectors), SURE * threshold, metric)
-    left = np.repeat(np.arange(len(vectors)), np.diff(near.offsets))
+def _across(pairs: Sequence[tuple[int, int]], seen: Sequence[Sighted]) -> dict[frozenset[str], list[tuple[int, int]]]:
+    """Pairs of tracks by their two cameras, without those of one camera."""
     found: dict[frozenset[str], list[tuple[int, int]]] = {}
-    for a, b in zip(left.tolist(), near.indices.tolist(), strict=True):
-        if a < b and seen[a].camera != seen[b].camera:
+    for a, b in pairs:
+        if seen[a].camera != seen[b].camera:
             found.setdefault(frozenset((seen[a].camera, seen[b].camera)), []).append((a, b))
     return found
+
+
+def _share_of_strangers(left: Sequence[int], right: Sequence[int], seen: Sequence[Sighted]) -> float:
+    """The share of the pairs of one camera at the same time that look alike by far; with few pairs near 1%."""
+    begin, end = np.array([one.begin for one in seen]), np.array([one.end for one in seen])
+    camera = np.unique([one.camera for one in seen], return_inverse=True)[1]
+    once = (camera[:, None] == camera[None]) & (begin[:, None] <= end[None]) & (begin[None] <= end[:, None])
+    np.fill_diagonal(once, False)
+    return (int(once[left, right].sum()) + 1) / (int(once.sum()) + 100)
 
 
 def _shift(pairs: Sequence[tuple[Sighted, Sighted]], travel: float) -> tuple[float, int, int] | None:
