@@ -9,7 +9,7 @@ import psycopg
 from psycopg import errors, sql
 
 from resight.errors import DataError
-from resight.gallery.postgres.connections import Action, Connections
+from resight.gallery.postgres.connections import Action, Connections, Session
 from resight.gallery.record import Right
 
 _PERSONAL = ("answers", "thumbnails", "labels", "identities", "slots", "records")
@@ -30,26 +30,55 @@ def grant(action: Action, gallery: str, role: str, right: Right, actor: str) -> 
     """Give a role exactly this right.
 
     Raises:
-        DataError: you are not the gallery's owner; PostgreSQL itself would only warn.
+        DataError: you are not the gallery's owner (PostgreSQL itself would only warn), no such role, or one that may do
+            more by what it is: the owner, a superuser, or a member of a role with more rights.
     """
-    owns = "SELECT pg_has_role(nspowner, 'USAGE'), nspowner::regrole::text FROM pg_namespace WHERE nspname = %s"
-    ((mine, owner),) = action.rows(owns, (gallery,))
-    if not mine:
-        raise DataError(f"The gallery {gallery} belongs to the role {owner}: grant rights as that role.")
+    refuse_others(action, gallery, "grant rights")
+    if role != "public":  # PostgreSQL's word for all roles
+        owns = "SELECT pg_has_role(rolname, nspowner, 'USAGE') FROM pg_roles, pg_namespace WHERE rolname = %s"
+        found = action.rows(f"{owns} AND nspname = %s", (role, gallery))
+        if not found:
+            raise DataError(f"There is no role {role!r}: make it with CREATE ROLE, or correct its name.")
+        if found[0][0]:
+            raise DataError(
+                f"The role {role} owns the gallery {gallery} or is a superuser, and may do all: choose another."
+            )
     who, schema = sql.Identifier(role).as_string(None), sql.Identifier(gallery).as_string(None)
     for kind in ("ALL TABLES IN SCHEMA", "SCHEMA"):
         action.run(f"REVOKE ALL ON {kind} {schema} FROM {who}")
     rights = list(_RIGHTS)
-    for each in rights[: rights.index(right) + 1]:
+    level = rights.index(right)
+    for each in rights[: level + 1]:
         for some in _RIGHTS[each]:
             action.run(f"GRANT {some.format(schema=schema)} TO {who}")
+    for word in ("SELECT", "INSERT", "DELETE")[level:]:
+        if action.rows("SELECT has_table_privilege(%s::name, %s::text, %s::text)", (role, f"{schema}.records", word))[
+            0
+        ][0]:
+            raise DataError(
+                f"The role {role} has more rights to the gallery {gallery} from public or from a role that it is a "
+                "member of: take them from that one first."
+            )
     action.note(actor, "grant", {"role": role, "right": right})
+
+
+def refuse_others(session: Session, gallery: str, what: str) -> None:
+    """Refuse what only the gallery's owner may do, such as to ``purge``.
+
+    Raises:
+        DataError: you are not the owner.
+    """
+    owns = "SELECT pg_has_role(nspowner, 'USAGE'), nspowner::regrole::text FROM pg_namespace WHERE nspname = %s"
+    ((mine, owner),) = session.rows(owns, (gallery,))
+    if not mine:
+        raise DataError(f"The gallery {gallery} belongs to the role {owner}: {what} as that role.")
 
 
 def purge(connections: Connections) -> list[str]:
     """Have erased bytes gone from tables, indexes and the server's log of writes, and say where some may remain.
 
-    A deleted row stays in its page until others overwrite it, so the tables are written anew.
+    A deleted row stays in its page until others overwrite it, so the tables are written anew. PostgreSQL skips, with a
+    warning, tables of another owner: see :func:`refuse_others`.
     """
     with connections.alone() as db:
         db.execute("SELECT set_config('statement_timeout', '0', false), set_config('lock_timeout', '0', false)")

@@ -277,6 +277,9 @@ class PostgresStore:
         return self._connections.wait(f"{EVENTS} WHERE number > %s LIMIT 1", (after,), seconds)
 
     def purge(self, actor: str) -> list[str]:
+        self._connections.read(
+            lambda session: operating.refuse_others(session, self._connections.place.gallery, "purge")
+        )
         left = self._thumbnails.purge() + operating.purge(self._connections)
         self.note(actor, "purge", {"left": len(left)})
         return left
