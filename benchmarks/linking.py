@@ -2,13 +2,14 @@
 
     python benchmarks/linking.py                # minutes on two cores; the largest scene takes most of them
     python benchmarks/linking.py --sizes 3,10 6,50
+    python benchmarks/linking.py --sizes 6,50 12,200 --seconds 20   # short and crowded
 
-Who walks where and when is the plan of the synthetic scenes (60 seconds; 40 for 3 cameras and 10 people); every visit
-is one track, so tracking makes no mistakes here. Embeddings are drawn, 24 numbers each: a person's centre, a shift per
-camera and noise, 0.9 of the differences between people. The threshold is that of a false-match rate of 0.01. F1 is that
-of pairs of tracks; "true times" is with the travel times of all true links known beforehand. The reviewer knows
-everybody and answers twenty questions, four at a time, then links again; the other one answers about twenty pairs drawn
-at random.
+Who walks where and when is the plan of the synthetic scenes (60 seconds; 40 for 3 cameras and 10 people, or
+``--seconds``); every visit is one track, so tracking makes no mistakes here. Embeddings are drawn, 24 numbers each: a
+person's centre, a shift per camera and noise, 0.9 of the differences between people. The threshold is that of a false-
+match rate of 0.01. F1 is that of pairs of tracks; "true times" is with the travel times of all true links known
+beforehand. The reviewer knows everybody and answers twenty questions, four at a time, then links again; the other one
+answers about twenty pairs drawn at random.
 """
 
 from __future__ import annotations
@@ -38,7 +39,8 @@ LATE = {"camera 2": 8.0}
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--sizes", nargs="+", default=["3,10", "6,50", "12,200"], metavar="CAMERAS,PEOPLE")
-    parser.add_argument("--scenes", type=int, default=4, help="how many of each size below 200 people")
+    parser.add_argument("--seconds", type=float, help="of each scene (default: 60; 40 for 3 cameras)")
+    parser.add_argument("--scenes", type=int, default=4, help="how many of each size below 200 people, or of all short")
     add_deadline(parser, 3600)
     options = parser.parse_args()
     limit(options.deadline)
@@ -55,16 +57,17 @@ def main() -> None:
     print(f"| cameras, people | tracks | {' | '.join(columns)} |\n|---{'|---:' * (len(columns) + 1)}|")
     for size in options.sizes:
         cameras, people = map(int, size.split(","))
-        count = options.scenes if people < 200 else 1
-        rows = np.mean([measured(cameras, people, seed) for seed in range(count)], axis=0)
-        number, plain, timed, best, identities, asked, random, late, seconds = rows.tolist()
+        count = options.scenes if people < 200 or options.seconds else 1
+        seconds = options.seconds or (40.0 if cameras == 3 else 60.0)
+        rows = np.mean([measured(cameras, people, seconds, seed) for seed in range(count)], axis=0)
+        number, plain, timed, best, identities, asked, random, late, spent = rows.tolist()
         f1 = [f"{one:.1%}" for one in (plain, timed, best, asked, random, late)]
         f1.insert(3, f"{identities:.1f} of {people}")
-        print(f"| {cameras}, {people} | {number:.0f} | {' | '.join(f1)} | {seconds:.1f} |", flush=True)
+        print(f"| {cameras}, {people} | {number:.0f} | {' | '.join(f1)} | {spent:.1f} |", flush=True)
 
 
-def measured(cameras: int, people: int, seed: int) -> list[float]:
-    some = scene(cameras, people, seed)
+def measured(cameras: int, people: int, length: float, seed: int) -> list[float]:
+    some = tracks(people, cameras, length, NOISE, seed)
     plain = pair_f1(link(some.vectors, "cosine", some.threshold, some.seen, RULES), some.who)
     began = time.perf_counter()
     found = linked(some)
@@ -72,16 +75,12 @@ def measured(cameras: int, people: int, seed: int) -> list[float]:
     timed = pair_f1(found.groups, some.who)
     true = TravelTimes().with_links(some.seen, successions(some.seen, some.who.tolist()))
     best = pair_f1(linked(some, times=true).groups, some.who)
-    late = scene(cameras, people, seed, LATE)
+    late = tracks(people, cameras, length, NOISE, seed, LATE)
     asked = random = np.nan
     if people < 200:
         asked, random = (reviewed(some, by, seed) for by in ("doubt", "chance"))
     moved = pair_f1(linked(late).groups, late.who)
     return [len(some.who), plain, timed, best, len(set(found.groups)), asked, random, moved, seconds]
-
-
-def scene(cameras: int, people: int, seed: int, late: dict[str, float] | None = None) -> Tracks:
-    return tracks(people, cameras, 40.0 if cameras == 3 else 60.0, NOISE, seed, late)
 
 
 def linked(some: Tracks, answers: Answers = NOTHING, times: TravelTimes | None = None) -> Linked:
