@@ -1,6 +1,6 @@
 """What each change of the person model's views is worth on cameras that it does not learn from.
 
-    python benchmarks/views.py                               # all rows, about an hour of one core
+    python benchmarks/views.py                               # all rows, 40 minutes of one core
     python benchmarks/views.py --only "light as it is"       # some rows; the first is always there
 
 Each row is the bundled person model's recipe for one epoch at ``--size``, on CUHK03's training people and the
