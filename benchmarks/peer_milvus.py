@@ -66,6 +66,7 @@ def main() -> None:
         finally:
             postgres.close()
             server.server_proc.kill()  # its own stop gives up after some seconds
+            server.server_proc.wait()
 
 
 def measure(client: Any, postgres: PostgresServer, uri: str, queries: list[NDArray[np.float32]]) -> None:
