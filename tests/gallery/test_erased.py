@@ -8,9 +8,10 @@ import sqlite3
 from pathlib import Path
 
 import numpy as np
+import pytest
 
 from postgres_server import PostgresServer
-from resight import Embeddings, Gallery
+from resight import DataError, Embeddings, Gallery
 from resight.gallery import copying, erased
 from seen import card, embeddings, vectors
 
@@ -91,6 +92,26 @@ def test_a_copy_refuses_the_same_also_after_another_copy_into_it(
             target.erase(ids=[one.id for one in target.records()])  # marked by the source's key
             assert target.add(embeddings(4), cameras="elsewhere").refused == (0, 1, 2, 3)
         assert source.add(embeddings(4)).refused == (0,)
+
+
+def test_a_copy_brings_nobody_back_who_was_erased_from_its_target(
+    gallery_uri: str, postgres: PostgresServer, tmp_path: Path
+) -> None:
+    other = str(tmp_path / "copy.db") if "://" in gallery_uri else postgres.uri()
+    with Gallery.open(gallery_uri, card()) as source:
+        ids = source.add(embeddings(4)).ids
+        with copying.open_target(source, other) as target:
+            copying.copy(source, target)
+            target.erase(ids=ids[:2])
+            again = source.add(embeddings(4), cameras="another").ids
+            for _ in range(2):  # the pictures of the two under any camera
+                with pytest.raises(DataError, match=r"^4 of the records were erased from .*, and would be back: erase"):
+                    copying.copy(source, target)
+            assert {one.id for one in target.records()} == set(ids[2:])
+            source.erase(ids=again[:2])
+            done = copying.copy(source, target, add_erased=True)
+            assert (done.new, done.records) == (4, 6)
+            assert target.add(embeddings(4), cameras="a third").refused == (0, 1)  # erased from the source
 
 
 def test_a_file_of_the_first_version_gets_marks_and_is_read_without(tmp_path: Path) -> None:

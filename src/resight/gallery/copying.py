@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Callable, Iterator
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from itertools import zip_longest
 from pathlib import Path
 
@@ -14,7 +14,7 @@ from resight.gallery import binding
 from resight.gallery.engines import open_store
 from resight.gallery.erased import hand_over
 from resight.gallery.gallery import Gallery
-from resight.gallery.moving import copy_answers
+from resight.gallery.moving import copy_answers, erased_from, refuse_erased
 from resight.gallery.record import Filter, Record
 from resight.gallery.store import Rows
 
@@ -56,7 +56,13 @@ def open_target(source: Gallery, uri: str | Path) -> Gallery:
         raise
 
 
-def copy(source: Gallery, target: Gallery, progress: Callable[[str, int, int], None] | None = None) -> Copied:
+def copy(
+    source: Gallery,
+    target: Gallery,
+    progress: Callable[[str, int, int], None] | None = None,
+    *,
+    add_erased: bool = False,
+) -> Copied:
     """Copy all records and answers that are not there yet, and compare everything at the end.
 
     The log stays where it is; what was erased from the source is refused by the copy as well.
@@ -66,16 +72,22 @@ def copy(source: Gallery, target: Gallery, progress: Callable[[str, int, int], N
         source: what is copied; it may be open for reading only.
         target: see :func:`open_target`.
         progress: called with ("copying" or "comparing", records done, records in all).
+        add_erased: also bring back what was erased from the target.
 
     Raises:
-        DataError: the two differ in the end, since the target held something else, or the source changed meanwhile.
+        DataError: records that were erased from the target would come back; or the two differ in the end, since the
+            target held something else, or the source changed meanwhile.
     """
+    if not add_erased:
+        refuse_erased(source.store, target.store, ", or have them back with --add-erased (add_erased=True)")
+    back = erased_from(target.store, source.store)
     total, done, new = len(source), 0, 0
     for records in _pages(source):
         there = target.store.get([record.id for record in records])
         missing = [record for record, known in zip(records, there, strict=True) if known is None]
         if missing:
-            new += int(target.store.add(_rows(source, missing), target.actor).sum())
+            lifted = set().union(*(back.get(record.id, ()) for record in missing))
+            new += int(target.store.add(replace(_rows(source, missing), lifted=lifted), target.actor).sum())
         done += len(records)
         if progress:
             progress("copying", done, total)

@@ -10,7 +10,7 @@ from resight.embedding.embedder import Embedder
 from resight.errors import DataError
 from resight.files import read_bytes
 from resight.gallery import content
-from resight.gallery.erased import hand_over
+from resight.gallery.erased import hand_over, mark_of_id
 from resight.gallery.record import Filter, Record, Reembedded
 from resight.gallery.store import Rows, Store
 from resight.images.decode import Pixels, decode_bytes
@@ -21,7 +21,12 @@ PART = 64  # records that are held at a time
 def reembed(
     store: Store, target: Store, embedder: Embedder, actor: str, progress: Callable[[int, int], None] | None
 ) -> Reembedded:
-    """Embed all records of one store by another model into another store; what is there already is skipped."""
+    """Embed all records of one store by another model into another store; what is there already is skipped.
+
+    Raises:
+        DataError: records that were erased from the other store would come back.
+    """
+    refuse_erased(store, target)
     total, done, moved = store.count(Filter()), 0, 0
     small: list[str] = []
     lost: list[str] = []
@@ -51,6 +56,37 @@ def reembed(
     copy_answers(store, target, actor)
     hand_over(store.erased, target.erased)
     return Reembedded(target.uri, moved, tuple(small), tuple(lost))
+
+
+def refuse_erased(store: Store, target: Store, otherwise: str = "") -> None:
+    """Refuse to bring back what was erased from the target; ``otherwise`` is what else would help.
+
+    Raises:
+        DataError: the target lacks records whose pictures were erased from it.
+    """
+    if back := erased_from(target, store):
+        raise DataError(
+            f"{len(back):,} of the records were erased from {target.uri}, first {min(back)}, and would be back: erase "
+            f"them from {store.uri} as well, or name a new gallery{otherwise}."
+        )
+
+
+def erased_from(target: Store, store: Store) -> dict[str, set[bytes]]:
+    """The records of a store that another one lacks because their pictures were erased there, by id: their marks."""
+    if not target.erased.page(b"", 1):
+        return {}
+    keys = target.erased.keys()
+    back: dict[str, set[bytes]] = {}
+    for records in _pages(store):
+        there = target.get([record.id for record in records])
+        ids = [record.id for record, known in zip(records, there, strict=True) if known is None]
+        marks = {
+            id: {mark_of_id(key, id) for key in keys} | ({mark} if mark else set())
+            for id, mark in zip(ids, store.erased.of(ids), strict=True)
+        }
+        found = target.erased.among(list(set().union(*marks.values())))
+        back |= {id: some & found for id, some in marks.items() if some & found}
+    return back
 
 
 def copy_answers(store: Store, target: Store, actor: str) -> None:

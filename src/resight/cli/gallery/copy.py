@@ -23,17 +23,25 @@ def copy(
         str,
         typer.Argument(metavar="TO", help="seen2, or postgresql://USER@HOST/DATABASE?gallery=NAME."),
     ],
+    add_erased: Annotated[
+        bool, typer.Option("--add-erased", help="Also bring back what was erased from TO before.")
+    ] = False,
     json: Annotated[bool, Json] = False,
 ) -> None:
     """Copy a gallery to another location or storage engine, and verify the copy.
 
     Every record, vector and thumbnail is compared. An interrupted copy continues when the command is repeated. The log
-    is not copied; the new gallery starts its own.
+    is not copied; the new gallery starts its own. What was erased from an existing gallery does not come back unasked.
     """
     from resight.gallery.copying import copy, open_target
 
     with open_gallery(where, read_only=True) as source, open_target(source, to) as target, bar("copying", json) as tell:
-        done = copy(source, target, lambda what, count, total: tell(count, total) if what == "copying" else None)
+
+        def step(what: str, count: int, total: int) -> None:
+            if what == "copying":
+                tell(count, total)
+
+        done = copy(source, target, step, add_erased=add_erased)
     if json:
         print_json(asdict(done))
     else:
