@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
+import os
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 import torch
 from safetensors.torch import save_file
+from torch import Tensor
 
 import resight
 from resight.errors import ModelError
 from resight.images.decode import decode_bytes
 from resight.models import weights
 from resight.models.exported import Exported
+from resight.models.load import from_published
 
 POINTER = b"version https://git-lfs.github.com/spec/v1\noid sha256:4d7a\nsize 1234\n"
 PAGE = b"\n<!DOCTYPE html><html><body>404</body></html>"
@@ -51,6 +55,25 @@ def test_weights_that_are_no_numbers_are_refused_and_named(tmp_path: Path, value
     save_file(tensors, tmp_path / "a.safetensors")
     with pytest.raises(ModelError, match=r"a\.safetensors has weights that are NaN or infinite, first in conv1\.bn"):
         resight.load("osnet_x0_25", weights=tmp_path / "a.safetensors")
+
+
+@pytest.mark.parametrize(
+    "make",
+    [torch.Tensor.to_sparse, lambda t: t.to("meta"), lambda t: t.to(torch.complex64)],
+    ids=["sparse", "meta", "complex"],
+)
+def test_tensors_that_are_no_plain_arrays_are_refused(tmp_path: Path, make: Callable[[Tensor], Tensor]) -> None:
+    tensors = resight.load("osnet_x0_25").network.state_dict()
+    torch.save(tensors | {"conv1.conv.weight": make(tensors["conv1.conv.weight"])}, tmp_path / "a.pth")
+    with pytest.raises(ModelError, match=r"sparse, quantised, complex or without content, first conv1\.conv\.weight"):
+        resight.load(tmp_path / "a.pth")
+
+
+@pytest.mark.parametrize("name", ["model.onnx", "model.torchscript"])
+def test_a_whole_model_is_not_imported(tmp_path: Path, name: str) -> None:
+    os.mkfifo(tmp_path / name)  # nothing is read of it
+    with pytest.raises(ModelError, match="is a whole model: use it as it is"):
+        from_published(tmp_path / name, {})
 
 
 def test_the_home_folder_may_be_written_as_a_tilde(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -60,7 +60,7 @@ def read(path: str | Path) -> dict[str, Tensor]:
     """The tensors of a weight file, on the CPU, without wrappers and ``module.`` prefixes.
 
     Raises:
-        ModelError: the file is missing, damaged, or holds no tensors.
+        ModelError: the file is missing, damaged, or holds no tensors or none that are plain arrays of numbers.
     """
     file = Path(expanded(path))
     if file.is_dir():
@@ -90,7 +90,17 @@ def read(path: str | Path) -> dict[str, Tensor]:
     }
     if not tensors:
         raise ModelError(f"{file} holds no tensors: pass a state dict of a network.")
+    odd = [key for key, tensor in tensors.items() if not _is_plain(tensor)]
+    if odd:
+        raise ModelError(
+            f"{file} has tensors that are sparse, quantised, complex or without content, first {odd[0]}: save plain "
+            "weights."
+        )
     return tensors
+
+
+def _is_plain(tensor: Tensor) -> bool:
+    return tensor.layout == torch.strided and not (tensor.is_meta or tensor.is_quantized or tensor.is_complex())
 
 
 def other_kind(file: Path) -> str:

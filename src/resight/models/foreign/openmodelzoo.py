@@ -44,6 +44,10 @@ def read(file: str | Path) -> Recognised:
         ModelError: unreadable, or of another network.
     """
     path = Path(expanded(file))
+    if path.suffix.lower() != ".xml":
+        raise ModelError(f"{path} is a whole model: use it as it is (resight models card), or import its weights.")
+    if not path.is_file():
+        raise ModelError(f"{path} does not exist: check the path of the model.")
     try:
         steps = list(_steps(path))
     except (OSError, ElementTree.ParseError, KeyError, ValueError, AttributeError) as error:
