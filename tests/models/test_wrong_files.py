@@ -76,6 +76,13 @@ def test_a_whole_model_is_not_imported(tmp_path: Path, name: str) -> None:
         from_published(tmp_path / name, {})
 
 
+def test_a_model_with_a_card_is_not_imported(tmp_path: Path) -> None:
+    """Its size of 32 x 16 would become the usual one."""
+    resight.load("osnet_x0_25", height=32, width=16).save(tmp_path / "model.safetensors")
+    with pytest.raises(ModelError, match=r"model\.safetensors has a card already: use it as it is"):
+        from_published(tmp_path / "model.safetensors", {})
+
+
 def test_the_home_folder_may_be_written_as_a_tilde(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("HOME", str(tmp_path))
     monkeypatch.setenv("USERPROFILE", str(tmp_path))

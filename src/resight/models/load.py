@@ -150,9 +150,11 @@ def from_published(file: str | Path, given: Mapping[str, Any]) -> Model:
         given: values that override what is inferred or taken (:mod:`resight.models.foreign.families`).
 
     Raises:
-        ModelError: unreadable, of no known family, or values that do not fit.
+        ModelError: unreadable, of no known family, a model with a card already, or values that do not fit.
     """
     file = file_of(str(file)) if is_named(str(file)) else file
+    if Path(file).is_file() and not is_exported(file) and read_card(file) is not None:
+        raise ModelError(f"{file} has a card already: use it as it is.")
     found = openmodelzoo.read(file) if is_exported(file) else families.recognise(weights.read(file), str(file), given)
     network = registry.create(found.architecture, **found.arguments).eval()
     report = weights.fit(network, found.tensors, source=str(file))
