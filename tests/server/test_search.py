@@ -96,7 +96,8 @@ def test_more_like_a_record_leaves_it_out(filled: tuple[TestClient, dict[int, st
         client.post("/api/search/record", json=elsewhere), ids, expected(7, 4, lambda seed: camera(seed) != camera(7))
     )
     asked = {"id": ids[7], "k": 4, "other_cameras": True}
-    check(client.post("/api/search/record", json=asked), ids, expected(7, 4, lambda seed: camera(seed) != camera(7)))
+    known = expected(7, 4, lambda seed: camera(seed) not in ("", camera(7)))
+    check(client.post("/api/search/record", json=asked), ids, known)
     assert client.post("/api/search/record", json={"id": "0" * 32}).status_code == 404
 
 
