@@ -51,10 +51,10 @@ def grant(action: Action, gallery: str, role: str, right: Right, actor: str) -> 
     for each in rights[: level + 1]:
         for some in _RIGHTS[each]:
             action.run(f"GRANT {some.format(schema=schema)} TO {who}")
+    asks = "SELECT has_table_privilege(%s::name, %s::text, %s::text)"
     for word in ("SELECT", "INSERT", "DELETE")[level:]:
-        if action.rows("SELECT has_table_privilege(%s::name, %s::text, %s::text)", (role, f"{schema}.records", word))[
-            0
-        ][0]:
+        ((may,),) = action.rows(asks, (role, f"{schema}.records", word))
+        if may:
             raise DataError(
                 f"The role {role} has more rights to the gallery {gallery} from public or from a role that it is a "
                 "member of: take them from that one first."
