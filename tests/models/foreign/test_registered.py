@@ -10,6 +10,15 @@ import torch
 import resight
 from conftest import SHARED
 from resight.errors import ModelError
+from resight.models.foreign import registered
+
+SOME = ["bot_resnet50", "fastreid_resnet", "osnet_ain_x0_25", "osnet_x0_25", "osnet_x0_5", "resnet18", "resnet34"]
+
+
+@pytest.fixture
+def few(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Some architectures only: to build all takes seconds."""
+    monkeypatch.setattr(registered.registry, "list_models", lambda: SOME)
 
 
 def written(path: Path, name: str, prefix: str = "", **arguments: Any) -> Path:
@@ -19,9 +28,10 @@ def written(path: Path, name: str, prefix: str = "", **arguments: Any) -> Path:
     return path
 
 
-@pytest.mark.parametrize("prefix", ["", "module.", "model."])
-@pytest.mark.parametrize("name", ["osnet_x0_25", "osnet_ain_x0_25", "resnet18"])
-def test_the_architecture_is_recognised(tmp_path: Path, name: str, prefix: str) -> None:
+@pytest.mark.parametrize(
+    ("name", "prefix"), [("osnet_x0_25", ""), ("osnet_ain_x0_25", "module."), ("resnet18", "model.")]
+)
+def test_the_architecture_is_recognised(few: None, tmp_path: Path, name: str, prefix: str) -> None:
     file = written(tmp_path / "model.pth.tar-60", name, prefix, num_identities=20)
     found, named = resight.load(file, height=64, width=32), resight.load(name, weights=file, height=64, width=32)
     assert found.card.architecture == name
@@ -32,7 +42,7 @@ def test_the_architecture_is_recognised(tmp_path: Path, name: str, prefix: str) 
     np.testing.assert_array_equal(*pair)
 
 
-def test_several_that_fit_are_a_choice(tmp_path: Path) -> None:
+def test_several_that_fit_are_a_choice(few: None, tmp_path: Path) -> None:
     file = written(tmp_path / "bot.pth", "bot_resnet50")
     with pytest.raises(ModelError, match=r"fits bot_resnet50 and fastreid_resnet alike: choose one, as in --set arch"):
         resight.load(file)
