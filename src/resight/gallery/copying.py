@@ -78,9 +78,11 @@ def copy(
         DataError: records that were erased from the target would come back; or the two differ in the end, since the
             target held something else, or the source changed meanwhile.
     """
-    if not add_erased:
+    back: dict[str, set[bytes]] = {}
+    if add_erased:
+        back = erased_from(target.store, source.store)
+    else:
         refuse_erased(source.store, target.store, ", or have them back with --add-erased (add_erased=True)")
-    back = erased_from(target.store, source.store)
     total, done, new = len(source), 0, 0
     for records in _pages(source):
         there = target.store.get([record.id for record in records])

@@ -22,33 +22,35 @@ def recognise(tensors: Mapping[str, Tensor], given: Mapping[str, Any]) -> Recogn
     fitting = architectures(tensors)
     if not fitting:
         return None
-    asked = Asked(given)
-    chosen = asked.value("architecture", fitting[0], "its keys and shapes")
+    asked, first = Asked(given), next(iter(fitting))
+    chosen = asked.value("architecture", first, "its keys and shapes")
     if chosen not in fitting or (len(fitting) > 1 and "architecture" not in given):
         all_of_them = " and ".join(fitting)
-        raise ModelError(f"The checkpoint fits {all_of_them} alike: choose one, as in --set architecture={fitting[0]}.")
+        raise ModelError(f"The checkpoint fits {all_of_them} alike: choose one, as in --set architecture={first}.")
     usual = registry.preprocessing(chosen).model_dump()
     names = ("height", "width", "mean", "std", "interpolation")
     pictures = {name: asked.value(name, usual[name], f"usual for {chosen}") for name in names}
     asked.check_used(chosen)
     arguments = registry.size_arguments(chosen, pictures["height"], pictures["width"])
-    with torch.device("meta"):
-        own = registry.create(chosen, **arguments).state_dict()
-    found = weights.revealed(tensors, own)
-    kept = {key: value for key, value in found.items() if key in own}
-    dropped = tuple(key for key in found if key not in own)
+    found, dropped = fitting[chosen]
+    kept = {key: value for key, value in found.items() if key not in dropped}
     return Recognised(
         "torchreid or torchvision", chosen, arguments, kept, pictures, dropped, tuple(asked.unsaid), metric="euclidean"
     )
 
 
-def architectures(tensors: Mapping[str, Tensor]) -> list[str]:
-    """The registered networks, with their usual arguments, that the tensors fill by name and shape."""
-    found = []
+def architectures(tensors: Mapping[str, Tensor]) -> dict[str, tuple[dict[str, Tensor], tuple[str, ...]]]:
+    """The registered networks, with their usual arguments, that the tensors fill by name and shape.
+
+    Returns:
+        For each the tensors under its names, and which of them it does not have.
+    """
+    fitting = {}
     for name in registry.list_models():
         with torch.device("meta"):  # shapes without values
             own = registry.create(name).state_dict()
-        report = weights.compared(weights.revealed(tensors, own), own)
+        found = weights.revealed(tensors, own)
+        report = weights.compared(found, own)
         if report.used and not weights.differing(report, own):
-            found.append(name)
-    return found
+            fitting[name] = found, report.dropped
+    return fitting
