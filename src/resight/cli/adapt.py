@@ -149,4 +149,4 @@ def adapt(
     if json:
         print_json(result)
     else:
-        err.print(f"model: {output / 'model.safetensors'}", markup=False)
+        err.print(f"model: {output / 'model.safetensors'}")

@@ -86,7 +86,7 @@ def attributes(
         _show_reid(variants, best(variants).name, fold)
     for file in (output, results):
         if file:
-            err.print(f"written: {file}", markup=False)
+            err.print(f"written: {file}")
 
 
 def _numbers(data: str, fold: str, recognition: Recognition, variants: list[Variant], chosen: str | None) -> Any:
@@ -104,10 +104,10 @@ def _show(data: str, recognition: Recognition) -> None:
         rates = ("-" if row[key] is None else f"{row[key]:.1%}" for key in ("accuracy", "precision", "recall", "f1"))
         table.add_row(row["name"], f"{row['positives']:,}", *rates)
     out.print(table)
-    out.print(str(recognition.report), markup=False)
+    out.print(str(recognition.report))
     if recognition.official:
         each = ", ".join(f"{name} {value:.1%}" for name, value in recognition.official.items() if name != "mean")
-        out.print(f"official score {recognition.official['mean']:.2%} ({each})", markup=False)
+        out.print(f"official score {recognition.official['mean']:.2%} ({each})")
 
 
 def _show_reid(variants: list[Variant], chosen: str, fold: str) -> None:
@@ -129,5 +129,4 @@ def _show_reid(variants: list[Variant], chosen: str, fold: str) -> None:
     out.print(
         f"Everything was chosen on validation people, where {chosen} is best.{same} 'within' is the distance up to "
         "which images are matches; precision, recall and images are means over the queries.",
-        markup=False,
     )

@@ -95,7 +95,7 @@ def calibrate(
         print_json({"data": shown, "card": card_path(file), "decision": decision.plain()})
         return
     show_decision(shown, decision)
-    err.print(f"written: {card_path(file)}", markup=False)
+    err.print(f"written: {card_path(file)}")
 
 
 def _file(model: str, weights: Path | None, output: Path | None) -> Path:

@@ -85,7 +85,7 @@ def compare(
     out.print(table)
     out.print(_sentence(found))
     if output:
-        err.print(f"written: {output}", markup=False)
+        err.print(f"written: {output}")
 
 
 def _several(sides: dict[str, list[Side]], json: bool) -> None:

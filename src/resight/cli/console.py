@@ -37,14 +37,14 @@ def print_json(result: Any) -> None:
 def complain(message: str) -> None:
     """One sentence on standard error."""
     err.print("Error:", style="bold red", end=" ")
-    err.print(message, markup=False)
+    err.print(message)
 
 
 class _Print(logging.Handler):
     """Prints what a part of resight says of its work, on standard error."""
 
     def emit(self, record: logging.LogRecord) -> None:
-        err.print(record.getMessage(), markup=False)
+        err.print(record.getMessage())
 
 
 def run_app(app: Callable[[], object]) -> None:

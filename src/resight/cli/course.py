@@ -52,7 +52,6 @@ def build(
     out.print(
         f"{output}: {train['images']:,} images of {train['identities']:,} identities and {drawn:,} triplets to train "
         f"on, {facts['query']['images']:,} queries in val, as many in test.",
-        markup=False,
     )
 
 
@@ -81,4 +80,4 @@ def predict(
         print_json({"file": target} | found.numbers())
         return
     score = "" if found.top1 is None else f", {found.top1:.2%} right"
-    out.print(f"{target}: {len(found.gallery):,} queries answered ({found.metric}){score}.", markup=False)
+    out.print(f"{target}: {len(found.gallery):,} queries answered ({found.metric}){score}.")

@@ -65,9 +65,9 @@ def check(
     for finding in [] if json else findings:
         colour = "red" if finding.severity == "error" else "yellow"
         out.print(finding.severity, style=f"bold {colour}", end=" ")
-        out.print(str(finding), markup=False)
+        out.print(str(finding))
     if sheet:
-        err.print(f"written: {sheet}", markup=False)
+        err.print(f"written: {sheet}")
     if any(finding.severity == "error" for finding in findings):
         raise typer.Exit(1)
 
@@ -89,7 +89,7 @@ def stats(path: Where, name: DataName = "", options: DataOptions = None, json: A
         table.add_row(split, *(f"{count:,}" for count in counts.values()))
     out.print(table)
     for note in found.notes:
-        out.print(f"- {note}", markup=False)
+        out.print(f"- {note}")
 
 
 @data.command()
@@ -111,5 +111,5 @@ def crops(
         print_json(dict(counts))
         return
     left_out = ", ".join(f"{count:,} {kind}" for kind, count in counts.items() if kind != "crops")
-    out.print(f"{counts['crops']:,} crops; not cut: {left_out}.", markup=False)
-    err.print(f"written: {folder}", markup=False)
+    out.print(f"{counts['crops']:,} crops; not cut: {left_out}.")
+    err.print(f"written: {folder}")

@@ -31,4 +31,4 @@ def show(data: str, report: DecisionReport) -> None:
         f"from {report.impostors:,} impostor and {report.genuine:,} genuine pairs of {report.identities:,} identities: "
         f"the promises are {'kept' if report.kept else 'not kept'}, within the intervals of both rates"
     )
-    out.print(str(report.drift or "There are too few images to compare with the calibration's."), markup=False)
+    out.print(str(report.drift or "There are too few images to compare with the calibration's."))

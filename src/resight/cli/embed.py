@@ -104,13 +104,13 @@ def embed(
     if json:
         print_json(written.numbers())
         return
-    out.print(f"{written.embedded:,} of {written.images:,} images embedded, {written.dim} numbers each.", markup=False)
+    out.print(f"{written.embedded:,} of {written.images:,} images embedded, {written.dim} numbers each.")
     if clips:
-        out.print(f"{written.tracklets:,} tracklets, one row each.", markup=False)
+        out.print(f"{written.tracklets:,} tracklets, one row each.")
     for bad in written.failed[:5]:
-        err.print(f"left out: {bad.reason}", markup=False)
+        err.print(f"left out: {bad.reason}")
     if len(written.failed) > 5:
-        err.print(f"and {len(written.failed) - 5:,} more: see {written.manifest}", markup=False)
+        err.print(f"and {len(written.failed) - 5:,} more: see {written.manifest}")
     if written.others:
-        err.print(left_out(written.others), markup=False)
-    err.print(f"written: {written.file}, {written.manifest}", markup=False)
+        err.print(left_out(written.others))
+    err.print(f"written: {written.file}, {written.manifest}")

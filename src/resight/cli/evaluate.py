@@ -135,7 +135,7 @@ def evaluate(
             print_json({"data": draws[0].name, "repeats": [one.numbers() for one in found], "spread": spread})
         else:
             each = "  ".join(f"{key} {mean:.2%} ± {apart:.2%}" for key, (mean, apart) in spread.items())
-            out.print(f"{draws[0].name}, {repeats} draws: {each}", markup=False)
+            out.print(f"{draws[0].name}, {repeats} draws: {each}")
         return
     sets = load_several(data, name, options)
     tracked = any(protocols.get(one.protocol).tracklets for one in sets.values())
@@ -172,10 +172,10 @@ def evaluate(
     else:
         ((label, data_set),) = sets.items()
         for one in reports[label]:
-            out.print(f"{data_set.name}: {one}", markup=False)
+            out.print(f"{data_set.name}: {one}")
             if sure:
                 each = "  ".join(f"{name} {value}" for name, value in intervals(one).items())
-                out.print(f"95% intervals over people: {each}", markup=False)
+                out.print(f"95% intervals over people: {each}")
     for label, of_it in decided.items():
         show(label if len(sets) > 1 else sets[label].name, of_it)
 

@@ -61,13 +61,13 @@ def export(
         if json:
             print_json({"file": str(made.path), "use": made.use})
         else:
-            out.print(made.use, markup=False)
-            err.print(f"written: {made.path}", markup=False)
+            out.print(made.use)
+            err.print(f"written: {made.path}")
         return
 
     def tell(sentence: str) -> None:
         if not json:
-            err.print(sentence, markup=False)
+            err.print(sentence)
 
     loaded = load(model, weights, height=height, width=width)
     with bar("comparing", json) as progress:
@@ -78,9 +78,9 @@ def export(
     if json:
         print_json(done.numbers())
         return
-    out.print(str(done.parity), markup=False)
+    out.print(str(done.parity))
     if images is None:
         err.print("These were synthetic people, few and easy to tell apart: add --images with images like yours.")
     if done.kept_float:
-        out.print(f"kept in float: {', '.join(done.kept_float)}", markup=False)
-    err.print(f"written: {done.path}", markup=False)
+        out.print(f"kept in float: {', '.join(done.kept_float)}")
+    err.print(f"written: {done.path}")

@@ -89,7 +89,7 @@ def group(
         write_folders(folders, paths, groups, copy=copy)
     count = int(groups.max()) + 1
     if warning:
-        err.print(f"warning: {warning}", markup=False)
+        err.print(f"warning: {warning}")
     if json:
         files = {"file": output, "sheet": sheet, "folders": folders}
         left_out = [asdict(one) for one in bad]
@@ -97,9 +97,9 @@ def group(
         return
     out.print(f"{len(groups):,} images in {count:,} groups ({loaded.card.metric} distance up to {limit:.4g}).")
     for one in bad[:5]:
-        err.print(f"left out: {one.reason}", markup=False)
+        err.print(f"left out: {one.reason}")
     if len(bad) > 5:
-        err.print(f"and {len(bad) - 5:,} more", markup=False)
+        err.print(f"and {len(bad) - 5:,} more")
     for file in (output, sheet, folders):
         if file:
-            err.print(f"written: {file}", markup=False)
+            err.print(f"written: {file}")

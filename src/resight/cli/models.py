@@ -46,8 +46,8 @@ def list_(
     for s in found:
         line = f"{s.name:<{name_width}} {s.parameters / 1e6:5,.1f} M {s.multiply_adds / 1e6:8,.0f} M {s.dim:5}"
         about = shorten(s.about, max(20, out.width - len(line) - 2), placeholder=" …")
-        out.print(f"{line}  {about}", markup=False)
-    err.print("For the full description: resight models show MODEL", markup=False)
+        out.print(f"{line}  {about}")
+    err.print("For the full description: resight models show MODEL")
 
 
 def _list_zoo(pattern: str, json: bool) -> None:
@@ -64,8 +64,8 @@ def _list_zoo(pattern: str, json: bool) -> None:
         params = f"{one.parameters_millions:5.1f} M" if one.parameters_millions else "-"
         products = f"{500 * one.gflops:8,.0f} M" if one.gflops else "-"  # an operation is half a multiply-add
         line = f"{name:<{width}}  {one.kind:<8} {size:4.0f} MB {params:>7} {products:>10}  {one.published}"
-        out.print(line, markup=False, overflow="ellipsis")
-    err.print("To download one: resight models pull NAME. In every command its name is zoo:NAME.", markup=False)
+        out.print(line, overflow="ellipsis")
+    err.print("To download one: resight models pull NAME. In every command its name is zoo:NAME.")
 
 
 @models.command()
@@ -86,12 +86,12 @@ def pull(
     if json:
         print_json({"file": path} | known.model_dump(mode="json"))
         return
-    out.print(f"{path}", markup=False)
+    out.print(f"{path}")
     licences = known.licences
-    out.print(f"{known.title}. Weights: {licences.weights}. Training data: {licences.data}.", markup=False)
+    out.print(f"{known.title}. Weights: {licences.weights}. Training data: {licences.data}.")
     for more in (known.note, known.measured):
         if more:
-            out.print(more, markup=False)
+            out.print(more)
 
 
 @models.command()
@@ -146,7 +146,7 @@ def card(
         print_json(written.model_dump(mode="json") | {"file": path})
         return
     of = f" from the output {written.output}" if written.output else ""
-    out.print(f"{path}: {written.dim} numbers per image{of}, {to.height}x{to.width} {to.colour}", markup=False)
+    out.print(f"{path}: {written.dim} numbers per image{of}, {to.height}x{to.width} {to.colour}")
 
 
 @models.command()
@@ -186,8 +186,8 @@ def ship(
     if json:
         print_json(done.numbers())
         return
-    out.print(str(done.parity), markup=False)
-    err.print(f"written: {done.path}, {done.path.stat().st_size:,} bytes", markup=False)
+    out.print(str(done.parity))
+    err.print(f"written: {done.path}, {done.path.stat().st_size:,} bytes")
 
 
 @models.command()
@@ -211,7 +211,7 @@ def show(
     if name not in names():
         card = load(name, height=height, width=width).card
         if is_exported(name):  # what is in it is its own program's matter
-            out.print(card.model_dump_json(indent=2), markup=False)
+            out.print(card.model_dump_json(indent=2))
             return
         name, height, width = card.architecture, card.preprocessing.height, card.preprocessing.width
         arguments = card.arguments
@@ -228,7 +228,7 @@ def show(
     out.print(table)
     out.print(f"{summary.multiply_adds / 1e6:,.2f} M multiply-adds per image, without a classifier")
     if card:
-        out.print(card.model_dump_json(indent=2), markup=False)
+        out.print(card.model_dump_json(indent=2))
 
 
 @models.command("import")
@@ -265,14 +265,14 @@ def import_(
     card = model.card
     size = f"{card.preprocessing.height}x{card.preprocessing.width}"
     out.print(
-        f"{folder}: {card.about.title}, as {card.architecture} at {size}, {card.dim} numbers per image", markup=False
+        f"{folder}: {card.about.title}, as {card.architecture} at {size}, {card.dim} numbers per image",
     )
-    out.print(str(model.loading), markup=False)
+    out.print(str(model.loading))
     if card.unsaid:
-        out.print("The file does not say; taken:", markup=False)
+        out.print("The file does not say; taken:")
         for one in card.unsaid:
-            out.print(f"  {one['name']} = {one['value']} ({one['source']})", markup=False)
+            out.print(f"  {one['name']} = {one['value']} ({one['source']})")
     if card.licences.weights == "unknown":
-        out.print("The licence of the weights is unknown: look it up before you pass the model on.", markup=False)
+        out.print("The licence of the weights is unknown: look it up before you pass the model on.")
     else:
-        out.print(f"Licence of the weights: {card.licences.weights}.", markup=False)
+        out.print(f"Licence of the weights: {card.licences.weights}.")

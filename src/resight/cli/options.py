@@ -147,7 +147,7 @@ def print_notes(data_set: Dataset, before: str = "") -> None:
     from resight.cli.console import err
 
     for note in data_set.notes:
-        err.print(f"{before}{note}", markup=False)
+        err.print(f"{before}{note}")
 
 
 def settings(options: list[str] | None) -> dict[str, Any]:

@@ -44,5 +44,5 @@ def report(
     if json:
         print_json(found.numbers() | {"report": path})
         return
-    out.print(str(found), markup=False)
-    err.print(f"report: {path}", markup=False)
+    out.print(str(found))
+    err.print(f"report: {path}")

@@ -53,4 +53,4 @@ def train(
     if json:
         print_json(result)
     else:
-        err.print(f"model: {folder / 'model.safetensors'}   next: resight report {folder}", markup=False)
+        err.print(f"model: {folder / 'model.safetensors'}   next: resight report {folder}")

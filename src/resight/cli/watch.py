@@ -202,7 +202,7 @@ def watch(
             _say(sentence)
         applied = to.applied()
         if applied and applied.banner:
-            err.print(f"warning: {applied.banner}", markup=False)
+            err.print(f"warning: {applied.banner}")
         saved = tracks.save(save_tracks, [view.camera for view in views], to) if save_tracks else []
         scores = tracks.measure(truth, to, every) if truth else None
         if json:
@@ -213,7 +213,7 @@ def watch(
             if scores:
                 _print_scores(scores, console)
             for file in saved:
-                err.print(f"written: {file}", markup=False)
+                err.print(f"written: {file}")
     if not (found.complete or found.stopped):
         raise typer.Exit(1)
 
@@ -244,7 +244,7 @@ def _name(
         else:
             console = err if "-" in events else out
             console.print(f"{len(names):,} tracks named: {len(set(names)):,} identities.")
-            err.print(f"written: {gallery.uri}", markup=False)
+            err.print(f"written: {gallery.uri}")
 
 
 def _window(seconds: float | None) -> float:
@@ -309,7 +309,7 @@ def _sending(gallery: Gallery, events: Sequence[str], outbox: Path | None) -> It
 
 
 def _say(message: str) -> None:
-    err.print(message, markup=False)
+    err.print(message)
 
 
 @contextmanager
@@ -345,20 +345,19 @@ def _print_result(found: Watched, gallery: Gallery, views: Sequence[View], conso
             known = "known" if person.name in found.met else "new"
             cells = (person.name, str(person.records), ", ".join(person.cameras), iso(person.first), iso(person.last))
             table.add_row(*cells, known)
-    console.print(table, markup=False)
+    console.print(table)
     stopped = " Stopped before the end." if found.stopped else ""
     console.print(
         f"{len(found.people):,} seen in {sum(found.tracks.values()):,} tracks ({found.new:,} new records), "
         f"{found.frames:,} frames.{stopped}",
-        markup=False,
     )
     if found.small:
         err.print(f"{found.small:,} boxes with a side of less than 12 pixels were left out.")
     if found.impossible:
-        err.print(_advice(found), markup=False)
+        err.print(_advice(found))
     if any(view.clock != WORLD for view in views):
         err.print("Records of videos without --start have no time.")
-    err.print(f"written: {gallery.uri}", markup=False)
+    err.print(f"written: {gallery.uri}")
 
 
 def _print_scores(scores: Measured, console: Console) -> None:
@@ -373,7 +372,7 @@ def _print_scores(scores: Measured, console: Console) -> None:
         shares = (one.HOTA, one.DetA, one.AssA, one.LocA, one.IDF1, one.MOTA)
         counts = (one.switches, one.found, one.true)
         table.add_row(name, what, *(f"{100 * share:.1f}" for share in shares), *(f"{count:,}" for count in counts))
-    console.print(table, markup=False)
+    console.print(table)
 
 
 def _advice(found: Watched) -> str:

@@ -83,4 +83,4 @@ def calibrate(
         what = "answers about pairs" if answers else str(pairs)
         show_decision(", ".join(map(str, data or ())) or what, decision)
     former = f"before, it was {before.threshold:.4g}" if before else "before, there was none"
-    out.print(f"{uri}: match up to {decision.metric} distance {decision.threshold:.4g}; {former}.", markup=False)
+    out.print(f"{uri}: match up to {decision.metric} distance {decision.threshold:.4g}; {former}.")

@@ -45,8 +45,8 @@ def copy(
     if json:
         print_json(asdict(done))
     else:
-        out.print(f"{done.uri}: {done.records:,} records, {done.new:,} of them new, all compared.", markup=False)
-        out.print(f"SHA-256 {done.digest}", markup=False)
+        out.print(f"{done.uri}: {done.records:,} records, {done.new:,} of them new, all compared.")
+        out.print(f"SHA-256 {done.digest}")
 
 
 def backup(
@@ -63,4 +63,4 @@ def backup(
     if json:
         print_json({"backup": str(written), "bytes": written.stat().st_size})
     else:
-        out.print(f"written: {written} ({written.stat().st_size:,} bytes)", markup=False)
+        out.print(f"written: {written} ({written.stat().st_size:,} bytes)")

@@ -48,12 +48,11 @@ def create(
     if json:
         print_json({"gallery": uri, "model": made.card.fingerprint, "calibrated": decision is not None})
         return
-    out.print(f"{uri}: an empty gallery of {made.card.architecture}.", markup=False)
+    out.print(f"{uri}: an empty gallery of {made.card.architecture}.")
     if decision is None:
         err.print(
             f"{model} is not calibrated, so searches will give distances without decisions: run resight calibrate "
             "first if you have labelled pictures.",
-            markup=False,
         )
 
 
@@ -148,21 +147,21 @@ def add_to(
         print_json(asdict(added) | {"twice": added.twice, "notes": notes})
         return
     for note in notes:
-        err.print(note, markup=False)
+        err.print(note)
     before = added.known - added.twice
     known = f", {before:,} were there already" if before else ""
     twice = (
         f", {added.twice:,} {'is' if added.twice == 1 else 'are'} in the source more than once" if added.twice else ""
     )
-    out.print(f"{added.new:,} added to {where}{known}{twice}.", markup=False)
+    out.print(f"{added.new:,} added to {where}{known}{twice}.")
     if added.refused:
         were = "was" if len(added.refused) == 1 else "were"
         refused = f"{len(added.refused):,} {were} erased from this gallery before and not added again"
-        err.print(f"{refused}: pass --add-erased to add all.", markup=False)
+        err.print(f"{refused}: pass --add-erased to add all.")
     for bad in added.failed[:5]:
-        err.print(f"left out: {bad.reason}", markup=False)
+        err.print(f"left out: {bad.reason}")
     if len(added.failed) > 5:
-        err.print(f"and {len(added.failed) - 5:,} more: --json lists all of them", markup=False)
+        err.print(f"and {len(added.failed) - 5:,} more: --json lists all of them")
 
 
 def reembed(
@@ -180,7 +179,7 @@ def reembed(
     if json:
         print_json(asdict(found))
         return
-    out.print(f"{found.records:,} records are now in {found.uri}.", markup=False)
+    out.print(f"{found.records:,} records are now in {found.uri}.")
     if found.from_thumbnails:
         err.print(f"{len(found.from_thumbnails):,} were embedded from their thumbnails, since their sources are gone.")
     if found.lost:

@@ -55,9 +55,9 @@ def records(
     if json:
         print_json([asdict(record) for record in found])
         return
-    out.print(table_of(found), markup=False)
+    out.print(table_of(found))
     if len(found) == limit:
-        err.print(f"for more: --after-id {found[-1].id}", markup=False)
+        err.print(f"for more: --after-id {found[-1].id}")
 
 
 def stats(where: Where, json: Annotated[bool, Json] = False) -> None:
@@ -82,7 +82,7 @@ def stats(where: Where, json: Annotated[bool, Json] = False) -> None:
     }
     for key, value in rows.items():
         table.add_row(key, value)
-    out.print(table, markup=False)
+    out.print(table)
 
 
 def log(
@@ -98,7 +98,7 @@ def log(
         if verify:
             of.verify_log()
         for event in of.follow(after) if follow else ():  # until the program is ended
-            out.print(dumps(asdict(event)) if json else "  ".join(_cells(event)), markup=False)
+            out.print(dumps(asdict(event)) if json else "  ".join(_cells(event)))
         events = of.log(after, limit)
     if json:
         print_json([asdict(event) for event in events])
@@ -106,7 +106,7 @@ def log(
     table = Table("number", "time", "who", "action", "details", box=None, pad_edge=False)
     for event in events:
         table.add_row(*_cells(event))
-    out.print(table, markup=False)
+    out.print(table)
     if verify:
         out.print("The chain of all events is intact.")
 
@@ -131,7 +131,7 @@ def check(where: Where, json: Annotated[bool, Json] = False) -> None:
         print_json(asdict(found))
     else:
         for problem in found.problems:
-            out.print(problem, markup=False)
+            out.print(problem)
         out.print(f"{found.records:,} records, {len(found.problems):,} problems.")
     if found.problems:
         raise typer.Exit(1)
@@ -140,7 +140,7 @@ def check(where: Where, json: Annotated[bool, Json] = False) -> None:
 def index(where: Where, json: Annotated[bool, Json] = False) -> None:
     """Build the index of `search --approximate` and measure its recall."""
     with open_gallery(where) as of:
-        found = of.index(None if json else lambda step: err.print(f"{step} ...", markup=False))
+        found = of.index(None if json else lambda step: err.print(f"{step} ..."))
     if json:
         print_json(asdict(found))
         return

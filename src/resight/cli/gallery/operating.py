@@ -32,7 +32,7 @@ def purge(where: Where, yes: Yes = False, json: Annotated[bool, Json] = False) -
     if left:
         err.print("They may remain in:")
     for sentence in left:
-        out.print(f"- {sentence}", markup=False)
+        out.print(f"- {sentence}")
 
 
 def grant(
@@ -54,4 +54,4 @@ def grant(
     if json:
         print_json({"role": role, "right": right})
     else:
-        out.print(f"{role} may now {right if right != 'none' else 'do nothing'}.", markup=False)
+        out.print(f"{role} may now {right if right != 'none' else 'do nothing'}.")

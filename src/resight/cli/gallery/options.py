@@ -159,7 +159,7 @@ def confirm(question: str, yes: bool) -> None:
         return
     if not sys.stdin.isatty():
         raise RecipeError(f"{question} There is no terminal to answer at, so nothing was done: add --yes.")
-    err.print(question, markup=False, end=" ")
+    err.print(question, end=" ")
     if not typer.confirm("Go on?", err=True):
         err.print("Nothing was done.")
         raise typer.Exit(1)

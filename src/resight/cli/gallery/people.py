@@ -50,7 +50,7 @@ def identities(where: Where, json: Annotated[bool, Json] = False) -> None:
     for person in people:
         cameras = ", ".join(camera or "-" for camera in person.cameras)
         table.add_row(printable(person.name), f"{person.records:,}", cameras, iso(person.first), iso(person.last))
-    out.print(table, markup=False)
+    out.print(table)
 
 
 def timeline(where: Where, name: Name, json: Annotated[bool, Json] = False) -> None:
@@ -64,7 +64,7 @@ def timeline(where: Where, name: Name, json: Annotated[bool, Json] = False) -> N
     if json:
         print_json([asdict(record) for record in found])
         return
-    out.print(table_of(found), markup=False)
+    out.print(table_of(found))
 
 
 def enrol(where: Where, name: Name, ids: Ids, json: Annotated[bool, Json] = False) -> None:
@@ -89,7 +89,7 @@ def merge(
         people = {person.name: person for person in of.identities()}
         known = [people[name] for name in map(person_name, (into, *others)) if name in people]
         for person in known:
-            err.print(_described(person), markup=False)
+            err.print(_described(person))
         if len(known) > len(others):  # else it is refused
             confirm(f"{', '.join(others)} will be merged into {into}; this cannot be undone by name.", yes)
         moved = of.merge(into, others)
@@ -153,13 +153,13 @@ def erase(
     with open_gallery(where) as of:
         if ids:
             whole = given_ids(of, ids)
-            err.print(table_of(of.get(whole[:20])), markup=False)
+            err.print(table_of(of.get(whole[:20])))
             confirm(f"{len(whole):,} records of {where} will be erased permanently.", yes)
             erased = of.erase(ids=whole)
         elif identity is not None:
             seen = of.timeline(identity)
             if seen:
-                err.print(table_of(seen[:20]), markup=False)
+                err.print(table_of(seen[:20]))
                 confirm(f"{identity} and {len(seen):,} records of {where} will be erased permanently.", yes)
             erased = of.erase(identity=identity)
         else:
@@ -207,4 +207,4 @@ def _print(json: bool, result: dict[str, object], sentence: str) -> None:
     if json:
         print_json(result)
     else:
-        out.print(printable(sentence), markup=False)
+        out.print(printable(sentence))

@@ -114,7 +114,7 @@ def search(
         if html:
             _sheet(html, found_in, names, captions, found, where, by_record=bool(record))
     if applied and applied.banner:
-        err.print(f"warning: {applied.banner}", markup=False)
+        err.print(f"warning: {applied.banner}")
     if json:
         answers = zip(names, found, strict=True)
         print_json([{"query": name, "hits": [asdict(hit) for hit in hits]} for name, hits in answers])
@@ -122,11 +122,11 @@ def search(
     if together:
         names = captions
     for name, hits in zip(names, found, strict=True):
-        out.print(f"{name}: {len(hits)} found" if hits else f"{name}: nothing found", markup=False)
+        out.print(f"{name}: {len(hits)} found" if hits else f"{name}: nothing found")
         if hits:
-            out.print(table_of([hit.record for hit in hits], hits), markup=False)
+            out.print(table_of([hit.record for hit in hits], hits))
     if html:
-        err.print(f"written: {html}", markup=False)
+        err.print(f"written: {html}")
 
 
 def _sheet(

@@ -73,7 +73,7 @@ def serve(
         if keys is None:
             raise RecipeError("--new-key needs a file to keep it in: add --keys keys.json.")
         typer.echo(make_key(keys, new_key, [scope.strip() for scope in scopes.split(",")]))
-        err.print(f"added to {keys}; this key cannot be shown again.", markup=False)
+        err.print(f"added to {keys}; this key cannot be shown again.")
         return
     if gallery is None:
         raise RecipeError("There is no gallery to serve: name it, as in resight serve seen.")
@@ -102,7 +102,7 @@ def serve(
     from resight.models.load import load
 
     def ready(url: str) -> None:
-        out.print(f"listening on {url}", markup=False)
+        out.print(f"listening on {url}")
         if browse:
             webbrowser.open(url)
 

@@ -37,7 +37,7 @@ def doctor(json: Annotated[bool, Json] = False) -> None:
             out.print(table)
         for finding in health.findings:
             out.print(f"{finding.kind.capitalize()}:", style="bold", end=" ")
-            out.print(finding.sentence, markup=False)
+            out.print(finding.sentence)
         if not health.findings:
             out.print("Everything works, and nothing makes it slow.")
     raise typer.Exit(1 if health.broken else 0)

@@ -51,13 +51,13 @@ def quickstart(
 
     chosen = plan(pictures, output, folders=folders.value if folders else None, detector=detector, model=model)
     for finding in chosen.findings:
-        err.print(finding, markup=False)
+        err.print(finding)
     output.mkdir(parents=True, exist_ok=True)
     app = context.find_root().command
     code = 0
     for step in chosen.steps:
-        err.print(f"\n{step.purpose}:", markup=False)
-        err.print(f"  {step.command}", style="bold", markup=False)
+        err.print(f"\n{step.purpose}:")
+        err.print(f"  {step.command}", style="bold")
         if step.words[0] != "serve" or serve:
             code = app.main(list(step.words), prog_name="resight", standalone_mode=False) or code
     if code:
