@@ -25,7 +25,8 @@ from numpy.typing import NDArray
 
 from resight.records import Embeddings
 from resight.retrieval.ranking.within import matches_within
-from resight.watch.link import WORLD, Rules, Sighted
+from resight.watch.link import WORLD, Rules, Sighted, codes
+from resight.watch.travel import cannot_be_one
 
 LEAST = 4  # pairs of a camera with another one that must be impossible before anything is said
 SURE = 0.7  # of the threshold: tracks that are nearer look alike by far
@@ -128,10 +129,8 @@ def _across(pairs: Sequence[tuple[int, int]], seen: Sequence[Sighted]) -> dict[f
 
 def _share_of_strangers(left: Sequence[int], right: Sequence[int], seen: Sequence[Sighted]) -> float:
     """The share of the pairs of one camera at the same time that look alike by far; with few pairs near 1%."""
-    begin, end = np.array([one.begin for one in seen]), np.array([one.end for one in seen])
-    camera = np.unique([one.camera for one in seen], return_inverse=True)[1]
-    once = (camera[:, None] == camera[None]) & (begin[:, None] <= end[None]) & (begin[None] <= end[:, None])
-    np.fill_diagonal(once, False)
+    camera = codes([one.camera for one in seen])
+    once = cannot_be_one(seen, Rules()) & (camera[:, None] == camera)
     return (int(once[left, right].sum()) + 1) / (int(once.sum()) + 100)
 
 
