@@ -1,29 +1,31 @@
 """Connections to one SQLite file: one that writes, and as many that read as there are threads reading.
 
-While a gallery is open for writing, SQLite keeps a log of writes beside it (``seen.db-wal``). The last one that closes
-brings all of it into the file and takes SQLite's mark of a log out of the file. So a file with the mark and without a
-log was copied after a program was killed, or while one was writing: :meth:`Connections.lacks_log`.
+The last one that closes ends the log of writes: :mod:`resight.gallery.sqlite.write_ahead`. Connections that nobody
+closed are closed when the object goes, or with the program.
 
 A forked process opens connections of its own.
 """
 
 from __future__ import annotations
 
-import fcntl
 import os
 import sqlite3
 import time
+import weakref
 from collections.abc import Iterator
-from contextlib import closing, contextmanager, suppress
+from contextlib import closing, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import NamedTuple
+from typing import NamedTuple, TypeVar
 
 from resight.errors import DataError, ResightError
+from resight.gallery.sqlite import write_ahead
 from resight.gallery.sqlite.schema import HOME, connect, in_words
 from resight.pools import Lock
 
 _TRIES, _PAUSE = 5, 0.05  # seconds: to open or to close a gallery takes less
+
+_Kind = TypeVar("_Kind")
 
 
 class _Reader(NamedTuple):
@@ -35,10 +37,10 @@ class _Reader(NamedTuple):
 
 @dataclass
 class _Opened:
-    """The connections of one process."""
+    """The connections of one process that no thread is using."""
 
-    idle: list[_Reader] = field(default_factory=list)
-    writer: sqlite3.Connection | None = None
+    readers: list[_Reader] = field(default_factory=list)
+    writers: list[sqlite3.Connection] = field(default_factory=list)  # one at most
 
 
 class Connections:
@@ -50,6 +52,7 @@ class Connections:
         self._lock, self._writing = Lock(), Lock()
         self._closed = False
         self._file = _file_at(path)
+        weakref.finalize(self, _let_go, self._of_process, self._lock, path, read_only=read_only)
 
     def lacks_log(self) -> bool:
         """Whether the log of writes that belongs to the file is missing; to be asked before anything is opened.
@@ -57,7 +60,7 @@ class Connections:
         Version 0.1.0 left its mark in every file, and wrote no home into it.
         """
         for _ in range(_TRIES):
-            if self._log.exists() or not _marked(self.path):
+            if not write_ahead.is_missing(self.path):
                 return False
             time.sleep(_PAUSE)  # another program may be opening or closing it
         try:
@@ -72,8 +75,8 @@ class Connections:
         with in_words(self.path):
             with self._lock:
                 self._check()
-                idle = self._own().idle
-                one = idle.pop() if idle else None
+                own = self._own()
+                one = own.readers.pop() if own.readers else None
             if one is not None and one.stamp is not None and one.stamp != self._stamp():
                 one.db.close()
                 one = None
@@ -89,11 +92,7 @@ class Connections:
             finally:
                 if one.db.in_transaction:
                     one.db.execute("ROLLBACK")
-                with self._lock:
-                    if self._closed:
-                        self._leave([one.db])
-                    else:
-                        self._own().idle.append(one)
+                self._give_back(own, own.readers, one, one.db)
 
     @contextmanager
     def writing(self) -> Iterator[sqlite3.Connection]:
@@ -117,30 +116,37 @@ class Connections:
         if self.read_only:
             raise DataError(f"{self.path} was opened for reading only: open it without read_only.")
         with self._writing, in_words(self.path):
-            self._check()
-            own = self._own()
-            if own.writer is None:
-                own.writer = connect(self.path, "write")
-            yield own.writer
+            with self._lock:
+                self._check()
+                own = self._own()
+                db = own.writers.pop() if own.writers else None
+            db = db or connect(self.path, "write")
+            try:
+                yield db
+            finally:
+                self._give_back(own, own.writers, db, db)
 
     def close(self) -> None:
         """Close what is idle now and the rest when it becomes so; a second time does nothing."""
         with self._writing, self._lock:
             self._closed = True
-            own = self._of_process.pop(os.getpid(), _Opened())
-            self._leave([*(one.db for one in own.idle), *([own.writer] if own.writer else [])])
-
-    @property
-    def _log(self) -> Path:
-        return Path(f"{self.path}-wal")
+            _let_go(self._of_process, self._lock, self.path, read_only=self.read_only)
 
     def _own(self) -> _Opened:
         return self._of_process.setdefault(os.getpid(), _Opened())
 
+    def _give_back(self, own: _Opened, idle: list[_Kind], one: _Kind, db: sqlite3.Connection) -> None:
+        with self._lock:
+            if self._of_process.get(os.getpid()) is own:
+                idle.append(one)
+            else:  # they were closed while this one was in use
+                _leave([db], self.path, read_only=self.read_only)
+
     def _reader(self) -> _Reader:
         if not self.read_only:
             return _Reader(connect(self.path, "write"), None)
-        if not self._log.exists() and _marked(self.path):  # without its log SQLite reads only files that do not change
+        if not write_ahead.there_is(self.path) and write_ahead.marked(self.path):
+            # Without its log SQLite reads only a file that does not change.
             stamp = self._stamp()
             return _Reader(connect(self.path, "still"), stamp)
         return _Reader(connect(self.path, "read"), None)
@@ -148,21 +154,11 @@ class Connections:
     def _stamp(self) -> tuple[int, ...]:
         """What changes when a program writes."""
         found = self.path.stat()
-        return found.st_ino, found.st_mtime_ns, found.st_size, self._log.exists()
+        return found.st_ino, found.st_mtime_ns, found.st_size, write_ahead.there_is(self.path)
 
     def _check_still(self, one: _Reader) -> None:
         if one.stamp is not None and one.stamp != self._stamp():
             raise ResightError(f"{self.path} was written while it was read: try again.")
-
-    def _leave(self, opened: list[sqlite3.Connection]) -> None:
-        """Close connections; the last one that any program has takes the log into the file."""
-        with _one_at_a_time(self.path.parent):
-            for at, db in enumerate(opened, 1):
-                if at == len(opened) and not self.read_only:
-                    with suppress(sqlite3.Error):  # another program has it open
-                        db.execute("PRAGMA busy_timeout = 0")
-                        db.execute("PRAGMA journal_mode = DELETE")
-                db.close()
 
     def _check(self) -> None:
         if self._closed:
@@ -174,6 +170,21 @@ class Connections:
             )
 
 
+def _let_go(of_process: dict[int, _Opened], lock: Lock, path: Path, *, read_only: bool) -> None:
+    """Close what no thread of this process is using; the rest is closed when it is given back."""
+    with lock:
+        own = of_process.pop(os.getpid(), _Opened())
+        _leave([*(one.db for one in own.readers), *own.writers], path, read_only=read_only)
+
+
+def _leave(opened: list[sqlite3.Connection], path: Path, *, read_only: bool) -> None:
+    if opened and not read_only:
+        write_ahead.end(opened, path)
+    else:
+        for db in opened:
+            db.close()
+
+
 def _file_at(path: Path) -> tuple[int, int] | None:
     """Which file lies there."""
     try:
@@ -181,28 +192,3 @@ def _file_at(path: Path) -> tuple[int, int] | None:
     except FileNotFoundError:
         return None
     return found.st_dev, found.st_ino
-
-
-def _marked(path: Path) -> bool:
-    """Whether the file says that a log belongs to it. To be asked only where there is none: it closes the file."""
-    try:
-        with path.open("rb") as file:
-            return file.read(20)[18:] == b"\2\2"
-    except OSError:  # SQLite reports why
-        return False
-
-
-@contextmanager
-def _one_at_a_time(folder: Path) -> Iterator[None]:
-    """While no other program does this for a gallery of the folder, where the file system knows such locks."""
-    try:
-        file = os.open(folder, os.O_RDONLY | os.O_CLOEXEC)
-    except OSError:
-        yield
-        return
-    try:
-        with suppress(OSError):
-            fcntl.flock(file, fcntl.LOCK_EX)
-        yield
-    finally:
-        os.close(file)

@@ -92,8 +92,8 @@ def lacking(path: Path) -> str:
         "was killed or still runs: give a renamed file its old name, close what has it open, and rename it then; copy "
         "both files again; or make backups with resight gallery backup; what this file holds by itself "
         f"can be read with read_only=True and taken out with resight gallery copy {path} NEW. If it was neither but "
-        "last used by resight 0.1.0, which leaves the same mark when it closes, nothing is missing and that copy is "
-        "whole."
+        "last closed by resight 0.1.0 or by another program that opens SQLite's files, which leave the same mark, "
+        "nothing is missing and that copy is whole."
     )
 
 

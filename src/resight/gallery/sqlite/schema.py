@@ -9,19 +9,18 @@ Erased places are zeros, and are used again (``free``). All else is numbers.
 from __future__ import annotations
 
 import sqlite3
-import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
 from resight.errors import ResightError
 from resight.gallery.record import Damaged
+from resight.gallery.sqlite.write_ahead import WAIT, begin
 
 FORMAT = 1  # of what is written here; in the file as user_version
 MARK = 0x72657367  # application_id: "resg"
 HOME = "home"  # the row of ``meta`` with the path at which the gallery was last written
 KEYS = "erased_keys"  # the row of ``meta`` with the keys of marks, the gallery's own first
-WAIT = 30.0  # seconds for another writer
 
 ANSWERS = """
 CREATE TABLE IF NOT EXISTS answers (   -- of first < second by their ids
@@ -105,7 +104,7 @@ def connect(path: Path, how: str, page: int = 0) -> sqlite3.Connection:
         if how == "make":
             db.execute(f"PRAGMA page_size = {page}")
         if how == "write":
-            _keep_log(db)
+            begin(db, path)
         if how in ("write", "make"):
             db.execute("PRAGMA secure_delete = ON")
             db.execute("PRAGMA synchronous = FULL")
@@ -117,19 +116,6 @@ def connect(path: Path, how: str, page: int = 0) -> sqlite3.Connection:
     except BaseException:
         db.close()
         raise
-
-
-def _keep_log(db: sqlite3.Connection) -> None:
-    """Write-ahead logging; to begin it, no other program may use the file for a moment."""
-    give_up = time.monotonic() + WAIT
-    while True:
-        try:
-            db.execute("PRAGMA journal_mode = WAL")
-            return
-        except sqlite3.OperationalError as error:
-            if "locked" not in str(error) or time.monotonic() > give_up:
-                raise
-            time.sleep(0.01)
 
 
 def page_size(bytes_of_vector: int) -> int:

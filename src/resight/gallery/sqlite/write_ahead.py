@@ -1,0 +1,119 @@
+"""The log of writes that SQLite keeps beside a file (``seen.db-wal``) while a gallery is open for writing.
+
+The first program that opens the file begins the log, and SQLite marks the file; the last that closes it brings all of
+the log into the file and takes the mark out. So a file with the mark and without a log was copied after a program was
+killed, or while one was writing: :func:`is_missing`.
+
+Neither end is one step: the mark is there for a moment without a log. A program that is killed in that moment leaves an
+empty file (``seen.db-changing``) that says so; a copy of ``seen.db`` does not have it.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import sqlite3
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager, nullcontext, suppress
+from pathlib import Path
+
+WAIT = 30.0  # seconds for another writer
+TURN = 5.0  # seconds for another program that begins or ends a log, which takes less than one
+_PAUSE = 0.01
+
+
+def there_is(path: Path) -> bool:
+    """Whether the file at ``path`` has a log."""
+    return Path(f"{path}-wal").exists()
+
+
+def is_missing(path: Path) -> bool:
+    """Whether the log that belongs to the file is not there. To be asked before this process opens the file."""
+    return not there_is(path) and marked(path) and not _changing(path).exists()
+
+
+def marked(path: Path) -> bool:
+    """Whether the file says that a log belongs to it. To be asked only where there is none: it closes the file."""
+    try:
+        with path.open("rb") as file:
+            return file.read(20)[18:] == b"\2\2"
+    except OSError:  # SQLite reports why
+        return False
+
+
+def begin(db: sqlite3.Connection, path: Path) -> None:
+    """Have a log beside the file; where none was, no other program may use the file for a moment."""
+    with nullcontext() if there_is(path) and not _changing(path).exists() else _change(path):
+        _write_ahead(db)
+        db.execute("SELECT 1 FROM sqlite_master LIMIT 1").fetchone()  # SQLite makes the log when it first reads
+
+
+def end(opened: list[sqlite3.Connection], path: Path) -> None:
+    """Close connections; where they are the last ones of any program, without leaving a log."""
+    with _change(path):
+        for db in opened[:-1]:
+            db.close()
+        with suppress(sqlite3.Error):  # another program has it open
+            opened[-1].execute("PRAGMA busy_timeout = 0")
+            opened[-1].execute("PRAGMA journal_mode = DELETE")
+        opened[-1].close()
+
+
+def _write_ahead(db: sqlite3.Connection) -> None:
+    give_up = time.monotonic() + WAIT
+    while True:
+        try:
+            db.execute("PRAGMA journal_mode = WAL")
+            return
+        except sqlite3.OperationalError as error:
+            if "locked" not in str(error) or time.monotonic() > give_up:
+                raise
+            time.sleep(_PAUSE)
+
+
+def _changing(path: Path) -> Path:
+    return Path(f"{path}-changing")
+
+
+@contextmanager
+def _change(path: Path) -> Iterator[None]:
+    """While a log begins or ends: one program at a time, and a sign beside the file for as long as it takes."""
+    sign = _changing(path)
+    with _one_at_a_time(path.parent):
+        with suppress(OSError):  # a full disk: a program that is killed now is not told apart
+            sign.touch()
+        try:
+            yield
+        finally:
+            with suppress(OSError):
+                sign.unlink(missing_ok=True)
+
+
+@contextmanager
+def _one_at_a_time(folder: Path) -> Iterator[None]:
+    """While no other program does this for a gallery of the folder, where the file system knows such locks."""
+    try:
+        file = os.open(folder, os.O_RDONLY | os.O_CLOEXEC)
+    except OSError:
+        yield
+        return
+    try:
+        give_up = time.monotonic() + TURN
+        while not _locked(file) and time.monotonic() < give_up:
+            time.sleep(_PAUSE)
+        yield
+    finally:
+        with suppress(OSError):
+            fcntl.flock(file, fcntl.LOCK_UN)  # also what a process forked meanwhile holds
+        os.close(file)
+
+
+def _locked(file: int) -> bool:
+    try:
+        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    except OSError:  # the file system knows no locks
+        return True
+    return True
