@@ -12,7 +12,7 @@ SOME = st.lists(st.sampled_from([0.0, 0.25, 0.5, 0.75, 1.0, 1.5, 2.0, 7.0]), min
 
 
 @given(genuine=SOME, impostors=SOME)
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=60, deadline=None)
 def test_rates_are_shares_within_and_beyond(genuine, impostors):
     pairs = pairs_of(genuine, impostors)
     found = curve(pairs)
@@ -27,7 +27,7 @@ def test_rates_are_shares_within_and_beyond(genuine, impostors):
 
 
 @given(genuine=SOME, impostors=SOME)
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=60, deadline=None)
 def test_the_equal_error_rate_lies_where_the_curves_cross(genuine, impostors):
     found = curve(pairs_of(genuine, impostors))
     rate, threshold = found.eer()
@@ -37,7 +37,7 @@ def test_the_equal_error_rate_lies_where_the_curves_cross(genuine, impostors):
 
 
 @given(impostors=SOME, rate=st.floats(0.01, 0.99), copies=st.sampled_from([1, 2]))
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=60, deadline=None)
 def test_no_larger_threshold_keeps_the_rate(impostors, rate, copies):
     counts = pairs_of([1.0], impostors * copies).impostors
     found = threshold_at(counts, rate, copies)

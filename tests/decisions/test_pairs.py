@@ -11,7 +11,7 @@ from resight.decisions.pairs import collect, end_of, middle_of, near_impostors, 
 from resight.retrieval.ranking import protocols
 from resight.retrieval.ranking.distance import pairwise
 
-FAST = settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+FAST = settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 MEMORY = st.sampled_from([1, 50, 100, 200, 10**6])
 
 
@@ -56,7 +56,7 @@ def test_near_impostors_equal_the_plain_loop(case, memory, share, protocol, smal
 
 
 @given(distances=st.lists(st.floats(0, 2.0**100, width=32), min_size=1, max_size=20))
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=60, deadline=None)
 def test_steps_are_narrow_and_in_order(distances):
     values = np.sort(np.array(distances, np.float32))
     steps = step_of(values)

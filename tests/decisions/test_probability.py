@@ -19,7 +19,7 @@ COUNTS = st.lists(st.tuples(st.integers(0, 5), st.integers(0, 5)).filter(any), m
 
 
 @given(counts=COUNTS)
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=60, deadline=None)
 def test_pooling_equals_the_min_max_formula(counts):
     """The falling fit at i is the least, over starts u <= i, of the greatest mean of u..v over ends v >= i
     (Barlow et al. 1972)."""

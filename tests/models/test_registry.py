@@ -116,7 +116,8 @@ def test_the_same_output_in_training_and_evaluation(name: str, model: Model, cla
     for width, network in ((0, copy.deepcopy(model.network)), (7, classifying)):
         dims = set()
         for training in (True, False):
-            out = network.train(training)(x)
+            with torch.no_grad():
+                out = network.train(training)(x)
             assert isinstance(out, Output)
             assert out.embedding.ndim == 2 and len(out.embedding) == 2 and out.embedding.dtype == torch.float32
             dims.add(out.embedding.shape[1])

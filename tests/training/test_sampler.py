@@ -16,7 +16,7 @@ def shuffled(counts: list[int]) -> NDArray[np.int64]:
     return np.random.default_rng(0).permutation(np.repeat(np.arange(len(counts)), counts))
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=40, deadline=None)
 @given(
     counts=st.lists(st.integers(1, 13), min_size=4, max_size=20),
     K=st.sampled_from([1, 2, 4]),

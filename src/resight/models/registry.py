@@ -10,6 +10,7 @@ from importlib import import_module
 from pkgutil import iter_modules
 from typing import Any, TypeVar, overload
 
+import torch
 from torch import nn
 
 from resight.errors import ModelError
@@ -114,7 +115,8 @@ def create(name: str, num_identities: int = 0, **arguments: Any) -> nn.Module:
         network = builder(name)(num_identities=num_identities, **arguments)
     except (TypeError, ValueError, RuntimeError) as error:
         raise ModelError(f"model {name!r} cannot be built with {arguments}: {error}.") from None
-    return network.float()  # whatever torch's default type is
+    floats = (t for t in (*network.parameters(), *network.buffers()) if t.is_floating_point())
+    return network if all(t.dtype == torch.float32 for t in floats) else network.float()  # torch's default type differs
 
 
 @cache

@@ -16,6 +16,7 @@ from torch.utils.flop_counter import flop_registry
 
 from resight.models import registry, shipped
 from resight.models.card import read_card
+from resight.models.shapes import without_memory
 
 
 @dataclass(frozen=True)
@@ -61,7 +62,7 @@ def summarise(
 
         return hook
 
-    with torch.device("meta"), _ShapesOnly():
+    with without_memory(), _ShapesOnly():
         network = registry.create(name, **arguments or {}).eval()
         for stage, module in _steps(network):
             module.register_forward_hook(record(stage))
@@ -93,18 +94,13 @@ class _ShapesOnly(TorchFunctionMode):
     def __torch_function__(
         self, func: Any, types: Any, args: tuple[Any, ...] = (), kwargs: dict[str, Any] | None = None
     ) -> Any:
-        kwargs = kwargs or {}
-        if func in _START or func in _CHANGE_NO_SHAPE:
-            return args[0] if args else kwargs["tensor"]
+        if func in _CHANGE_NO_SHAPE:
+            return args[0]
         if func in _JOIN and isinstance(args[1], Tensor) and args[0].shape == args[1].shape:
             return args[0]
-        return func(*args, **kwargs)
+        return func(*args, **kwargs or {})
 
 
-_START = {
-    *(nn.init.kaiming_uniform_, nn.init.uniform_, nn.init.normal_, nn.init.constant_, nn.init.trunc_normal_),
-    *(Tensor.normal_, Tensor.uniform_, Tensor.fill_, Tensor.zero_),
-}
 _CHANGE_NO_SHAPE = {
     *(torch.relu, Tensor.relu, functional.relu, functional.relu6, functional.gelu, functional.silu),
     *(torch.sigmoid, Tensor.sigmoid, functional.dropout, functional.batch_norm, functional.instance_norm),

@@ -305,9 +305,9 @@ def test_what_one_node_cannot_read_is_no_bad_image_where_it_can_be_read(folder: 
 def test_a_part_that_kills_its_workers_is_given_up(cluster: Any, folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     of = _Job.of
     monkeypatch.setattr(_Job, "of", lambda *known: replace(of(*known), attempts=0))
-    message = r"^Stopped by the node \d+\.\d+\.\d+\.\d+: 0 workers died of the \d images from images/\d\d\.jpg on"
+    message = r"^Stopped by the node \d+\.\d+\.\d+\.\d+: 0 workers died of the 22 images from images/00\.jpg on"
     with pytest.raises(ResightError, match=message):
-        embed_to_file(embedder(), folder, "a.npz", part=PART, ray=cluster.address)
+        embed_to_file(embedder(), folder, "a.npz", part=IMAGES, ray=cluster.address)
 
 
 def test_a_video_is_not_divided(folder: Path) -> None:

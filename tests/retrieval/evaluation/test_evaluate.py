@@ -17,7 +17,7 @@ from resight.retrieval.ranking.rank import topk
 from resight.retrieval.ranking.within import matches_within
 from resight.retrieval.reranking.expansion import expand_queries, pool
 
-FAST = settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+FAST = settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 METRICS = pytest.mark.parametrize("metric", ["euclidean", "cosine"])
 
 

@@ -18,7 +18,7 @@ from resight.retrieval.ranking.distance import pairwise
 from resight.retrieval.ranking.reassociation import ranks_among_later
 
 pytestmark = pytest.mark.filterwarnings("ignore:.* queries have the identity 0")
-FAST = settings(max_examples=60, deadline=None)
+FAST = settings(max_examples=40, deadline=None)
 TRACKLETS = ["tracklets", "tracklets_single_camera", "mars_torchreid", "mars_joined", "mars_official"]
 
 

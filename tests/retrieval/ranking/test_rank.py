@@ -13,7 +13,7 @@ from resight.retrieval.ranking.distance import pairwise
 from resight.retrieval.ranking.rough import Rough
 from resight.retrieval.ranking.threads import THREADS
 
-FAST = settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+FAST = settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 
 
 def expected_ranks(query, gallery, metric, protocol):

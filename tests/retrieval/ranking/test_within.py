@@ -9,7 +9,7 @@ from resight import DataError, Embeddings
 from resight.retrieval.ranking.distance import pairwise
 from resight.retrieval.ranking.within import matches_within
 
-FAST = settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+FAST = settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 MEMORY = st.sampled_from([1, 50, 100, 200, 10**6])
 
 

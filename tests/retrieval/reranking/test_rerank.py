@@ -23,7 +23,7 @@ from resight.retrieval.ranking import protocols, rank, symmetric, tiles
 from resight.retrieval.ranking.distance import pairwise
 from resight.retrieval.ranking.neighbours import neighbours
 
-FAST = settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+FAST = settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 METRICS = pytest.mark.parametrize("metric", ["euclidean", "cosine"])
 
 

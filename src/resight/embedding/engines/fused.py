@@ -28,24 +28,27 @@ def fused(network: nn.Module, images: Tensor) -> nn.Module:
     and one that would give other embeddings, comes back as a plain copy. Nothing outside the copy is touched: other
     threads may compute meanwhile.
     """
-    plain: nn.Module = copy.deepcopy(network).eval()
-    plain = plain.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
-    with torch.inference_mode(), _Watch(plain).hooks() as watch:
-        wanted = plain(images)
+    copied = _plain(network)
+    with torch.inference_mode(), _Watch(copied).hooks() as watch:
+        wanted = copied(images)
     pairs = watch.pairs()
     if not pairs or not isinstance(wanted, Output):
-        return plain
-    folded = copy.deepcopy(plain)
+        return copied
     for convolution, norm in pairs.items():
-        one: Any = folded.get_submodule(convolution)
-        other: Any = folded.get_submodule(norm)
+        one: Any = copied.get_submodule(convolution)
+        other: Any = copied.get_submodule(norm)
         of_norm = other.running_mean, other.running_var, other.eps, other.weight, other.bias
         one.weight, one.bias = fuse_conv_bn_weights(one.weight, one.bias, *of_norm)
-        _replace(folded, norm, nn.Identity())
-    folded = folded.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+        _replace(copied, norm, nn.Identity())
+    copied = copied.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
     with torch.inference_mode():
-        found = folded(images).embedding
-    return folded if _near(wanted.embedding, found) else plain
+        found = copied(images).embedding
+    return copied if _near(wanted.embedding, found) else _plain(network)
+
+
+def _plain(network: nn.Module) -> nn.Module:
+    copied: nn.Module = copy.deepcopy(network).eval()
+    return copied.to(memory_format=torch.channels_last)  # type: ignore[no-any-return, call-overload]
 
 
 class _Watch(TorchFunctionMode):

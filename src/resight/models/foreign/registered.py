@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-import torch
 from torch import Tensor
 
 from resight.errors import ModelError
 from resight.models import registry, weights
 from resight.models.foreign.recognised import Asked, Recognised
+from resight.models.shapes import without_memory
 
 
 def recognise(tensors: Mapping[str, Tensor], given: Mapping[str, Any]) -> Recognised | None:
@@ -47,7 +47,7 @@ def architectures(tensors: Mapping[str, Tensor]) -> dict[str, tuple[dict[str, Te
     """
     fitting = {}
     for name in registry.list_models():
-        with torch.device("meta"):  # shapes without values
+        with without_memory():
             own = registry.create(name).state_dict()
         found = weights.revealed(tensors, own)
         report = weights.compared(found, own)
