@@ -102,27 +102,6 @@ def state_of_ray() -> list[Any]:
     ]
 
 
-def test_a_cluster_writes_the_bytes_of_one_machine(cluster: Any, folder: Path) -> None:
-    (folder / "05.jpg").write_bytes(b"no image")
-    told: list[tuple[int, int]] = []
-    embed_to_file(embedder(), folder, "one.npz", skip=True, part=PART)
-    before = state_of_ray()
-    embed_to_file(
-        embedder(),
-        folder,
-        "many.npz",
-        skip=True,
-        part=PART,
-        ray=cluster.address,
-        progress=lambda *now: told.append(now),
-    )
-    assert state_of_ray() == before
-    assert Path("many.npz").read_bytes() == Path("one.npz").read_bytes()
-    assert manifest("many.npz") == manifest("one.npz") and manifest("one.npz")["failed"][0]["position"] == 5
-    assert len(told) == 6 and told[-1] == (IMAGES, IMAGES) and told == sorted(told)
-    assert not Path("many.npz.parts").exists()
-
-
 def blocked_at(image: Path, folder: Path) -> type[_Job]:
     """What a worker is sent, with a decoder that waits at one image while a folder exists, and notes its process there.
 
@@ -157,11 +136,12 @@ def process_in(folder: Path, but: int = 0) -> int:
         time.sleep(0.02)
 
 
-def test_a_killed_worker_and_a_killed_node_lose_nothing(
+def test_a_cluster_writes_the_bytes_of_one_machine_whoever_is_killed(
     cluster: Any, folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: Any
 ) -> None:
-    """In the midst of a part: at one of its images a worker waits until it is killed."""
-    embed_to_file(embedder(), folder, "one.npz", part=PART)
+    """A worker and a node are killed in the midst of a part: at one of its images a worker waits until it is."""
+    (folder / "05.jpg").write_bytes(b"no image")
+    embed_to_file(embedder(), folder, "one.npz", skip=True, part=PART)
     blocked = tmp_path / "blocked"
     blocked.mkdir()
     of, kind = _Job.of, blocked_at(tmp_path / folder / "09.jpg", blocked)
@@ -185,13 +165,19 @@ def test_a_killed_worker_and_a_killed_node_lose_nothing(
 
     killer = threading.Thread(target=kill, daemon=True)
     killer.start()
-    embed_to_file(embedder(), folder, "many.npz", part=PART, ray=cluster.address)
+    before = state_of_ray()
+    told: list[tuple[int, int]] = []
+    shown: dict[str, Any] = {"progress": lambda *now: told.append(now)}
+    embed_to_file(embedder(), folder, "many.npz", skip=True, part=PART, ray=cluster.address, **shown)
     killer.join(20)
     assert not failures and len(killed) == 2 and killed[0] != killed[1]
     raylets = {node.all_processes["raylet"][0].process.pid for node in cluster.worker_nodes}
     assert killed[1] in raylets
-    assert capfd.readouterr().out == ""
+    assert capfd.readouterr().out == "" and state_of_ray() == before
     assert Path("many.npz").read_bytes() == Path("one.npz").read_bytes()
+    assert manifest("many.npz") == manifest("one.npz") and manifest("one.npz")["failed"][0]["position"] == 5
+    assert len(told) == 6 and told[-1] == (IMAGES, IMAGES) and told == sorted(told)
+    assert not Path("many.npz.parts").exists()
 
 
 def test_on_the_command_line(cluster: Any, folder: Path, monkeypatch: pytest.MonkeyPatch, capfd: Any) -> None:

@@ -6,6 +6,7 @@ import fcntl
 import json
 import os
 import signal
+import sqlite3
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
@@ -149,6 +150,29 @@ def test_killed_as_it_closes(tmp_path: Path, run: Run) -> None:
     with Gallery.open(path) as gallery:
         assert len(gallery) == 5 and gallery.check().problems == ()
     assert not list(tmp_path.glob("*-changing"))
+
+
+def test_closed_while_the_last_other_program_leaves(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """It leaves after the attempt to end the log, so that SQLite takes the log away and not its mark."""
+    path = tmp_path / "seen.db"
+    writer = Gallery.open(path, card())
+    writer.add(embeddings(5))
+    reader, close = Gallery.open(path, read_only=True), write_ahead._close
+    assert len(reader) == 5
+
+    def close_late(db: sqlite3.Connection) -> None:
+        with pytest.raises(sqlite3.OperationalError, match="locked"):
+            db.execute("PRAGMA busy_timeout = 0").execute("PRAGMA journal_mode = DELETE")
+        reader.close()
+        db.close()
+        monkeypatch.setattr(write_ahead, "_close", close)
+        assert is_between(path) and list(tmp_path.glob("*-changing"))
+
+    monkeypatch.setattr(write_ahead, "_close", close_late)
+    writer.close()
+    assert path.read_bytes()[18:20] == b"\1\1" and not list(tmp_path.glob("*-changing"))
+    with Gallery.open(path) as gallery:
+        assert len(gallery) == 5
 
 
 def test_the_sign_of_a_killed_program_hides_no_copy_without_its_log(tmp_path: Path, run: Run) -> None:

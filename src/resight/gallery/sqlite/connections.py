@@ -145,11 +145,20 @@ class Connections:
     def _reader(self) -> _Reader:
         if not self.read_only:
             return _Reader(connect(self.path, "write"), None)
-        if not write_ahead.there_is(self.path) and write_ahead.marked(self.path):
-            # Without its log SQLite reads only a file that does not change.
+        if self._rests():
             stamp = self._stamp()
             return _Reader(connect(self.path, "still"), stamp)
         return _Reader(connect(self.path, "read"), None)
+
+    def _rests(self) -> bool:
+        """Whether the file has SQLite's mark and no log, so that SQLite reads it only as one that does not change."""
+        for _ in range(_TRIES):
+            if not write_ahead.is_between(self.path):
+                return False
+            if write_ahead.is_missing(self.path):
+                return True
+            time.sleep(_PAUSE)  # another program is opening or closing it, or was killed at it
+        return True
 
     def _stamp(self) -> tuple[int, ...]:
         """What changes when a program writes."""

@@ -28,23 +28,19 @@ def there_is(path: Path) -> bool:
     return Path(f"{path}-wal").exists()
 
 
+def is_between(path: Path) -> bool:
+    """Whether the file has SQLite's mark of a log, and no log. It closes the file, so this process must not use it."""
+    return not there_is(path) and _marked(path)
+
+
 def is_missing(path: Path) -> bool:
-    """Whether the log that belongs to the file is not there. To be asked before this process opens the file."""
-    return not there_is(path) and marked(path) and not _changing(path).exists()
-
-
-def marked(path: Path) -> bool:
-    """Whether the file says that a log belongs to it. To be asked only where there is none: it closes the file."""
-    try:
-        with path.open("rb") as file:
-            return file.read(20)[18:] == b"\2\2"
-    except OSError:  # SQLite reports why
-        return False
+    """Whether that is so though no program begins or ends the log, or was killed at it: the file was copied alone."""
+    return is_between(path) and not _sign(path).exists()
 
 
 def begin(db: sqlite3.Connection, path: Path) -> None:
     """Have a log beside the file; where none was, no other program may use the file for a moment."""
-    with nullcontext() if there_is(path) and not _changing(path).exists() else _change(path):
+    with nullcontext() if there_is(path) and not _sign(path).exists() else _change(path):
         _write_ahead(db)
         db.execute("SELECT 1 FROM sqlite_master LIMIT 1").fetchone()  # SQLite makes the log when it first reads
 
@@ -54,10 +50,16 @@ def end(opened: list[sqlite3.Connection], path: Path) -> None:
     with _change(path):
         for db in opened[:-1]:
             db.close()
-        with suppress(sqlite3.Error):  # another program has it open
-            opened[-1].execute("PRAGMA busy_timeout = 0")
-            opened[-1].execute("PRAGMA journal_mode = DELETE")
-        opened[-1].close()
+        _close(opened[-1])
+        if is_between(path):  # the other programs left after the attempt: SQLite took the log, but not the mark
+            _close(sqlite3.connect(f"{path.as_uri()}?mode=rw", uri=True, isolation_level=None))
+
+
+def _close(db: sqlite3.Connection) -> None:
+    with suppress(sqlite3.Error):  # another program has it open
+        db.execute("PRAGMA busy_timeout = 0")
+        db.execute("PRAGMA journal_mode = DELETE")
+    db.close()
 
 
 def _write_ahead(db: sqlite3.Connection) -> None:
@@ -72,22 +74,31 @@ def _write_ahead(db: sqlite3.Connection) -> None:
             time.sleep(_PAUSE)
 
 
-def _changing(path: Path) -> Path:
+def _marked(path: Path) -> bool:
+    try:
+        with path.open("rb") as file:
+            return file.read(20)[18:] == b"\2\2"
+    except OSError:  # SQLite reports why
+        return False
+
+
+def _sign(path: Path) -> Path:
     return Path(f"{path}-changing")
 
 
 @contextmanager
 def _change(path: Path) -> Iterator[None]:
     """While a log begins or ends: one program at a time, and a sign beside the file for as long as it takes."""
-    sign = _changing(path)
+    sign = _sign(path)
     with _one_at_a_time(path.parent):
         with suppress(OSError):  # a full disk: a program that is killed now is not told apart
             sign.touch()
         try:
             yield
         finally:
-            with suppress(OSError):
-                sign.unlink(missing_ok=True)
+            if not is_between(path):
+                with suppress(OSError):
+                    sign.unlink(missing_ok=True)
 
 
 @contextmanager
