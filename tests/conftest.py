@@ -27,10 +27,9 @@ def pytest_runtest_setup(item: pytest.Item) -> None:
 
 
 def pytest_collection_finish() -> None:
-    """What is imported stays: no search for garbage looks at it again, and there are fewer of them."""
+    """What is imported stays: no search for garbage looks at it again."""
     gc.collect()
     gc.freeze()
-    gc.set_threshold(100_000, 20, 20)
 
 
 @pytest.fixture(scope="session")
