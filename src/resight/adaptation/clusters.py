@@ -105,12 +105,8 @@ def _parted(
     graph: Any, distance: float, known: Constraints, vectors: NDArray[np.float32], images: Labels, first: int
 ) -> Labels:
     """New clusters, from ``first`` on, of the images of one cluster; -1 for noise."""
-    one, other = np.triu_indices(len(images), 1)
-    clash = ~known.allowed(images[one], images[other])
-    apart: list[set[int]] = [set() for _ in images]
-    for a, b in zip(one[clash].tolist(), other[clash].tolist(), strict=True):
-        apart[a].add(b)
-        apart[b].add(a)
+    everyone = np.arange(len(images))
+    apart = [set(everyone[~known.allowed(np.full_like(images, image), images)].tolist()) for image in images]
     linkage = Constrained(Groups(vectors[images], "cosine", 2.0), apart)
     near = graph[images][:, images].tocoo()
     for a, b, value in zip(near.row.tolist(), near.col.tolist(), near.data.tolist(), strict=True):
