@@ -122,9 +122,11 @@ def test_a_sheet_of_embeddings_alone_has_gaps(seen: Shell) -> None:
     assert seen("gallery", "create", "bare", "-m", "model.safetensors", "--no-thumbnails")[0] == 0
     assert seen("gallery", "add", "bare", "people/query")[0] == 0
     record = told(seen("gallery", "records", "bare", "--limit", 1, "--json"))[0]["id"]
-    assert seen("search", "bare", "--record", record, "--html", "bare.html")[0] == 0
-    page = Path("bare.html").read_text(encoding="utf-8")
-    assert "data:image" not in page and "no picture" in page
+    for options, said in ((), False), (("--other-cameras",), True):
+        assert seen("search", "bare", "--record", record, "--html", "bare.html", *options)[0] == 0
+        page = Path("bare.html").read_text(encoding="utf-8")
+        assert "data:image" not in page and "no picture" in page
+        assert ("another camera than the record&#39;s" in page) == said
 
 
 def test_the_five_commands_of_the_readme(tmp_path: Path, shell: Shell) -> None:

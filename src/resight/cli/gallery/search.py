@@ -28,7 +28,7 @@ from resight.errors import RecipeError
 
 if TYPE_CHECKING:
     from resight.gallery.gallery import Gallery
-    from resight.gallery.record import Filter, Hit
+    from resight.gallery.record import Hit
 
 
 def add(app: typer.Typer) -> None:
@@ -112,7 +112,8 @@ def search(
             found = found_in.search_many(query, k, where, rerank=again, approximate=approximate)
         applied = found_in.applied()
         if html:
-            _sheet(html, found_in, names, captions, found, where, by_record=bool(record))
+            filters = [in_words(where), "another camera than the record's" if other_cameras else ""]
+            _sheet(html, found_in, names, captions, found, ", ".join(filter(None, filters)), by_record=bool(record))
     if applied and applied.banner:
         err.print(f"warning: {applied.banner}")
     if json:
@@ -135,7 +136,7 @@ def _sheet(
     names: list[str],
     captions: list[str],
     found: list[list[Hit]],
-    where: Filter,
+    filters: str,
     *,
     by_record: bool,
 ) -> None:
@@ -177,5 +178,5 @@ def _sheet(
         metric=gallery.card.metric,
         rule=rule,
         warning=applied.banner if applied else "",
-        filters=in_words(where),
+        filters=filters,
     )
