@@ -16,6 +16,7 @@ import resight
 from conftest import write_noise
 from resight.embedding.embedder import Embedder
 from resight.embedding.engines.make import installed
+from resight.embedding.source import source_of
 from resight.errors import DataError, ModelError
 from resight.images.cache import cache_folder
 from resight.models.model import Model
@@ -49,6 +50,14 @@ def test_open_files_and_arrays_of_paths(model: Model, paths: list[str]) -> None:
         np.testing.assert_allclose(found.vectors, right, atol=1e-5)
     with Path(paths[2]).open("rb") as file:
         np.testing.assert_allclose(embedder(file).vectors, right[2:3], atol=1e-5)
+
+
+@pytest.mark.parametrize("library", ["pandas", "polars"])
+def test_a_column_of_a_table(model: Model, paths: list[str], library: str) -> None:
+    column = pytest.importorskip(library).Series(paths)[1:]  # in pandas the first row is then called 1
+    found = Embedder(model, "torch")(column)
+    np.testing.assert_array_equal(found.vectors, Embedder(model, "torch")(paths[1:]).vectors)
+    assert len(source_of(column)) == 3  # type: ignore[arg-type] # no iterator of unknown length
 
 
 @pytest.mark.parametrize("mode", ["text", "closed"])

@@ -244,6 +244,9 @@ def test_what_is_refused_changes_nothing(gallery_uri: str) -> None:
             (Missing, gone, lambda: gallery.thumbnail(gone)),
             (Missing, "no id", lambda: gallery.get(["no id"])),
             (DataError, "0 neighbours", lambda: gallery.search(vectors(1)[0], 0)),
+            (DataError, "2.0 neighbours", lambda: gallery.search(vectors(1)[0], 2.0)),  # type: ignore[arg-type]
+            (DataError, "where is a dict", lambda: gallery.search(vectors(1)[0], 1, {"cameras": "a"})),  # type: ignore[arg-type]
+            (DataError, "where is a str", lambda: gallery.count("north")),  # type: ignore[arg-type]
             (DataError, "2 queries", lambda: gallery.search(Embeddings(vectors(2)))),
             (DataError, "cameras for 2", lambda: gallery.add(embeddings(2), cameras=["a"] * 3)),
             (DataError, "control", lambda: gallery.add(embeddings(2), cameras="a\nb")),

@@ -80,12 +80,25 @@ def test_the_same_file_is_the_same_record_however_it_comes(gallery_uri: str, tmp
         (id,) = gallery.add(path, cameras="north", times=3).ids
         copy = tmp_path / "copy.jpg"
         copy.write_bytes(data)
-        for form in (data, copy, [copy, data], iter([path])):
+        for form in (data, copy, [copy, data], iter([path]), io.BytesIO(data), [io.BytesIO(data)]):
             again = gallery.add(form, cameras="north", times=3.0)
             assert (again.new, set(again.ids)) == (0, {id})
+        assert gallery.add([io.BytesIO(jpeg(5)), io.BytesIO(data)], cameras="north", times=3).new == 1
+        assert gallery.search(jpeg(5))[0].distance < 1e-6
         assert gallery.add(decode(path), cameras="north", times=3).new == 1  # pixels are not the file
         assert gallery.add(decode(path), cameras="north", times=3).new == 0
         assert gallery.add([jpeg(7), path, jpeg(8)], cameras="north", times=3).new == 2
+
+
+@pytest.mark.parametrize("library", ["pandas", "polars"])
+def test_columns_of_a_table_are_pictures_and_labels(new_uri: NewUri, tmp_path: Path, library: str) -> None:
+    series, paths = pytest.importorskip(library).Series, folder(tmp_path / "in", 3)
+    with Gallery.open(new_uri(), model()) as gallery:
+        added = gallery.add(
+            series(paths)[1:], cameras=series(["a", "b", "c"])[1:], identities=series(["", "B", "C"])[1:]
+        )
+        told = [(record.source, record.camera, record.identity) for record in gallery.get(added.ids)]
+        assert told == [(paths[1], "b", "B"), (paths[2], "c", "C")]
 
 
 def test_what_is_there_is_not_embedded_again(gallery_uri: str, tmp_path: Path) -> None:

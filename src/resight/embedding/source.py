@@ -111,6 +111,8 @@ def source_of(images: Pictures) -> Source | Iterator[Item]:
         if not found:
             raise DataError(f"{name} holds no images: nothing to embed. {left_out(others)}".rstrip())
         return replace(_files(texts(found)), others=tuple(others))
+    if hasattr(images, "__array__") and not isinstance(images, (np.ndarray, Tensor, Image.Image)):
+        images = np.asarray(images)  # a column of a table
     if isinstance(images, np.ndarray) and images.dtype.kind in "UO" and images.ndim == 1:
         images = images.tolist()
     if isinstance(images, (bytes, bytearray, memoryview, Image.Image)) or is_open_file(images):

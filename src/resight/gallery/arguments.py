@@ -6,6 +6,16 @@ import getpass
 from collections.abc import Sequence
 
 from resight.errors import DataError
+from resight.gallery.record import Filter
+
+
+def checked_filter(where: Filter) -> Filter:
+    """The filter itself; DataError for anything else, such as a dict."""
+    if not isinstance(where, Filter):
+        raise DataError(
+            f"where is a {type(where).__name__}: pass a resight.gallery.record.Filter, as in Filter(cameras=('door',))."
+        )
+    return where
 
 
 def several(values: Sequence[str], what: str) -> list[str]:

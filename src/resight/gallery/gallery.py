@@ -21,7 +21,7 @@ from resight.gallery import binding, exporting, moving, recall, searching
 from resight.gallery import log as chain
 from resight.gallery.adding import parts as adding
 from resight.gallery.adding.labels import Labels
-from resight.gallery.arguments import ids_in, several, some_ids, user
+from resight.gallery.arguments import checked_filter, ids_in, several, some_ids, user
 from resight.gallery.deciding.applying import Applying
 from resight.gallery.engines import open_store
 from resight.gallery.lists import ALL, Lists
@@ -194,6 +194,7 @@ class Gallery(Lists):
         approximate: bool = False,
     ) -> list[list[Hit]]:
         """As :meth:`search`, for each of several pictures, embeddings or float vectors (Q, D)."""
+        where = checked_filter(where)
         vectors = searching.vectors_of(queries, self.card, lambda pictures: self.embedder(pictures))
         return searching.search(self.store, vectors, k, where, self.applied(), rerank, approximate=approximate)
 

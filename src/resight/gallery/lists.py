@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from resight.errors import DataError
+from resight.gallery.arguments import checked_filter
 from resight.gallery.record import Filter, Person, Record, person_name
 from resight.gallery.store import EVERY, Store
 
@@ -16,15 +17,15 @@ class Lists:
 
     def records(self, where: Filter = ALL, *, limit: int = 100, after_id: str = "") -> list[Record]:
         """A page of the records that pass, ordered by id; pass its last id as ``after_id`` for the next page."""
-        return self.store.page(where, _page(limit), after_id)
+        return self.store.page(checked_filter(where), _page(limit), after_id)
 
     def newest(self, where: Filter = ALL, *, limit: int = 100, source: str = "") -> list[Record]:
         """The newest records that pass and whose source contains a text, newest first; those without a time last."""
-        return self.store.newest(where, _page(limit), source)
+        return self.store.newest(checked_filter(where), _page(limit), source)
 
     def count(self, where: Filter = ALL) -> int:
         """How many records pass."""
-        return self.store.count(where)
+        return self.store.count(checked_filter(where))
 
     def timeline(self, identity: str, *, limit: int | None = None, after_id: str = "") -> list[Record]:
         """The records of one identity by (time, id), those without a time last; none for an unknown name.

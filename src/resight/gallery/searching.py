@@ -86,8 +86,8 @@ def search(
     Raises:
         DataError: a ``k`` out of range.
     """
-    if not 1 <= k <= MOST:
-        raise DataError(f"A search for {k} neighbours is not possible: ask for 1 to {MOST:,}.")
+    if isinstance(k, bool) or not isinstance(k, (int, np.integer)) or not 1 <= k <= MOST:
+        raise DataError(f"A search for {k!r} neighbours is not possible: ask for a whole number from 1 to {MOST:,}.")
     found = store.near(vectors, shortlist(k) if rerank else k, where, approximate)
     return [
         hits(query, candidates, k, store.about.card.metric, applied, rerank)

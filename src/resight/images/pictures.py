@@ -45,7 +45,7 @@ def pixels_of(picture: object, name: str, colour: Colour = "RGB") -> Pixels:
     if isinstance(picture, (bytes, bytearray, memoryview)):
         return decode_bytes(bytes(picture), name)
     if is_open_file(picture):
-        return decode_bytes(_read(picture, name), name)
+        return decode_bytes(read_open_file(picture, name), name)
     if isinstance(picture, Image.Image):
         try:
             with _PILLOW:
@@ -83,7 +83,8 @@ def is_open_file(picture: object) -> bool:
     return callable(getattr(picture, "read", None)) and not isinstance(picture, Image.Image)
 
 
-def _read(file: Any, name: str) -> bytes:
+def read_open_file(file: Any, name: str) -> bytes:
+    """The bytes of an open file, from where it stands; DataError where it gives none."""
     try:
         data = file.read()
     except (OSError, ValueError) as error:  # ValueError: it is closed, or opened as text

@@ -29,7 +29,7 @@ from resight.gallery.adding.thumbnails import given, thumbnail
 from resight.gallery.record import Added, Policy, Record
 from resight.gallery.store import Rows, Store
 from resight.images.decode import Pixels, fit
-from resight.images.pictures import pixels_of
+from resight.images.pictures import is_open_file, pixels_of, read_open_file
 from resight.images.stream import WORKERS, BadImage, Batch, Item
 from resight.records import Embeddings
 
@@ -254,6 +254,8 @@ def _file_of(item: Item) -> bytes | None:
         if "\0" in os.fspath(item.picture):
             raise DataError(f"{item.name!r} is no path, for it has a zero byte: pass a path.")
         return read_bytes(item.picture)
+    if is_open_file(item.picture):
+        return read_open_file(item.picture, item.name)  # once: a second reading would begin at its end
     return None
 
 
