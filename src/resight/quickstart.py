@@ -18,6 +18,7 @@ from resight.files import VIDEO_SUFFIXES, left_out, list_images
 from resight.gallery.adding.dating import times_of
 from resight.gallery.adding.incoming import MARKET
 from resight.images.decode import decode, is_image_file
+from resight.models.load import load
 
 Folders = Literal["cameras", "people", "nothing"]
 LOOKED_AT = 100  # pictures whose sizes are read
@@ -60,6 +61,7 @@ def plan(
 
     Raises:
         DataError: nothing there that can be used, or a film without a detector.
+        ModelError: a model that is none.
     """
     if not Path(source).exists():
         raise DataError(f"{source} does not exist: pass a folder, zip archive or film.")
@@ -78,13 +80,23 @@ def plan(
         return Plan((found,), (Step("Follow everybody and keep one record per track", watch), show))
     findings, more = _pictures(source, folders)
     skip = ("--on-error", "skip")
+    if made:
+        findings += (
+            f"{gallery} is there already, so they are added to it: --output FOLDER for a gallery of their own.",
+        )
+        more += ("--model", model)  # refused where the gallery is of another
+    calibrated = load(model).card.threshold is not None
+    if not calibrated:
+        findings += (
+            f"{model} is not calibrated, so they are not grouped by person: run resight calibrate {model} DATA.",
+        )
     group = ("--model", model, *skip, "--output", str(output / "groups.csv"), "--sheet", str(output / "groups.html"))
     return Plan(
         findings,
         (
             *create,
             Step("Embed every picture and keep it", ("gallery", "add", gallery, source, *more, *skip)),
-            Step("Group the pictures by person", ("group", source, *group)),
+            *((Step("Group the pictures by person", ("group", source, *group)),) if calibrated else ()),
             show,
         ),
     )

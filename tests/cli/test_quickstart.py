@@ -65,6 +65,25 @@ def test_folders_of_people_and_a_flat_one(tmp_path: Path, monkeypatch: pytest.Mo
             plan(wrong, Path("out"))
 
 
+def test_a_gallery_that_is_there_gets_more_pictures_but_none_of_another_model(shell: Shell) -> None:
+    draw(Path("monday/1.jpg"), 1, 1)
+    draw(Path("tuesday/1.jpg"), 2, 1)
+    code, _, err = shell("quickstart", "monday", "--no-serve")
+    assert code == 0 and "there already" not in err
+    code, out, err = shell("quickstart", "tuesday", "--no-serve")
+    assert code == 0 and "1 added" in out
+    assert "quickstart/seen is there already, so they are added to it: --output FOLDER" in err
+    code, _, err = shell("quickstart", "tuesday", "--no-serve", "--model", "vehicle")
+    assert code == 2 and "embeddings of osnet_lct_x0_5 (" in err and "this model is osnet_x0_25 (" in err
+
+
+def test_a_model_without_a_threshold_does_all_but_group(shell: Shell) -> None:
+    draw(Path("cars/1.jpg"), 1, 1)
+    code, out, err = shell("quickstart", "cars", "--no-serve", "--model", "vehicle")
+    assert code == 0 and "1 added" in out and "resight serve quickstart/seen" in err
+    assert "not grouped by person: run resight calibrate vehicle DATA." in err and "resight group" not in err
+
+
 def test_names_tell_cameras_and_times(shell: Shell) -> None:
     for camera in (1, 2):
         draw(Path(f"crops/Cam{camera}_2026-11-21_10-0{camera}-00.jpg"), 1, camera)

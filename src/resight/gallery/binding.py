@@ -74,13 +74,16 @@ def check(store: Store, given: About | None, policy: Policy | None, *, read_only
     one, other = kept.card, given.card
     if (one.fingerprint, one.dim, one.metric) != (other.fingerprint, other.dim, other.metric):
         raise ModelError(
-            f"{store.uri} holds embeddings of {one.fingerprint} ({one.dim} dimensions, {one.metric}), but this model "
-            f"is {other.fingerprint} ({other.dim}, {other.metric}): open it with its own model, or move it to this one "
-            "with reembed."
+            f"{store.uri} holds embeddings of {_in_words(one)}, but this model is {_in_words(other)}: open it with its "
+            "own model, or move it to this one with reembed."
         )
     moved = replace(kept, model=given.model or kept.model)
     if moved != kept and not read_only:
         store.keep(moved)
+
+
+def _in_words(card: Card) -> str:
+    return f"{card.architecture} ({card.fingerprint}, {card.dim} dimensions, {card.metric})"
 
 
 def refuse_same(model: Bound, card: Card, uri: str) -> None:
