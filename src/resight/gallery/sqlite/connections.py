@@ -3,7 +3,7 @@
 The last one that closes ends the log of writes: :mod:`resight.gallery.sqlite.write_ahead`. Connections that nobody
 closed are closed when the object goes, or with the program.
 
-A forked process opens connections of its own.
+A forked process opens connections of its own: :mod:`resight.gallery.sqlite.forks`.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from pathlib import Path
 from typing import NamedTuple, TypeVar
 
 from resight.errors import DataError, ResightError
-from resight.gallery.sqlite import write_ahead
+from resight.gallery.sqlite import forks, write_ahead
 from resight.gallery.sqlite.schema import HOME, connect, in_words
 from resight.pools import Lock
 
@@ -53,6 +53,7 @@ class Connections:
         self._closed = False
         self._file = _file_at(path)
         weakref.finalize(self, _let_go, self._of_process, self._lock, path, read_only=read_only)
+        forks.watch(self)
 
     def lacks_log(self) -> bool:
         """Whether the log of writes that belongs to the file is missing; to be asked before anything is opened.
@@ -72,7 +73,7 @@ class Connections:
     @contextmanager
     def reading(self) -> Iterator[sqlite3.Connection]:
         """A connection that sees one state of the file throughout."""
-        with in_words(self.path):
+        with in_words(self.path), forks.using(self._file):
             with self._lock:
                 self._check()
                 own = self._own()
@@ -115,7 +116,7 @@ class Connections:
         """The connection that writes, in no transaction, while no other thread has it."""
         if self.read_only:
             raise DataError(f"{self.path} was opened for reading only: open it without read_only.")
-        with self._writing, in_words(self.path):
+        with in_words(self.path), forks.using(self._file), self._writing:
             with self._lock:
                 self._check()
                 own = self._own()
@@ -130,7 +131,11 @@ class Connections:
         """Close what is idle now and the rest when it becomes so; a second time does nothing."""
         with self._writing, self._lock:
             self._closed = True
-            _let_go(self._of_process, self._lock, self.path, read_only=self.read_only)
+            self.close_idle()
+
+    def close_idle(self) -> None:
+        """Close what no thread of this process is using; the rest is closed when it is given back."""
+        _let_go(self._of_process, self._lock, self.path, read_only=self.read_only)
 
     def _own(self) -> _Opened:
         return self._of_process.setdefault(os.getpid(), _Opened())
@@ -172,6 +177,11 @@ class Connections:
     def _check(self) -> None:
         if self._closed:
             raise DataError(f"{self.path} is closed: open the gallery again.")
+        if forks.spoiled(self._file):
+            raise ResightError(
+                f"{self.path} was in use when this process was forked, so that it cannot be used here: start processes "
+                "with the method 'spawn' or 'forkserver', or before the gallery is in use."
+            )
         if _file_at(self.path) != self._file:
             raise ResightError(
                 f"{self.path} was renamed, deleted or replaced while this program has it open: put it back "
@@ -180,7 +190,6 @@ class Connections:
 
 
 def _let_go(of_process: dict[int, _Opened], lock: Lock, path: Path, *, read_only: bool) -> None:
-    """Close what no thread of this process is using; the rest is closed when it is given back."""
     with lock:
         own = of_process.pop(os.getpid(), _Opened())
         _leave([*(one.db for one in own.readers), *own.writers], path, read_only=read_only)
