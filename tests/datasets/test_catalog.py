@@ -101,7 +101,7 @@ def test_an_unknown_name_gets_the_nearest(wrong: str) -> None:
         datasets.load(wrong, "nowhere")
 
 
-def test_a_far_name_gets_the_list() -> None:
+def test_a_far_name_gets_the_list(tmp_path: Path) -> None:
     with pytest.raises(RecipeError, match=r"no data set 'xyz': choose one of .*folder, .*market1501"):
         datasets.load("xyz", "nowhere")
 

@@ -274,8 +274,13 @@ def test_paths_and_names_that_lead_nowhere(saved: Path, tmp_path: Path) -> None:
         resight.load(tmp_path / "odd.pth")
     with pytest.raises(ModelError, match=r"gone\.safetensors does not exist"):
         resight.load(tmp_path / "gone.safetensors")
-    with pytest.raises(ModelError, match="no model named 'osnet_x025': did you mean 'osnet_x0_25'"):
-        resight.load("osnet_x025")
+    for wrong, right in (("osnet_x025", "osnet_x0_25"), ("persn", "person"), ("Vehicle", "vehicle")):
+        with pytest.raises(
+            ModelError, match=f"no model named '{wrong}', and nothing at that path: did you mean '{right}'"
+        ):
+            resight.load(wrong)
+    with pytest.raises(ModelError, match=r"nothing at that path: known: person, vehicle, .*osnet_x0_25"):
+        resight.load("runs/mine")
     with pytest.raises(ModelError, match="no model named"):
         resight.load("")
     (tmp_path / "run").mkdir()

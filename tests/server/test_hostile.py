@@ -156,6 +156,17 @@ def part(head: bytes, content: bytes = b"1") -> bytes:
     return b"--x\r\n" + head + b"\r\n\r\n" + content + b"\r\n"
 
 
+def test_json_that_is_not_sent_as_json(client: TestClient) -> None:
+    """As curl sends it with -d alone."""
+    form = {"content-type": "application/x-www-form-urlencoded"}
+    for body in ('{"name": "Ada", "ids": []}', "name=Ada"):
+        answer = client.post("/api/identities/enrol", content=body, headers=form)
+        assert answer.status_code == 422
+        assert (
+            "not JSON, or not sent as such (with curl: -H 'Content-Type: application/json')" in answer.json()["error"]
+        )
+
+
 def test_strange_forms(client: TestClient) -> None:
     image = part(b'Content-Disposition: form-data; name="image"; filename="a"', png())
     for charset in ("utf-8", "punycode", "idna", "utf-16", "rot13", "zlib", "undefined", "\xe9"):

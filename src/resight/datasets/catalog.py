@@ -188,6 +188,11 @@ def load(name: str, root: Any = None, **options: object) -> Dataset:
     if name not in _LOADERS:
         known = names()
         if name not in known:
+            if os.path.exists(name):  # noqa: PTH110 - it need not be a path at all
+                raise RecipeError(
+                    f"{name!r} is a path in the place of a data set's name: pass the name first, as in "
+                    f"load('folder', {name!r}); resight data stats {name} says which set it is."
+                )
             raise RecipeError(
                 f"There is no data set {name!r}{_nearest(name, known)}: choose one of {', '.join(known)}."
             )

@@ -22,6 +22,7 @@ from resight.gallery.record import Answer, Conflict, Event, Filter, Missing, Per
 from resight.models.card import Card
 
 EVERY = 2**62  # more than the entries of any list
+MAKE_ONE = "make one with resight gallery create, in Python by passing a model"
 HELD = 2**30  # bytes of vectors that a process holds at most, where nothing else is said
 
 

@@ -98,7 +98,8 @@ def load(
                 raise ModelError(f"{name} does not exist: check the path of the checkpoint.")
             if isinstance(name, Path):
                 raise ModelError(f"{name} does not exist: check the path; an architecture is named by a str.")
-            registry.builder(name)  # raises, with the nearest name
+            hint = registry.nearest(name, [*shipped.names(), *registry.list_models()])
+            raise ModelError(f"there is no model named {name!r}, and nothing at that path: {hint}")
         made_for = registry.preprocessing(str(name))
         size: dict[str, Any] = {"height": height or made_for.height, "width": width or made_for.width}
         if str(name) == fastreid.fastreid_resnet.__name__ and file is not None:

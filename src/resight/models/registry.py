@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from difflib import get_close_matches
 from fnmatch import fnmatch
 from functools import cache
@@ -84,10 +84,14 @@ def builder(name: str) -> Callable[..., nn.Module]:
     """
     _import_networks()
     if name not in _BUILDERS:
-        near = get_close_matches(name, _BUILDERS, n=1)
-        hint = f"did you mean {near[0]!r}?" if near else f"known: {', '.join(list_models())}."
-        raise ModelError(f"there is no model named {name!r}: {hint}")
+        raise ModelError(f"there is no model named {name!r}: {nearest(name, list_models())}")
     return _BUILDERS[name]
+
+
+def nearest(name: str, known: Sequence[str]) -> str:
+    """What may have been meant by a name that is not known: the one most like it, or any of those known."""
+    near = get_close_matches(name, known, n=1)
+    return f"did you mean {near[0]!r}?" if near else f"known: {', '.join(known)}."
 
 
 def carrier(name: str, **arguments: Any) -> Any:

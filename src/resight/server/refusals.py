@@ -52,6 +52,8 @@ def wrong(errors: Sequence[Any]) -> Refused:
     message = first["msg"]
     if "Expected UploadFile" in message:
         message = "This is text where a file is needed (with curl: -F image=@FILE)"
+    if place == ["body"] and first["type"] == "model_attributes_type":  # the framework read no JSON
+        message = "This is not JSON, or not sent as such (with curl: -H 'Content-Type: application/json')"
     others = f" (and {len(rest)} more)" if rest else ""
     at = ".".join(place)[:100] or "its beginning"
     return Refused(422, f"The request is wrong at {at}: {message}{others}; /openapi.json says what is taken.")

@@ -288,5 +288,5 @@ def test_a_link_that_leads_nowhere_and_the_folder_of_the_user(tmp_path: Path, mo
         gallery.add(embeddings(1))
     assert (tmp_path / "seen.db").exists()
     (tmp_path / "dangling.db").symlink_to(tmp_path / "nowhere.db")
-    with pytest.raises(DataError, match="There is no gallery"):
+    with pytest.raises(DataError, match=r"There is no gallery .*with resight gallery create, in Python"):
         Gallery.open(tmp_path / "dangling")

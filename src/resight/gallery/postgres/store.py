@@ -25,7 +25,7 @@ from resight.gallery.postgres.place import Place
 from resight.gallery.postgres.searching import Searcher
 from resight.gallery.postgres.thumbnails import COLUMNS, Kept, Thumbnails
 from resight.gallery.record import Answer, Event, Filter, Person, Record, Right, Stats
-from resight.gallery.store import About, Candidates, Rows, no_such_identity, not_there
+from resight.gallery.store import MAKE_ONE, About, Candidates, Rows, no_such_identity, not_there
 
 
 def open_store(uri: str, new: About | None, *, read_only: bool, actor: str) -> PostgresStore:
@@ -35,7 +35,7 @@ def open_store(uri: str, new: About | None, *, read_only: bool, actor: str) -> P
         about = about_of(connections)
         if about is None:
             if new is None or read_only:
-                why = "pass a model to make one" if new is None else "read_only makes none"
+                why = MAKE_ONE if new is None else "read_only makes none"
                 raise DataError(f"There is no gallery at {connections.place.uri}: check the address, or {why}.")
             create(connections, new, actor)
             connections.close()

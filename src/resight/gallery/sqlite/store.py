@@ -31,7 +31,7 @@ from resight.gallery.sqlite.people import People, listed
 from resight.gallery.sqlite.places import Places, in_parts
 from resight.gallery.sqlite.schema import HOME, in_words
 from resight.gallery.sqlite.searching import Searcher
-from resight.gallery.store import About, Candidates, Rows, not_there
+from resight.gallery.store import MAKE_ONE, About, Candidates, Rows, not_there
 
 _THUMBNAIL_GRAIN = 512
 _LOOK_AGAIN = 0.2  # seconds between looks for new events
@@ -44,7 +44,7 @@ def open_store(uri: str, new: About | None, *, read_only: bool, actor: str) -> S
     with in_words(path):
         if not path.exists():
             if new is None:
-                raise DataError(f"There is no gallery at {path}: check the path, or pass a model to make one.")
+                raise DataError(f"There is no gallery at {path}: check the path, or {MAKE_ONE}.")
             if read_only:
                 raise DataError(f"There is no gallery at {path}, and read_only makes none: check the path.")
             create(path, new, actor)
