@@ -280,7 +280,10 @@ def test_paths_and_names_that_lead_nowhere(saved: Path, tmp_path: Path) -> None:
         ):
             resight.load(wrong)
     with pytest.raises(ModelError, match=r"nothing at that path: known: person, vehicle, .*osnet_x0_25"):
-        resight.load("runs/mine")
+        resight.load("zebra")
+    for path in ("runs/mine", Path("mine")):
+        with pytest.raises(ModelError, match=rf"^{path} does not exist: check the path\.$"):
+            resight.load(path)
     with pytest.raises(ModelError, match="no model named"):
         resight.load("")
     (tmp_path / "run").mkdir()
@@ -300,6 +303,12 @@ def test_partial_loading_of_a_part(tmp_path: Path) -> None:
         fill(network, source)
     assert "backbone: " in fill(network, source, partial=True)
     assert torch.equal(network.backbone.conv1.conv.weight, tensors["conv1.conv.weight"])
+
+
+def test_weights_that_do_not_fit_are_named_with_their_architecture() -> None:
+    network = resight.models.create("osnet_x0_25")
+    with pytest.raises(ModelError, match=r"^person \(osnet_lct_x0_5\) does not fit OSNet: "):
+        fill(network, "person")
 
 
 def test_a_path_is_never_a_name(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -1,5 +1,6 @@
 """A recipe is refused when anything in it is unknown or out of range, with the cure in one sentence."""
 
+import re
 from pathlib import Path
 from typing import Any
 
@@ -125,6 +126,17 @@ def test_what_is_written_out_can_be_overridden(file: Path, tmp_path: Path) -> No
     assert found.phases[0].sampler is not None and found.phases[0].sampler.kind == "random"
 
 
+def test_an_empty_value_of_weights_is_none(file: Path) -> None:
+    assert recipe.read(file, ["model.weights="]).model.weights == ""
+
+
+def test_the_recipe_of_the_documentation_can_be_read(tmp_path: Path) -> None:
+    page = (Path(__file__).parents[2] / "docs" / "training.md").read_text()
+    (block,) = re.findall(r"^```yaml\n(.*?)^```", page, re.DOTALL | re.MULTILINE)
+    (tmp_path / "mine.yaml").write_text(block)
+    assert recipe.read(tmp_path / "mine.yaml").epochs == 60
+
+
 def test_files_that_are_no_recipes(tmp_path: Path, file: Path) -> None:
     def refused(content: str | None, message: str) -> None:
         path = tmp_path / "a.yaml"
@@ -140,7 +152,7 @@ def test_files_that_are_no_recipes(tmp_path: Path, file: Path) -> None:
     refused(TEXT + "seed: 2\nseed: 3\n", r"the key 'seed' is given twice in line \d+: correct it there")
     refused("- 1\n", "must be a YAML mapping")
     refused("", "must be a YAML mapping")
-    refused(TEXT.replace("name: tiny\n", ""), "'name' is missing")
+    refused(TEXT.replace("name: tiny\n", ""), "the key 'name' is missing")
     refused(TEXT.replace("{name: osnet_x0_25}", "{}"), r"'model\.name' is missing")
     (tmp_path / "b.yaml").write_bytes(b"\xff\xfe\x00")
     with pytest.raises(RecipeError, match="not a readable YAML file"):

@@ -168,6 +168,9 @@ def test_a_longer_cosine_is_another_run(tiny_recipe: TinyRecipe, tmp_path: Path)
     message = "learning rate of this phase depends on its length: add a phase instead"
     with pytest.raises(TrainingError, match=message):
         run(tiny_recipe(phases=[phase | {"epochs": 2}]), tmp_path / "run", resume=True)
+    run(tiny_recipe(phases=[phase | {"epochs": 2}]), tmp_path / "longer")
+    with pytest.raises(TrainingError, match="cannot be shortened: set 2 epochs or more"):
+        run(tiny_recipe(phases=[phase | {"epochs": 1}]), tmp_path / "longer", resume=True)
     added = run(tiny_recipe(phases=[phase | {"epochs": 1}, phase | {"epochs": 1}]), tmp_path / "run", resume=True)
     assert len(added["history"]) == 2
 

@@ -96,8 +96,9 @@ def load(
                 return from_published(name, sizes | arguments)
             if weights is None and Path(name).suffix in (".safetensors", ".pth", ".pt"):
                 raise ModelError(f"{name} does not exist: check the path of the checkpoint.")
-            if isinstance(name, Path):
-                raise ModelError(f"{name} does not exist: check the path; an architecture is named by a str.")
+            if isinstance(name, Path) or len(Path(name).parts) > 1:
+                as_text = "; an architecture is named by a str" if str(name) in registry.list_models() else ""
+                raise ModelError(f"{name} does not exist: check the path{as_text}.")
             hint = registry.nearest(name, [*shipped.names(), *registry.list_models()])
             raise ModelError(f"there is no model named {name!r}, and nothing at that path: {hint}")
         made_for = registry.preprocessing(str(name))
@@ -219,7 +220,9 @@ def _put(network: nn.Module, source: str | Path, *, part: str = "", partial: boo
     if mobilenet.is_first_code(tensors):
         tensors = mobilenet.renamed(tensors)
     own = {key.removeprefix(f"{part}."): t for key, t in tensors.items() if part and key.startswith(f"{part}.")}
-    return weights.fit(network, own or tensors, source=str(source), partial=partial)
+    card = None if is_exported(file) else read_card(file)
+    of = f"{source} ({card.architecture})" if card else str(source)
+    return weights.fit(network, own or tensors, source=of, partial=partial)
 
 
 def from_card(card: Card, file: str | Path | None, *, partial: bool = False) -> Model:

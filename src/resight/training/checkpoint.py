@@ -107,4 +107,7 @@ def _differs(path: Path, written: str, now: str) -> str:
     cure = "use that recipe, or another --output."
     if all(line.lstrip(" -").startswith("epochs:") for line in pair):
         cure = "the learning rate of this phase depends on its length: add a phase instead, or use another --output."
+        before, after = (int(line.partition(":")[2]) for line in pair)
+        if after < before:
+            cure = f"a run cannot be shortened: set {before} epochs or more, or use another --output."
     return f"{path} was made with another recipe ({pair[0].strip()!r} there, {pair[1].strip()!r} now): {cure}"

@@ -39,6 +39,11 @@ class ModelSpec(Part):
     partial: bool = False
     arguments: dict[str, Any] = {}
 
+    @field_validator("weights", mode="before")
+    @classmethod
+    def _none(cls, weights: object) -> object:
+        return "" if weights is None else weights  # what YAML reads after an empty "weights:"
+
     @field_validator("arguments")
     @classmethod
     def _theirs(cls, arguments: dict[str, Any]) -> dict[str, Any]:

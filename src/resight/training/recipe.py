@@ -218,7 +218,7 @@ def _explain(error: ValidationError, source: str) -> str:
         hint = f"did you mean {near[0]!r}?" if near else f"known: {', '.join(part.model_fields)}."
         return f"{source}: unknown key {where!r}: {hint}"
     if first["type"] == "missing":
-        return f"{source}: {where!r} is missing: add it."
+        return f"{source}: the key {where!r} is missing: add it."
     more = f" (and {error.error_count() - 1} more)" if error.error_count() > 1 else ""
     return (
         f"{source}: {where or 'recipe'}: {first['msg'].removeprefix('Value error, ')}, found {first['input']!r}{more}."

@@ -1,4 +1,4 @@
-"""A process is forked while a gallery is open: both go on, and nothing that either or another program writes is lost."""
+"""A process is forked while a gallery is open: both go on, and nothing that either or another writes is lost."""
 
 from __future__ import annotations
 
