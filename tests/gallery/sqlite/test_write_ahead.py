@@ -56,7 +56,7 @@ class Killed(sqlite3.Connection):
         return found
 plain = sqlite3.connect
 gallery.close()
-sqlite3.connect = lambda *inputs, **options: plain(*inputs, factory=Killed, **options)
+sqlite3.connect = lambda *inputs, **options: plain(*inputs, **options | {"factory": Killed})
 Gallery.open(path)
 """
 AS_IT_CLOSES = """

@@ -10,13 +10,14 @@ from __future__ import annotations
 
 import os
 import sqlite3
+import sys
+import threading
 import time
 import weakref
 from collections.abc import Iterator
-from contextlib import closing, contextmanager
-from dataclasses import dataclass, field
+from contextlib import AbstractContextManager, closing, contextmanager, nullcontext
+from dataclasses import dataclass
 from pathlib import Path
-from typing import NamedTuple, TypeVar
 
 from resight.errors import DataError, ResightError
 from resight.gallery.sqlite import forks, write_ahead
@@ -25,22 +26,19 @@ from resight.pools import Lock
 
 _TRIES, _PAUSE = 5, 0.05  # seconds: to open or to close a gallery takes less
 
-_Kind = TypeVar("_Kind")
 
+@dataclass(eq=False)
+class _Connection:
+    """One of this process.
 
-class _Reader(NamedTuple):
-    """A connection that reads; with a stamp of the file where it relies on no program writing."""
+    Attributes:
+        stamp: of the file, where the connection relies on no program writing.
+        thread: that uses it. An interrupt (Ctrl-C) may leave a thread there that does not any more.
+    """
 
     db: sqlite3.Connection
-    stamp: tuple[int, ...] | None
-
-
-@dataclass
-class _Opened:
-    """The connections of one process that no thread is using."""
-
-    readers: list[_Reader] = field(default_factory=list)
-    writers: list[sqlite3.Connection] = field(default_factory=list)  # one at most
+    stamp: tuple[int, ...] | None = None
+    thread: int | None = None
 
 
 class Connections:
@@ -48,11 +46,11 @@ class Connections:
 
     def __init__(self, path: Path, *, read_only: bool) -> None:
         self.path, self.read_only = path, read_only
-        self._of_process: dict[int, _Opened] = {}
+        self._of_process: dict[int, list[_Connection]] = {}
         self._lock, self._writing = Lock(), Lock()
         self._closed = False
         self._file = _file_at(path)
-        weakref.finalize(self, _let_go, self._of_process, self._lock, path, read_only=read_only)
+        weakref.finalize(self, _let_go, self._of_process, self._lock, path, read_only=read_only, at_end=True)
         forks.watch(self)
 
     def lacks_log(self) -> bool:
@@ -73,27 +71,14 @@ class Connections:
     @contextmanager
     def reading(self) -> Iterator[sqlite3.Connection]:
         """A connection that sees one state of the file throughout."""
-        with in_words(self.path), forks.using(self._file):
-            with self._lock:
-                self._check()
-                own = self._own()
-                one = own.readers.pop() if own.readers else None
-            if one is not None and one.stamp is not None and one.stamp != self._stamp():
-                one.db.close()
-                one = None
-            one = one or self._reader()
+        with in_words(self.path), self._using() as one:
+            one.db.execute("BEGIN")
             try:
-                one.db.execute("BEGIN")
-                try:
-                    yield one.db
-                except sqlite3.Error:
-                    self._check_still(one)
-                    raise
+                yield one.db
+            except sqlite3.Error:
                 self._check_still(one)
-            finally:
-                if one.db.in_transaction:
-                    one.db.execute("ROLLBACK")
-                self._give_back(own, own.readers, one, one.db)
+                raise
+            self._check_still(one)
 
     @contextmanager
     def writing(self) -> Iterator[sqlite3.Connection]:
@@ -104,28 +89,16 @@ class Connections:
         """
         with self.alone() as db:
             db.execute("BEGIN IMMEDIATE")
-            try:
-                yield db
-                db.execute("COMMIT")
-            finally:
-                if db.in_transaction:
-                    db.execute("ROLLBACK")
+            yield db
+            db.execute("COMMIT")
 
     @contextmanager
     def alone(self) -> Iterator[sqlite3.Connection]:
         """The connection that writes, in no transaction, while no other thread has it."""
         if self.read_only:
             raise DataError(f"{self.path} was opened for reading only: open it without read_only.")
-        with in_words(self.path), forks.using(self._file), self._writing:
-            with self._lock:
-                self._check()
-                own = self._own()
-                db = own.writers.pop() if own.writers else None
-            db = db or connect(self.path, "write")
-            try:
-                yield db
-            finally:
-                self._give_back(own, own.writers, db, db)
+        with in_words(self.path), self._using(self._writing) as one:
+            yield one.db
 
     def close(self) -> None:
         """Close what is idle now and the rest when it becomes so; a second time does nothing."""
@@ -134,26 +107,55 @@ class Connections:
             self.close_idle()
 
     def close_idle(self) -> None:
-        """Close what no thread of this process is using; the rest is closed when it is given back."""
+        """Close what no thread of this process is using."""
         _let_go(self._of_process, self._lock, self.path, read_only=self.read_only)
 
-    def _own(self) -> _Opened:
-        return self._of_process.setdefault(os.getpid(), _Opened())
+    @contextmanager
+    def _using(self, turn: AbstractContextManager[None] | None = None) -> Iterator[_Connection]:
+        """A connection for this thread, when it is its turn; a transaction that is still open at the end is undone."""
+        with forks.using(self._file), turn or nullcontext():
+            one = self._take()
+            try:
+                yield one
+            finally:
+                self._give_back(one)
 
-    def _give_back(self, own: _Opened, idle: list[_Kind], one: _Kind, db: sqlite3.Connection) -> None:
+    def _take(self) -> _Connection:
         with self._lock:
-            if self._of_process.get(os.getpid()) is own:
-                idle.append(one)
-            else:  # they were closed while this one was in use
-                _leave([db], self.path, read_only=self.read_only)
+            self._check()
+            own = self._of_process.setdefault(os.getpid(), [])
+            one = next((one for one in own if one.thread is None), None)
+            if one is not None and one.stamp is not None and one.stamp != self._stamp():
+                own.remove(one)
+                one.db.close()
+                one = None
+            if one is not None:
+                one.thread = threading.get_ident()
+        if one is None:
+            one = self._open()
+            with self._lock:
+                own.append(one)
+        if one.db.in_transaction:  # the interrupt came as it was undone
+            one.db.execute("ROLLBACK")
+        return one
 
-    def _reader(self) -> _Reader:
+    def _give_back(self, one: _Connection) -> None:
+        try:
+            if one.db.in_transaction:
+                one.db.execute("ROLLBACK")
+        finally:
+            one.thread = None
+            if self._closed:
+                self.close_idle()
+
+    def _open(self) -> _Connection:
+        me = threading.get_ident()
         if not self.read_only:
-            return _Reader(connect(self.path, "write"), None)
+            return _Connection(connect(self.path, "write"), thread=me)
         if self._rests():
             stamp = self._stamp()
-            return _Reader(connect(self.path, "still"), stamp)
-        return _Reader(connect(self.path, "read"), None)
+            return _Connection(connect(self.path, "still"), stamp, me)
+        return _Connection(connect(self.path, "read"), thread=me)
 
     def _rests(self) -> bool:
         """Whether the file has SQLite's mark and no log, so that SQLite reads it only as one that does not change."""
@@ -170,7 +172,7 @@ class Connections:
         found = self.path.stat()
         return found.st_ino, found.st_mtime_ns, found.st_size, write_ahead.there_is(self.path)
 
-    def _check_still(self, one: _Reader) -> None:
+    def _check_still(self, one: _Connection) -> None:
         if one.stamp is not None and one.stamp != self._stamp():
             raise ResightError(f"{self.path} was written while it was read: try again.")
 
@@ -189,10 +191,16 @@ class Connections:
             )
 
 
-def _let_go(of_process: dict[int, _Opened], lock: Lock, path: Path, *, read_only: bool) -> None:
+def _let_go(
+    of_process: dict[int, list[_Connection]], lock: Lock, path: Path, *, read_only: bool, at_end: bool = False
+) -> None:
+    """Close what no thread of this process is using; at the end this one does not, whatever an interrupt left."""
     with lock:
-        own = of_process.pop(os.getpid(), _Opened())
-        _leave([*(one.db for one in own.readers), *own.writers], path, read_only=read_only)
+        own = of_process.get(os.getpid(), [])
+        running = set(sys._current_frames()) - ({threading.get_ident()} if at_end else set())
+        idle = [one for one in own if one.thread not in running]
+        _leave([one.db for one in idle], path, read_only=read_only)
+        own[:] = [one for one in own if one not in idle]
 
 
 def _leave(opened: list[sqlite3.Connection], path: Path, *, read_only: bool) -> None:

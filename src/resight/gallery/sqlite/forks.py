@@ -45,16 +45,17 @@ class _Forks:
 
     @contextmanager
     def using(self, file: File) -> Iterator[None]:
-        me = threading.get_ident()
-        with self._changed:
-            while self._forking not in (None, me) and not any(thread == me for thread, _ in self._used):
-                self._changed.wait()
-            self._used[me, file] += 1
+        me, counted = threading.get_ident(), 0
         try:
+            with self._changed:
+                while self._forking not in (None, me) and not any(thread == me for thread, _ in self._used):
+                    self._changed.wait()
+                self._used[me, file] += 1
+                counted = 1
             yield
         finally:
             with self._changed:
-                self._used[me, file] -= 1
+                self._used[me, file] -= counted
                 self._used = +self._used
                 self._changed.notify_all()
 

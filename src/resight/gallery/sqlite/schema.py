@@ -15,7 +15,7 @@ from pathlib import Path
 
 from resight.errors import ResightError
 from resight.gallery.record import Damaged
-from resight.gallery.sqlite.write_ahead import WAIT, begin
+from resight.gallery.sqlite.write_ahead import WAIT, Logged, begin, end
 
 FORMAT = 1  # of what is written here; in the file as user_version
 MARK = 0x72657367  # application_id: "resg"
@@ -98,9 +98,16 @@ def connect(path: Path, how: str, page: int = 0) -> sqlite3.Connection:
     """
     mode = {"read": "ro", "still": "ro&immutable=1", "write": "rw", "make": "rwc"}[how]
     db = sqlite3.connect(
-        f"{path.resolve().as_uri()}?mode={mode}", uri=True, timeout=WAIT, isolation_level=None, check_same_thread=False
+        f"{path.resolve().as_uri()}?mode={mode}",
+        uri=True,
+        timeout=WAIT,
+        isolation_level=None,
+        check_same_thread=False,
+        factory=Logged if how == "write" else sqlite3.Connection,
     )
     try:
+        if isinstance(db, Logged):
+            db.of(path)
         if how == "make":
             db.execute(f"PRAGMA page_size = {page}")
         if how == "write":
@@ -114,7 +121,10 @@ def connect(path: Path, how: str, page: int = 0) -> sqlite3.Connection:
         db.execute("PRAGMA mmap_size = 2147418112")  # the most there is: pages are looked at where they lie
         return db
     except BaseException:
-        db.close()
+        if how == "write":
+            end([db], path)
+        else:
+            db.close()
         raise
 
 

@@ -13,6 +13,7 @@ from __future__ import annotations
 import fcntl
 import os
 import sqlite3
+import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager, nullcontext, suppress
@@ -21,6 +22,27 @@ from pathlib import Path
 WAIT = 30.0  # seconds for another writer
 TURN = 5.0  # seconds for another program that begins or ends a log, which takes less than one
 _PAUSE = 0.01
+_holders: set[tuple[int, int, Path]] = set()  # process, thread and folder
+
+
+class Logged(sqlite3.Connection):
+    """A connection to a file with a log, of which it is given the path; where an interrupt lost it, it ends the log."""
+
+    path: Path | None = None
+    process = 0
+
+    def of(self, path: Path) -> None:
+        """Say which file it is."""
+        self.path, self.process = path, os.getpid()
+
+    def close(self) -> None:
+        """As any connection's."""
+        self.path = None
+        super().close()
+
+    def __del__(self) -> None:
+        if self.path is not None and self.process == os.getpid():
+            end([self], self.path)
 
 
 def there_is(path: Path) -> bool:
@@ -104,17 +126,23 @@ def _change(path: Path) -> Iterator[None]:
 @contextmanager
 def _one_at_a_time(folder: Path) -> Iterator[None]:
     """While no other program does this for a gallery of the folder, where the file system knows such locks."""
+    holder = os.getpid(), threading.get_ident(), folder
+    if holder in _holders:  # a lost connection goes while this thread is here for another one
+        yield
+        return
     try:
         file = os.open(folder, os.O_RDONLY | os.O_CLOEXEC)
     except OSError:
         yield
         return
     try:
+        _holders.add(holder)
         give_up = time.monotonic() + TURN
         while not _locked(file) and time.monotonic() < give_up:
             time.sleep(_PAUSE)
         yield
     finally:
+        _holders.discard(holder)
         with suppress(OSError):
             fcntl.flock(file, fcntl.LOCK_UN)  # also what a process forked meanwhile holds
         os.close(file)

@@ -16,6 +16,7 @@ import fcntl
 import mmap
 import os
 import struct
+import weakref
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
@@ -80,20 +81,21 @@ class Files:
             os.close(first)
             raise
         self._first = first
+        self._close = weakref.finalize(self, _close, first, self._second)  # also where nobody does
+        self._close.atexit = False  # threads may still read them
         self._opened = [os.fstat(file).st_ino for file in (self._first, self._second)]
         self._rows: NDArray[np.float32] = np.empty((0, self._dim), np.float32)
         self._columns: NDArray[np.void] = np.empty(0, COLUMNS)
 
     def close(self) -> None:
         """Close them; the mapping stays as long as it is in use."""
-        os.close(self._first)
-        os.close(self._second)
+        self._close()
 
     @contextmanager
     def alone(self) -> Iterator[None]:
         """While no other process writes here."""
-        fcntl.flock(self._first, fcntl.LOCK_EX)
         try:
+            fcntl.flock(self._first, fcntl.LOCK_EX)
             yield
         finally:
             fcntl.flock(self._first, fcntl.LOCK_UN)
@@ -105,10 +107,9 @@ class Files:
         except FileNotFoundError:
             there = []
         if there != self._opened:
-            first, second = self._first, self._second
+            close = self._close
             self._open()
-            os.close(first)
-            os.close(second)
+            close()
         data = os.pread(self._first, HEADER.size, 0)
         if len(data) < HEADER.size:
             return None
@@ -179,6 +180,11 @@ def owner(database: Path) -> str:
     except OSError:
         return ""
     return data[8:].hex() if data[:8] == _MAGIC else ""
+
+
+def _close(*files: int) -> None:
+    for file in files:
+        os.close(file)
 
 
 def _pwrite(file: int, data: bytes, at: int) -> None:
