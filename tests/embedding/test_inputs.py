@@ -60,6 +60,11 @@ def test_a_column_of_a_table(model: Model, paths: list[str], library: str) -> No
     assert len(source_of(column)) == 3  # type: ignore[arg-type] # no iterator of unknown length
 
 
+def test_two_frames_of_opencv_are_compared_in_their_order(paths: list[str]) -> None:
+    frame = np.asarray(Image.open(paths[0]))[..., ::-1]
+    assert resight.same(frame, paths[0], colour="BGR").distance < 1e-6 < resight.same(frame, paths[0]).distance
+
+
 @pytest.mark.parametrize("mode", ["text", "closed"])
 def test_files_that_give_no_bytes(model: Model, paths: list[str], mode: str) -> None:
     with Path(paths[0]).open("r" if mode == "text" else "rb") as file:

@@ -14,7 +14,7 @@ from PIL import ExifTags, Image
 
 from conftest import write_noise
 from flat import flat_model
-from resight import DataError, Embedder, Gallery, ModelError, Split
+from resight import DataError, Embedder, Gallery, ModelError, RecipeError, Split
 from resight.gallery import answers
 from resight.gallery.record import Missing, Policy
 from resight.images.decode import decode, decode_bytes
@@ -88,6 +88,23 @@ def test_the_same_file_is_the_same_record_however_it_comes(gallery_uri: str, tmp
         assert gallery.add(decode(path), cameras="north", times=3).new == 1  # pixels are not the file
         assert gallery.add(decode(path), cameras="north", times=3).new == 0
         assert gallery.add([jpeg(7), path, jpeg(8)], cameras="north", times=3).new == 2
+
+
+def test_frames_of_opencv(new_uri: NewUri, tmp_path: Path) -> None:
+    """In BGR they are the same records and pictures as in RGB."""
+    paths = folder(tmp_path / "in", 3)
+    right, wrong = [decode(path) for path in paths], [decode(path)[..., ::-1] for path in paths]
+    with Gallery.open(new_uri(), model()) as gallery:
+        added = gallery.add(wrong, colour="BGR")
+        assert gallery.add(right).known == 3 and len(gallery) == 3
+        small = gallery.thumbnail(added.ids[0])
+        assert small is not None and np.abs(decode_bytes(small, "") - right[0].astype(int)).mean() < 8
+        assert [hits[0].distance for hits in gallery.search_many(wrong, k=1, colour="BGR")] == [0.0] * 3
+        assert gallery.search(wrong[1], k=1, colour="BGR")[0].record.id == added.ids[1]
+        assert gallery.search(wrong[1], k=1)[0].distance > 0.0
+        for action in (gallery.add, gallery.search):
+            with pytest.raises(RecipeError, match="colour is 'bgr': choose 'RGB' or 'BGR'"):
+                action(wrong[0], colour="bgr")  # type: ignore[operator]
 
 
 @pytest.mark.parametrize("library", ["pandas", "polars"])

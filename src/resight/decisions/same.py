@@ -9,7 +9,7 @@ from typing import Any
 from resight.decisions.decide import MATCH, Decision
 from resight.embedding.embedder import Embedder
 from resight.errors import ModelError
-from resight.images.pictures import Picture
+from resight.images.pictures import Colour, Picture
 from resight.models.load import load
 from resight.models.model import Model
 from resight.retrieval.ranking.distance import pairwise
@@ -42,16 +42,22 @@ class Answer:
 
 
 def same(
-    first: Picture, second: Picture, embedder: Embedder | Model | str | None = None, *, prior: float = 0.5
+    first: Picture,
+    second: Picture,
+    embedder: Embedder | Model | str | None = None,
+    *,
+    prior: float = 0.5,
+    colour: Colour = "RGB",
 ) -> Answer:
     """Whether two pictures show the same one.
 
     Args:
         first, second: two crops, each of one person (or vehicle): a path, bytes, a Pillow image, an array (H, W, 3) or
-            a tensor (3, H, W) in RGB.
+            a tensor (3, H, W).
         embedder: a calibrated model, its name or path, or an Embedder, which is best for many pictures; the bundled
             person model when None.
         prior: how likely "the same" is before looking, see :meth:`resight.decisions.decide.Decision.probability`.
+        colour: the order of arrays and tensors, ``"BGR"`` for those of OpenCV; files know their own.
 
     Raises:
         DataError: a picture that cannot be read, or a prior that is not between 0 and 1.
@@ -59,7 +65,7 @@ def same(
     """
     ready = _ready(embedder)
     decision = Decision.from_card(ready.model.card)
-    vectors = ready([first, second]).vectors
+    vectors = ready([first, second], colour=colour).vectors
     distance = float(pairwise(vectors[:1], vectors[1:], decision.metric)[0, 0])
     return Answer(
         decision.decide(distance),

@@ -22,7 +22,7 @@ from resight.errors import DataError, ModelError, RecipeError
 from resight.images.batches import prefetch
 from resight.images.cache import Images
 from resight.images.decode import Pixels
-from resight.images.pictures import Colour
+from resight.images.pictures import Colour, checked_colour
 from resight.images.stream import BadImage, Batch, read
 from resight.images.video import Video
 from resight.models.card import IMAGENET_ONLY, named
@@ -139,8 +139,7 @@ class Embedder:
         progress: Progress | None = None,
     ) -> Iterator[Embeddings]:
         """As calling it, but batch by batch: neither images nor embeddings pile up, however many there are."""
-        if colour not in ("RGB", "BGR"):
-            raise RecipeError(f"colour is {colour!r}: choose 'RGB' or 'BGR'.")
+        checked_colour(colour)
         source = source_of(images)
         first: BadImage | None = None
 

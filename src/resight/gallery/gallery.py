@@ -42,6 +42,7 @@ from resight.gallery.record import (
 )
 from resight.gallery.searching import Query
 from resight.gallery.store import HELD, Store, all_there
+from resight.images.pictures import Colour
 from resight.models.card import Card
 from resight.models.model import Model
 from resight.pools import Lock
@@ -123,6 +124,7 @@ class Gallery(Lists):
         expires: float | None = None,
         thumbnails: Sequence[bytes | None] | None = None,
         add_erased: bool = False,
+        colour: Colour = "RGB",
         on_error: OnError | None = None,
         progress: Callable[[int, int], None] | None = None,
     ) -> Added:
@@ -138,6 +140,7 @@ class Gallery(Lists):
             basis: why they may be kept; ``expires``: when they are to be erased, see also :class:`Policy`.
             thumbnails: image files to make thumbnails of; those of pictures are made of the pictures.
             add_erased: also add what was erased here before; otherwise it is refused (``Added.refused``).
+            colour: the order of arrays and tensors, ``"BGR"`` for those of OpenCV; files know their own.
             on_error: called with each picture that cannot be used, which is then left out; without it the first such
                 picture is an error, and its part is not added.
             progress: called with (pictures done, pictures in all); of an iterator, both are the pictures done.
@@ -150,7 +153,7 @@ class Gallery(Lists):
             ModelError: embeddings of another model, or pictures and no model at hand.
         """
         labels = Labels(cameras, times, identities, sources, boxes, basis, expires)
-        parts, total = adding.parts(images, labels, thumbnails, self.store, lambda: self.embedder, add_erased)
+        parts, total = adding.parts(images, labels, thumbnails, self.store, lambda: self.embedder, add_erased, colour)
         return adding.write(parts, total, self.store, self.actor, on_error, progress, expires=expires is not None)
 
     def search(
@@ -161,6 +164,7 @@ class Gallery(Lists):
         *,
         rerank: KReciprocal | None = None,
         approximate: bool = False,
+        colour: Colour = "RGB",
     ) -> list[Hit]:
         """The ``k`` records nearest to one picture or embedding, ordered by (distance, id).
 
@@ -171,6 +175,7 @@ class Gallery(Lists):
             rerank: order a wider shortlist of the nearest, ``max(4 k, 200)``, by their re-ranked distances; the
                 reported distances are not re-ranked.
             approximate: use the index of :meth:`index`, where there is one; some neighbours may be missed.
+            colour: the order of pixels, as in :meth:`add`.
 
         Raises:
             DataError: no or several queries, a vector that cannot be compared, or a ``k`` out of range.
@@ -179,7 +184,7 @@ class Gallery(Lists):
         one = query
         if isinstance(query, np.ndarray) and query.dtype.kind == "f" and query.ndim == 1:
             one = query[None]
-        found = self.search_many(one, k, where, rerank=rerank, approximate=approximate)
+        found = self.search_many(one, k, where, rerank=rerank, approximate=approximate, colour=colour)
         if len(found) != 1:
             raise DataError(f"search was given {len(found)} queries: pass one, or use search_many.")
         return found[0]
@@ -192,11 +197,13 @@ class Gallery(Lists):
         *,
         rerank: KReciprocal | None = None,
         approximate: bool = False,
+        colour: Colour = "RGB",
     ) -> list[list[Hit]]:
         """As :meth:`search`, for each of several pictures, embeddings or float vectors (Q, D)."""
-        where = checked_filter(where)
-        vectors = searching.vectors_of(queries, self.card, lambda pictures: self.embedder(pictures))
-        return searching.search(self.store, vectors, k, where, self.applied(), rerank, approximate=approximate)
+        vectors = searching.vectors_of(queries, self.card, lambda pictures: self.embedder(pictures, colour=colour))
+        return searching.search(
+            self.store, vectors, k, checked_filter(where), self.applied(), rerank, approximate=approximate
+        )
 
     def hold_vectors(self, most: int = HELD) -> None:
         """From now on answer exact searches of a gallery in PostgreSQL from this process's memory.
@@ -371,9 +378,6 @@ class Gallery(Lists):
     def close(self) -> None:
         """Let go of the files."""
         self.store.close()
-
-    def __len__(self) -> int:
-        return self.store.count(ALL)
 
     def __enter__(self) -> Gallery:
         return self

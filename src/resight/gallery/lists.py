@@ -27,6 +27,9 @@ class Lists:
         """How many records pass."""
         return self.store.count(checked_filter(where))
 
+    def __len__(self) -> int:
+        return self.store.count(ALL)
+
     def timeline(self, identity: str, *, limit: int | None = None, after_id: str = "") -> list[Record]:
         """The records of one identity by (time, id), those without a time last; none for an unknown name.
 

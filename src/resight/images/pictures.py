@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from PIL import Image
 from torch import Tensor
 
-from resight.errors import DataError
+from resight.errors import DataError, RecipeError
 from resight.images.decode import Pixels, decode, decode_bytes, from_pillow
 
 Picture = str | os.PathLike[str] | bytes | IO[bytes] | Image.Image | NDArray[np.uint8] | Tensor
@@ -76,6 +76,13 @@ def _of_tensor(tensor: Tensor, name: str) -> object:
             )
         tensor = (tensor * 255).round().byte()
     return tensor.detach().cpu().permute(1, 2, 0).numpy()
+
+
+def checked_colour(colour: Colour) -> Colour:
+    """The order itself; RecipeError where it is none."""
+    if colour not in ("RGB", "BGR"):
+        raise RecipeError(f"colour is {colour!r}: choose 'RGB' or 'BGR'.")
+    return colour
 
 
 def is_open_file(picture: object) -> bool:

@@ -29,8 +29,9 @@ from resight.gallery.adding.thumbnails import given, thumbnail
 from resight.gallery.record import Added, Policy, Record
 from resight.gallery.store import Rows, Store
 from resight.images.decode import Pixels, fit
-from resight.images.pictures import is_open_file, pixels_of, read_open_file
+from resight.images.pictures import Colour, checked_colour, is_open_file, pixels_of, read_open_file
 from resight.images.stream import WORKERS, BadImage, Batch, Item
+from resight.images.video import Video
 from resight.records import Embeddings
 
 PART = 4096  # rows that are written together, whole or not at all
@@ -72,16 +73,20 @@ def parts(
     store: Store,
     embedder: Callable[[], Embedder],
     add_erased: bool,
+    colour: Colour = "RGB",
 ) -> tuple[Iterator[Part], int | None]:
     """Pictures or embeddings in parts, and how many there are; None for an iterator.
+
+    ``colour`` is the order of arrays and tensors.
 
     Raises:
         DataError: a label or thumbnails of another number, or embeddings of another length.
         ModelError: embeddings of another model, or pictures and no model at hand.
+        RecipeError: a ``colour`` that is none.
     """
     found: Iterator[Part]
     total: int | None
-    door = Door(store, add_erased=add_erased)
+    door, order = Door(store, add_erased=add_erased), checked_colour(colour)
     if isinstance(images, Embeddings):
         embeddings = binding.checked(images, store.about.card)
         labels, total = labels.with_cameras(images.cameras), len(images)
@@ -93,7 +98,8 @@ def parts(
         labels = labels.with_cameras(source.cameras if isinstance(source, Source) else None)
         labels.check(total)
         items = source.items(0) if isinstance(source, Source) else source
-        found = _of_pictures(items, embedder(), labels, thumbnails, store, door, clock.time())
+        order = "RGB" if isinstance(images, Video) else order
+        found = _of_pictures(items, embedder(), labels, thumbnails, store, door, clock.time(), order)
     if thumbnails is not None and len(thumbnails) != total:
         raise DataError(f"There are {len(thumbnails)} thumbnails for {total} pictures: pass one for each, or None.")
     return found, total
@@ -186,6 +192,7 @@ def _of_pictures(
     store: Store,
     door: Door,
     now: float,
+    colour: Colour,
 ) -> Iterator[Part]:
     """Pictures in parts of a forward pass each; a part names its bad ones. Raises DataError for a bad label."""
     to, policy = embedder.model.card.preprocessing, store.about.policy
@@ -193,7 +200,7 @@ def _of_pictures(
     def first(item: Item) -> Looked | BadImage:
         try:
             data = _file_of(item)
-            found = content.of_pixels(_pixels(item)) if data is None else content.of_file(data)
+            found = content.of_pixels(_pixels(item, colour)) if data is None else content.of_file(data)
         except DataError as error:
             return BadImage(item.position, item.name, str(error))
         source = item.name if isinstance(item.picture, (str, os.PathLike)) or "#" in item.name else ""
@@ -204,7 +211,7 @@ def _of_pictures(
     def second(one: Looked) -> Seen | BadImage:
         item = one.item
         try:
-            pixels = _pixels(item if one.data is None else item._replace(picture=one.data))
+            pixels = _pixels(item if one.data is None else item._replace(picture=one.data), colour)
             small = _given(thumbnails, item.position, policy)
             if small is None and thumbnails is None and policy.thumbnails:
                 small = thumbnail(pixels, policy.thumbnail_side)
@@ -259,10 +266,10 @@ def _file_of(item: Item) -> bytes | None:
     return None
 
 
-def _pixels(item: Item) -> Pixels:
+def _pixels(item: Item, colour: Colour) -> Pixels:
     if isinstance(item.picture, DataError):
         raise item.picture
-    return pixels_of(item.picture, item.name)
+    return pixels_of(item.picture, item.name, colour)
 
 
 def _given(thumbnails: Sequence[bytes | None] | None, at: int, policy: Policy) -> bytes | None:
