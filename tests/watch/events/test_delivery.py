@@ -279,6 +279,22 @@ def test_what_waits_survives_the_program(tmp_path: Path) -> None:
     box.close(), again.close()
 
 
+def test_what_is_sent_after_an_interrupt_is_not_undone_with_it(tmp_path: Path) -> None:
+    class Interrupted:
+        def __conform__(self, _: object) -> str:
+            raise KeyboardInterrupt
+
+    box = Outbox(tmp_path / "waiting.db")
+    box.put(["a"], ["1", "2"])
+    with pytest.raises(KeyboardInterrupt):
+        box.put(["a"], ["3", Interrupted()])  # type: ignore[list-item]
+    box.done(box.waiting("a")[0][0])
+    box.close()
+    again = Outbox(tmp_path / "waiting.db")
+    assert [record for _, record in again.waiting("a")] == ["2"]
+    again.close()
+
+
 def test_the_path_of_a_webhook_is_a_secret(tmp_path: Path) -> None:
     """Slack, Discord and Teams have a token in it; what an earlier version kept under it is sent and forgotten."""
     first, second = "https://hooks.slack.com/services/T0/B0/t0ken", "https://hooks.slack.com/services/T0/B0/t1ken"

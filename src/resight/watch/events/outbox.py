@@ -48,9 +48,7 @@ class Outbox:
         """Messages for records wait for each of the sinks; durable when this returns."""
         rows = [(sink, record) for record in records for sink in sinks]
         with self._lock, self._words():
-            self._db.execute("BEGIN IMMEDIATE")
-            self._db.executemany("INSERT OR IGNORE INTO waiting (sink, record) VALUES (?, ?)", rows)
-            self._db.execute("COMMIT")
+            self._write("INSERT OR IGNORE INTO waiting (sink, record) VALUES (?, ?)", rows)
 
     def waiting(self, sink: str, after: int = 0, limit: int = 100) -> list[tuple[int, str]]:
         """The first (number, record) that wait for a sink, with numbers above ``after``."""
@@ -79,10 +77,17 @@ class Outbox:
         old = [(webhook_name(sink), sink) for sink in sinks if webhook_name(sink) != sink]
         if old:
             self._db.execute("PRAGMA secure_delete = ON")
-            self._db.execute("BEGIN IMMEDIATE")
-            self._db.executemany("UPDATE OR REPLACE waiting SET sink = ? WHERE sink = ?", old)
-            self._db.execute("COMMIT")
+            self._write("UPDATE OR REPLACE waiting SET sink = ? WHERE sink = ?", old)
             self._db.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+
+    def _write(self, statement: str, rows: Sequence[tuple[str, str]]) -> None:
+        try:
+            self._db.execute("BEGIN IMMEDIATE")
+            self._db.executemany(statement, rows)
+            self._db.execute("COMMIT")
+        finally:
+            if self._db.in_transaction:  # Ctrl-C: what is sent after it must not be undone with it
+                self._db.execute("ROLLBACK")
 
     @contextmanager
     def _words(self) -> Iterator[None]:
