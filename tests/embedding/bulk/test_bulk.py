@@ -94,6 +94,21 @@ def test_what_was_done_is_not_done_again(folder: Path, tmp_path: Path) -> None:
     assert len(read(file)) == 22
 
 
+def test_two_programs_do_not_work_on_one_file(folder: Path, tmp_path: Path) -> None:
+    file = tmp_path / "vectors.npz"
+    refused = []
+
+    def meanwhile(done: int, _: int) -> None:
+        if not refused:
+            with pytest.raises(ResightError, match=r"Another program embeds into .*vectors\.npz\.parts now") as caught:
+                embed_to_file(embedder(), folder, file, part=4)
+            refused.append(caught)
+
+    written = embed_to_file(embedder(), folder, file, part=4, progress=meanwhile)
+    assert refused and len(read(file).vectors) == written.embedded == written.images
+    embed_to_file(embedder(), folder, file, part=4)
+
+
 def test_other_work_is_not_gone_on_with(folder: Path, tmp_path: Path) -> None:
     def stop(done: int, total: int) -> None:
         if done > 4:

@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+import fcntl
 import json
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -21,7 +25,7 @@ from resight.embedding.files import check, check_replaceable, columns_of, write
 from resight.embedding.source import Pictures, Source, source_of
 from resight.embedding.tracklets import Clips
 from resight.embedding.versions import versions
-from resight.errors import DataError
+from resight.errors import DataError, ResightError
 from resight.files import write_text
 from resight.images.stream import BadImage
 
@@ -90,7 +94,7 @@ def embed_to_file(
 
     Raises:
         DataError: nothing to embed, an image that cannot be read, or parts of other work.
-        ResightError: the disk is full, the place cannot be written, or Ray does not do it.
+        ResightError: the disk is full, the place cannot be written, another program does it, or Ray does not.
     """
     card = embedder.model.card
     if clips is not None:
@@ -114,37 +118,61 @@ def embed_to_file(
         "part": part,
     }
     folder = Path(f"{file}.parts")
-    _begin(folder, plan)
-    if embedder.engine == "auto":
-        embedder = _settled(embedder, folder, len(source))
-    if ray is None:
-        fill(folder, embedder, source, part=part, skip=skip, progress=progress)
-    else:
-        fill_with_ray(ray, folder, embedder, source, part=part, skip=skip, progress=progress)
-    kept, failed, dim = _outcome(folder, range(0, len(source), part))
-    if failed and not skip:
-        raise DataError(failed[0].reason)
-    if not len(kept):
-        raise DataError(f"None of {len(source):,} images can be embedded; of the first: {failed[0].reason}")
-    manifest, fingerprint = f"{file}.manifest.json", card.fingerprint
-    rows = {name: column[kept] for name, column in columns.items()}
-    tracklets = 0 if clips is None else len(np.unique(rows["tracks"]))
-    counts = len(source), len(kept), dim
-    written = Written(str(file), manifest, *counts, fingerprint, data, tuple(failed), source.others, tracklets)
-    settings = plan | {"engine": embedder.engine}
-    facts = written.numbers() | {"card": card.model_dump(), "settings": settings, "versions": versions()}
-    write_text(folder / _MANIFEST, json.dumps(facts | (about or {}), indent=2) + "\n")
-    vectors = (Part.read(folder, start).vectors for start in range(0, len(source), part))
-    some_rows = (some for some in vectors if len(some))
-    if clips is not None:
-        rows, of_tracklets = pooled(rows, some_rows, by_length=clips.pooling_with(card) == "attention")
-        some_rows = (one for one in (of_tracklets,))
-    joined = folder / f"joined{Path(file).suffix}"  # here, so that a killed run leaves nothing elsewhere
-    write(joined, rows, some_rows, tracklets or len(kept), fingerprint, card.metric)
-    _move(joined, written.file)
-    _move(folder / _MANIFEST, manifest)
-    _end(folder)
+    with _alone(folder):
+        _begin(folder, plan)
+        if embedder.engine == "auto":
+            embedder = _settled(embedder, folder, len(source))
+        if ray is None:
+            fill(folder, embedder, source, part=part, skip=skip, progress=progress)
+        else:
+            fill_with_ray(ray, folder, embedder, source, part=part, skip=skip, progress=progress)
+        kept, failed, dim = _outcome(folder, range(0, len(source), part))
+        if failed and not skip:
+            raise DataError(failed[0].reason)
+        if not len(kept):
+            raise DataError(f"None of {len(source):,} images can be embedded; of the first: {failed[0].reason}")
+        manifest, fingerprint = f"{file}.manifest.json", card.fingerprint
+        rows = {name: column[kept] for name, column in columns.items()}
+        tracklets = 0 if clips is None else len(np.unique(rows["tracks"]))
+        counts = len(source), len(kept), dim
+        written = Written(str(file), manifest, *counts, fingerprint, data, tuple(failed), source.others, tracklets)
+        settings = plan | {"engine": embedder.engine}
+        facts = written.numbers() | {"card": card.model_dump(), "settings": settings, "versions": versions()}
+        write_text(folder / _MANIFEST, json.dumps(facts | (about or {}), indent=2) + "\n")
+        vectors = (Part.read(folder, start).vectors for start in range(0, len(source), part))
+        some_rows = (some for some in vectors if len(some))
+        if clips is not None:
+            rows, of_tracklets = pooled(rows, some_rows, by_length=clips.pooling_with(card) == "attention")
+            some_rows = (one for one in (of_tracklets,))
+        joined = folder / f"joined{Path(file).suffix}"  # here, so that a killed run leaves nothing elsewhere
+        write(joined, rows, some_rows, tracklets or len(kept), fingerprint, card.metric)
+        _move(joined, written.file)
+        _move(folder / _MANIFEST, manifest)
+        _end(folder)
     return written
+
+
+@contextmanager
+def _alone(folder: Path) -> Iterator[None]:
+    """While no other program works in the folder, where the file system knows such locks."""
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        place = os.open(folder, os.O_RDONLY | os.O_CLOEXEC)
+    except OSError:  # what is written there first reports it
+        yield
+        return
+    try:
+        try:
+            fcntl.flock(place, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            raise ResightError(
+                f"Another program embeds into {folder} now: run the command when it is done, or choose another file."
+            ) from None
+        except OSError:  # it knows none
+            pass
+        yield
+    finally:
+        os.close(place)
 
 
 def _begin(folder: Path, plan: dict[str, Any]) -> None:
