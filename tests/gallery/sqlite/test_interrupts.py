@@ -1,4 +1,4 @@
-"""Ctrl-C at the worst moment: the gallery opens again, and holds no lock and no file that nobody will close."""
+"""Ctrl-C at the worst moment, closed twice or never: the gallery opens again, and keeps no lock and no open file."""
 
 from __future__ import annotations
 
@@ -102,6 +102,16 @@ def test_as_it_locks_the_cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) 
     monkeypatch.setattr(fcntl, "flock", lambda file, how: plain(file, how | fcntl.LOCK_NB))
     with second.alone():
         pass
+
+
+def test_closed_twice_the_cache_stays(tmp_path: Path) -> None:
+    with Gallery.open(tmp_path / "seen", card()) as gallery:
+        gallery.add(embeddings(3))
+        gallery.search(embeddings(1))
+        gallery.close()
+        before = {path.name: path.read_bytes() for path in tmp_path.iterdir()}
+    assert {path.name: path.read_bytes() for path in tmp_path.iterdir()} == before
+    assert set(before) == {"seen.db", "seen.db.columns", "seen.db.vectors"}
 
 
 def test_forgotten_galleries_hold_no_files(tmp_path: Path) -> None:

@@ -174,6 +174,7 @@ class Cache:
         with self._alone():
             self._leave_files()
             self._hold_nothing()
+            self._place = None  # they are no longer this object's
 
     def _hold_nothing(self) -> None:
         self._rows: NDArray[np.float32] = np.empty((0, self._dim), np.float32)
