@@ -214,6 +214,10 @@ def test_the_model_comes_from_where_it_was(gallery_uri: str, tmp_path: Path) -> 
     with Gallery.open(gallery_uri) as gallery:
         assert gallery.search(jpeg(0))[0].record.id == id
     resight.load("osnet_x0_25", height=64, width=32).save(file)  # other random weights
+    with pytest.raises(
+        ModelError, match="whose weights are random and differ each time it is made: open it with its own"
+    ):
+        Gallery.open(gallery_uri, resight.load("osnet_x0_25", height=64, width=32))
     with Gallery.open(gallery_uri) as gallery, pytest.raises(ModelError, match=r"now, but.*reembed"):
         gallery.search(jpeg(0))
     file.unlink()

@@ -163,7 +163,7 @@ def adapt(
             "seconds": course.state.seconds,
         }
         if main:
-            card = card_of(original.card, crops, called, "adapted without labels")
+            card = card_of(original.card, crops, called, "adapted without labels to")
             adapted = Model(course.state.kept, card)
             if checked is not None:
                 result["check"] = checked.measure(original, adapted, str(device), live.note)
@@ -215,7 +215,7 @@ def _statistics_only(
 
     began = perf_counter()
     count = reestimate(start.network, in_random_order(images, start.card, device, len(crops)))
-    how = "statistics estimated again without labels, on"
+    how = "statistics estimated again without labels on"
     card: Card = card_of(original.card, crops, called, how).model_copy(update={"metric": original.card.metric})
     adapted = Model(start.network, card)
     result: dict[str, Any] = {"norms": count, "stopped": "the statistics alone", "seconds": perf_counter() - began}

@@ -122,7 +122,7 @@ def fine_tune(
         return result
     tuned = load(run.folder)
     people = len(np.unique(data.train.identities))
-    card = card_of(original.card, replace(crops, images=data.train), named, f"fine-tuned with {people} people,")
+    card = card_of(original.card, replace(crops, images=data.train), named, f"fine-tuned with {people} people, to")
     tuned = Model(tuned.network, card.model_copy(update={"fingerprint": tuned.card.fingerprint}))
     with Live(0, 0, show=progress) as live:
         result["check"] = checked.measure(original, tuned, str(device), live.note)

@@ -19,11 +19,11 @@ def card_of(start: Card, crops: Crops, model: str, how: str) -> Card:
 
     Args:
         start: of the model it was made from, which the user called ``model``.
-        crops: what it was adapted to; how: "adapted without labels" or the like.
+        crops: what it was adapted to; how: "adapted without labels to" or the like.
     """
     cameras = len(crops.camera_names)
     seen = "cameras that are not known" if not cameras else f"{cameras} camera{'s' * (cameras > 1)}"
-    what = f"{how} to {len(crops):,} crops of {seen} from {model} ({start.fingerprint})"
+    what = f"{how} {len(crops):,} crops of {seen} from {model} ({start.fingerprint})"
     licences = start.licences.model_copy(
         update={"data": f"{start.licences.data}; and the pictures that it was adapted to"}
     )

@@ -73,8 +73,10 @@ def check(store: Store, given: About | None, policy: Policy | None, *, read_only
         return
     one, other = kept.card, given.card
     if (one.fingerprint, one.dim, one.metric) != (other.fingerprint, other.dim, other.metric):
+        random = other.trained_on == UNTRAINED
         raise ModelError(
-            f"{store.uri} holds embeddings of {_in_words(one)}, but this model is {_in_words(other)}: open it with its "
+            f"{store.uri} holds embeddings of {_in_words(one)}, but this model is {_in_words(other)}"
+            f"{', whose weights are random and differ each time it is made' if random else ''}: open it with its "
             "own model, or move it to this one with reembed."
         )
     moved = replace(kept, model=given.model or kept.model)
