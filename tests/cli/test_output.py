@@ -6,10 +6,11 @@ import sys
 from pathlib import Path
 
 import pytest
+import typer
 from rich.console import Console
 from rich.table import Table
 
-from resight.cli.console import bar, err, out
+from resight.cli.console import bar, err, out, run_app
 from resight.training.progress.live import Live
 
 
@@ -31,6 +32,20 @@ def test_a_full_disk_is_one_sentence(arguments: str, tmp_path: Path) -> None:
 def test_a_reader_that_ends_early_ends_it_silently(tmp_path: Path) -> None:
     code, said = run("--version", "| true; exit ${PIPESTATUS[0]}", tmp_path)
     assert (code, said) == (1, "")
+
+
+def test_ctrl_c_is_one_sentence(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    app = typer.Typer()
+
+    @app.command()
+    def work() -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("sys.argv", ["work"])
+    with pytest.raises(SystemExit) as end:
+        run_app(app)
+    assert end.value.code == 130
+    assert capsys.readouterr().err.strip() == "stopped; what was finished is kept."
 
 
 ODD = "set[red] cam:door:1 [bold]x[/b] [/y] :100:"

@@ -25,6 +25,7 @@ err = Console(stderr=True, **_PLAIN)
 
 # What writing to standard output fails with; files are written by resight.files, which raises ResightError.
 _OUTPUT_FAILS = {errno.EPIPE, errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO, errno.EBADF}
+_STOPPED = 130  # the exit code after Ctrl-C
 
 Json = typer.Option("--json", help="Print the result as JSON on standard output.")
 
@@ -50,8 +51,8 @@ class _Print(logging.Handler):
 def run_app(app: Callable[[], object]) -> None:
     """Run a command line and exit; an error that resight raises is printed as one sentence, with exit code 2.
 
-    So is standard output that cannot be written. Where the program that reads it has ended, as in
-    ``resight ... | head``, the exit is silent, with code 1.
+    So is standard output that cannot be written, and Ctrl-C, with exit code 130. Where the program that reads it has
+    ended, as in ``resight ... | head``, the exit is silent, with code 1.
     """
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):
@@ -64,9 +65,11 @@ def run_app(app: Callable[[], object]) -> None:
     try:
         try:
             app()
-        except SystemExit:
+        except SystemExit as end:
             if sys.stdout is not None:  # it may be closed
                 sys.stdout.flush()
+            if end.code == _STOPPED:  # how Typer ends after Ctrl-C, without a word
+                raise KeyboardInterrupt from None
             raise
     except ResightError as error:
         complain(str(error))
@@ -80,8 +83,8 @@ def run_app(app: Callable[[], object]) -> None:
         complain(f"The output cannot be written ({error.strerror}): free some space or write it to another place.")
         sys.exit(2)
     except KeyboardInterrupt:
-        complain("stopped; what was finished is kept.")
-        sys.exit(130)
+        err.print("stopped; what was finished is kept.")
+        sys.exit(_STOPPED)
 
 
 @contextmanager
