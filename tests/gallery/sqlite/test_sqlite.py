@@ -493,6 +493,8 @@ folder = Path(sys.argv[1])
 Gallery.open(folder / "seen", card()).add(embeddings(5))
 with Gallery.open(folder / "seen") as gallery:
     gallery.search(vectors(1)[0])
+closed = folder / "closed"
+closed.mkdir(0o600)
 for path in [*folder.iterdir(), folder]:
     path.chmod(0o555 if path == folder else 0o444)
 if os.getuid() == 0:
@@ -500,7 +502,7 @@ if os.getuid() == 0:
 before = sorted(path.name for path in folder.iterdir())
 with Gallery.open(folder / "seen", read_only=True) as gallery:
     assert len(gallery.search(vectors(1)[0])) == len(gallery) == 5
-for name in ("seen", "b"):
+for name in ("seen", "b", "closed/seen"):
     try:
         Gallery.open(folder / name, card()).add(embeddings(2, seed=1))
     except ResightError as error:
@@ -517,9 +519,10 @@ def test_a_folder_that_cannot_be_written(tmp_path: Path) -> None:
         done = subprocess.run(command, capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
     said = done.stdout.splitlines()
-    assert len(said) == 2
+    assert len(said) == 3
     assert "read_only=True" in said[0]
     assert "cannot be" in said[1]
+    assert "closed/seen.db cannot be opened (Permission denied)" in said[2]
 
 
 @pytest.mark.parametrize("failing", ["pwrite", "fsync"])

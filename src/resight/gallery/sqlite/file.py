@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import sqlite3
+import stat
 import uuid
 from collections.abc import Mapping
 from dataclasses import asdict
@@ -31,8 +32,13 @@ def path_of(uri: str) -> Path:
         path = Path(expanded(uri))
     if path.suffix not in (".db", ".sqlite"):
         path = path.with_name(f"{path.name}.db") if path.name else path
-    if path.is_dir():
-        raise DataError(f"{path} is a folder: name the file of a gallery.")
+    try:
+        if stat.S_ISDIR(path.stat().st_mode):
+            raise DataError(f"{path} is a folder: name the file of a gallery.")
+    except (FileNotFoundError, NotADirectoryError):
+        pass
+    except OSError as error:
+        raise ResightError(f"{path} cannot be opened ({error.strerror}): check the path and the rights.") from None
     return Path(os.path.realpath(path))
 
 
