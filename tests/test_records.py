@@ -278,3 +278,12 @@ def test_a_report_in_words_and_numbers() -> None:
     numbers = made.numbers()
     assert numbers["mAP"] == 0.5 and numbers["cmc"] == {"1": 0.1, "5": 0.5, "10": 1.0, "20": 1.0, "50": 1.0}
     assert "average_precision" not in numbers and "first_match" not in numbers
+
+
+def test_each_is_shown_in_a_line() -> None:
+    """As a notebook shows what a cell gives."""
+    labels = ["a", "b"] * 500
+    many = Embeddings(np.ones((1000, 512), np.float32), labels)
+    assert repr(many) == "<Embeddings: 1,000 of 512 numbers, 2 identities, columns identity_names>"
+    split = Split(labels, np.arange(1000) % 7, np.ones(1000, int), name="mine")
+    assert repr(split) == "<Split 'mine': 1,000 images, 7 identities, 1 cameras>"

@@ -106,6 +106,13 @@ def _index(owner: str, which: slice | ArrayLike, length: int) -> NDArray[Any]:
     return index
 
 
+def _known(images: Split | Embeddings) -> str:
+    """How many identities and cameras, where they are known, and which columns, in words that fit in a line."""
+    labels = {"identities": images.identities, "cameras": images.cameras}
+    words = [f", {len(np.unique(one)):,} {name}" for name, one in labels.items() if one is not None]
+    return "".join(words) + (f", columns {', '.join(images.columns)}" if images.columns else "")
+
+
 @dataclass(frozen=True, eq=False)
 class Split:
     """Images and their labels: parallel columns, one entry per image.
@@ -140,6 +147,9 @@ class Split:
         object.__setattr__(self, "paths", _paths("Split", self.paths))
         columns = _label_columns(self, len(self.paths), junk, distractors)
         object.__setattr__(self, "columns", columns)
+
+    def __repr__(self) -> str:
+        return f"<Split {self.name!r}: {len(self):,} images{_known(self)}>"
 
     def __len__(self) -> int:
         return len(self.paths)
@@ -224,6 +234,9 @@ class Embeddings:
                     f"Embeddings.paths has {len(self.paths)} values for {len(vectors)} images: pass one path per image."
                 )
         put(self, "columns", _label_columns(self, len(vectors), junk, distractors))
+
+    def __repr__(self) -> str:
+        return f"<Embeddings: {len(self):,} of {self.vectors.shape[1]:,} numbers{_known(self)}>"
 
     def __len__(self) -> int:
         return len(self.vectors)

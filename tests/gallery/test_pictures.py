@@ -90,6 +90,13 @@ def test_the_same_file_is_the_same_record_however_it_comes(gallery_uri: str, tmp
         assert gallery.add([jpeg(7), path, jpeg(8)], cameras="north", times=3).new == 2
 
 
+def test_what_a_notebook_shows(new_uri: NewUri) -> None:
+    with Gallery.open(new_uri(), model()) as gallery:
+        added = gallery.add(jpeg(1))
+        assert repr(gallery) == f"<Gallery {gallery.uri}, of {gallery.card.architecture}>"
+        assert repr(added).startswith("Added(new=1, known=0, ") and added.ids[0] not in repr(added)
+
+
 def test_frames_of_opencv(new_uri: NewUri, tmp_path: Path) -> None:
     """In BGR they are the same records and pictures as in RGB."""
     paths = folder(tmp_path / "in", 3)

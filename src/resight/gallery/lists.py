@@ -30,6 +30,9 @@ class Lists:
     def __len__(self) -> int:
         return self.store.count(ALL)
 
+    def __repr__(self) -> str:
+        return f"<Gallery {self.store.uri}, of {self.store.about.card.architecture}>"
+
     def timeline(self, identity: str, *, limit: int | None = None, after_id: str = "") -> list[Record]:
         """The records of one identity by (time, id), those without a time last; none for an unknown name.
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import unicodedata
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import lru_cache
 from typing import Any, Literal
 
@@ -125,7 +125,7 @@ class Added:
         different: ids of known ones that were given another identity, basis or expiry than they have, and keep theirs.
     """
 
-    ids: tuple[str, ...]
+    ids: tuple[str, ...] = field(repr=False)
     new: int
     known: int
     failed: tuple[BadImage, ...] = ()
