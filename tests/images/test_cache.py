@@ -2,6 +2,8 @@
 
 import os
 import shutil
+import subprocess
+import sys
 import zipfile
 from collections.abc import Callable
 from pathlib import Path
@@ -172,3 +174,20 @@ def test_where_pixels_are_kept(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) 
     monkeypatch.delenv("XDG_CACHE_HOME")
     monkeypatch.setenv("HOME", str(tmp_path))
     assert cache_folder() == tmp_path / ".cache" / "resight" / "pixels"
+
+
+def test_a_forked_process_leaves_its_parents_temporary_folder(tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    script = """
+import os, sys
+from resight.images.cache import engines_folder
+folder = engines_folder()
+if not os.fork():
+    sys.exit()
+os.wait()
+print(folder, folder.is_dir())
+"""
+    environment = os.environ | {"RESIGHT_CACHE": str(tmp_path / "file" / "cache"), "TMPDIR": str(tmp_path)}
+    done = subprocess.run([sys.executable, "-c", script], env=environment, capture_output=True, text=True, check=True)
+    folder, there = done.stdout.split()
+    assert there == "True" and Path(folder).parent == tmp_path and not Path(folder).exists()

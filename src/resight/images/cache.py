@@ -139,5 +139,11 @@ def engines_folder() -> Path:
 @cache
 def _temporary() -> str:
     folder = tempfile.mkdtemp(prefix="resight-engines-")
-    atexit.register(shutil.rmtree, folder, ignore_errors=True)
+    process = os.getpid()
+
+    def remove() -> None:
+        if os.getpid() == process:  # and no forked one
+            shutil.rmtree(folder, ignore_errors=True)
+
+    atexit.register(remove)
     return folder
