@@ -276,7 +276,7 @@ def test_what_cannot_be_embedded(model: Model, paths: list[str], tmp_path: Path)
         r"image 1 has values outside 0 to 1": torch.stack([torch.zeros(3, 4, 4), torch.full((3, 4, 4), torch.nan)]),
         "image 0 is int": [3],
         "is no path, for it has a zero byte": ["a\0.jpg"],
-        "image 0 is NoneType": None,
+        "image 0 is None, which cv2.imread gives for a file it cannot read: ": None,
     }
     for message, images in refused.items():
         with pytest.raises(DataError, match=message):

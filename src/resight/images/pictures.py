@@ -104,4 +104,4 @@ def read_open_file(file: Any, name: str) -> bytes:
 def _described(picture: object) -> str:
     if isinstance(picture, (np.ndarray, Tensor)):
         return f"{str(picture.dtype).removeprefix('torch.')} {tuple(picture.shape)}"
-    return type(picture).__name__
+    return "None, which cv2.imread gives for a file it cannot read" if picture is None else type(picture).__name__
