@@ -151,6 +151,22 @@ def expanded(path: str | os.PathLike[str]) -> str:
     return os.path.expanduser(path)  # pathlib's raises where there is none
 
 
+def reachable(path: str | os.PathLike[str], kind: type[ResightError] = DataError) -> str:
+    """The same, of a path that may be looked at, whether there is something or not.
+
+    Raises:
+        ResightError: of this ``kind``: it is in a folder that may not be entered, or too long.
+    """
+    found = expanded(path)
+    try:
+        os.stat(found)
+    except (FileNotFoundError, NotADirectoryError, ValueError):  # ValueError: a zero byte; who opens it says so
+        pass
+    except OSError as error:
+        raise kind(f"{found} cannot be looked at ({error.strerror}): check the path and the rights.") from None
+    return found
+
+
 def list_files(root: str | os.PathLike[str]) -> list[tuple[str, int]]:
     """Every file below a folder or inside a zip, as sorted ``(path, size in bytes)``.
 

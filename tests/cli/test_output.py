@@ -11,6 +11,7 @@ from rich.console import Console
 from rich.table import Table
 
 from resight.cli.console import bar, err, out, run_app
+from resight.cli.main import main
 from resight.training.progress.live import Live
 
 
@@ -32,6 +33,20 @@ def test_a_full_disk_is_one_sentence(arguments: str, tmp_path: Path) -> None:
 def test_a_reader_that_ends_early_ends_it_silently(tmp_path: Path) -> None:
     code, said = run("--version", "| true; exit ${PIPESTATUS[0]}", tmp_path)
     assert (code, said) == (1, "")
+
+
+@pytest.mark.parametrize("command", ["embed person {} -o a.npz", "report {}", "models show {}", "data check {}"])
+def test_a_path_that_cannot_be_looked_at_is_one_sentence(
+    command: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Here one that is too long; one in a folder that may not be entered fails as well, but not for root."""
+    path = "/tmp/" + 400 * "y"
+    monkeypatch.setattr("sys.argv", ["resight", *command.format(path).split()])
+    with pytest.raises(SystemExit) as end:
+        main()
+    assert end.value.code == 2
+    said = " ".join(capsys.readouterr().err.split())
+    assert said.startswith(f"Error: {path}") and said.endswith("(File name too long): check the path and the rights.")
 
 
 def test_ctrl_c_is_one_sentence(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:

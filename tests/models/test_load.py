@@ -286,6 +286,9 @@ def test_paths_and_names_that_lead_nowhere(saved: Path, tmp_path: Path) -> None:
             resight.load(path)
     with pytest.raises(ModelError, match="no model named"):
         resight.load("")
+    for arguments in ((400 * "x",), ("osnet_x0_25", 400 * "x")):
+        with pytest.raises(ModelError, match=r"^x+ cannot be looked at \(File name too long\): check the path"):
+            resight.load(*arguments)
     (tmp_path / "run").mkdir()
     for folder in (".", tmp_path / "run"):
         with pytest.raises(ModelError, match=r"model\.safetensors does not exist: the run is not finished, or"):

@@ -25,6 +25,7 @@ err = Console(stderr=True, **_PLAIN)
 
 # What writing to standard output fails with; files are written by resight.files, which raises ResightError.
 _OUTPUT_FAILS = {errno.EPIPE, errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO, errno.EBADF}
+_NO_WAY = {errno.EACCES, errno.EPERM, errno.ENAMETOOLONG, errno.ELOOP, errno.ESTALE}  # what a path fails with
 _STOPPED = 130  # the exit code after Ctrl-C
 
 Json = typer.Option("--json", help="Print the result as JSON on standard output.")
@@ -75,6 +76,9 @@ def run_app(app: Callable[[], object]) -> None:
         complain(str(error))
         sys.exit(2)
     except OSError as error:
+        if error.errno in _NO_WAY and error.filename is not None:
+            complain(f"{error.filename} cannot be looked at ({error.strerror}): check the path and the rights.")
+            sys.exit(2)
         if error.errno not in _OUTPUT_FAILS or error.filename is not None:
             raise
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # the rest must not fail again at the exit

@@ -25,7 +25,7 @@ from numpy.typing import NDArray
 
 from resight.datasets.options import checked
 from resight.errors import DataError, RecipeError
-from resight.files import expanded
+from resight.files import reachable
 from resight.from_zero import from_one, person_zero, said
 from resight.labels import SAID
 from resight.records import DISTRACTOR, JUNK, Split
@@ -182,7 +182,8 @@ def load(name: str, root: Any = None, **options: object) -> Dataset:
             f"The name of a data set is text, not {name!r}: pass one of {', '.join(names())}, and its path."
         )
     if isinstance(root, (str, os.PathLike)):
-        root = expanded(root) if os.fspath(root).startswith("~") else root
+        found = reachable(root)
+        root = found if os.fspath(root).startswith("~") else root
     if name not in _LOADERS and name in _modules():  # mostly the file's name: this avoids the other imports
         import_module(_modules()[name])
     if name not in _LOADERS:

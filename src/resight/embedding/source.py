@@ -18,7 +18,7 @@ from torch import Tensor
 from resight.datasets.catalog import common_folder, load
 from resight.datasets.detect import detect
 from resight.errors import DataError
-from resight.files import expanded, left_out, list_files, list_images, repeated_members, split_archive
+from resight.files import left_out, list_files, list_images, reachable, repeated_members, split_archive
 from resight.images.decode import is_image_file
 from resight.images.pictures import Picture, is_open_file
 from resight.images.stream import Item
@@ -97,7 +97,7 @@ def source_of(images: Pictures) -> Source | Iterator[Item]:
         film = f"{Path(images.path).stat().st_size} bytes"
         return Source(images.items, images.names, None, images.cameras, known, stamp=film)
     if isinstance(images, (str, os.PathLike)):
-        name = expanded(images)
+        name = reachable(images)
         if not isinstance(name, str):
             raise DataError(f"the path {name!r} is of type bytes: pass it as text, as os.fsdecode gives it.")
         if is_image_file(name) and not Path(name).is_dir():

@@ -15,7 +15,7 @@ from resight.datasets.layouts import wrong_counts
 from resight.datasets.market1501 import OFFICIAL
 from resight.datasets.splitting import answerable
 from resight.errors import DataError
-from resight.files import expanded, list_images, repeated_members
+from resight.files import list_images, reachable, repeated_members
 from resight.images.camera_labels import same_camera_share
 from resight.images.copies import exact_copies, similar_copies
 from resight.images.finding import PATHS, Finding, of_images
@@ -79,7 +79,7 @@ def check(
     Raises:
         RecipeError: no such data set or option.
     """
-    path = expanded(path)
+    path = reachable(path)
     try:
         pictures, others = ([], []) if is_table(path) else list_images(path)
         name = dataset or (detect_in(path, [*pictures, *others]) if pictures or others else detect(path))

@@ -12,7 +12,7 @@ import torch
 from torch import nn
 
 from resight.errors import ModelError, first_line
-from resight.files import expanded
+from resight.files import reachable
 from resight.models import folder, hub, registry, shipped, weights
 from resight.models.card import (
     IMAGENET_ONLY,
@@ -74,12 +74,14 @@ def load(
                 f"load takes names and paths of files, not a {type(given).__name__}: save the tensors of a state dict "
                 "with safetensors.torch.save_file and pass the file, or load them into resight.models.create(...)."
             )
+        if given is not None:
+            reachable(given, ModelError)
         if given is not None and is_exported(given):
             if weights is not None or arguments or height or width:
                 raise ModelError(f"{given} is a complete model, not weights for one: load it by its path alone.")
             return from_exported(given)
-    name = expanded(name) if str(name).startswith("~") else name
-    weights = expanded(weights) if str(weights).startswith("~") and weights is not None else weights
+    name = reachable(name, ModelError) if str(name).startswith("~") else name
+    weights = reachable(weights, ModelError) if str(weights).startswith("~") and weights is not None else weights
     known = name in registry.list_models()
     if weights is None and is_named(name):
         name = file_of(str(name))
