@@ -20,7 +20,6 @@ from resight.files import (
     atomic_folder,
     atomic_path,
     cache_root,
-    expanded,
     is_image_name,
     left_out,
     list_files,
@@ -33,6 +32,7 @@ from resight.files import (
     write_text,
 )
 from resight.images.check import check
+from resight.paths import expanded
 
 
 def names(folder: Path) -> list[str]:

@@ -24,6 +24,7 @@ from pathlib import Path
 
 from resight.beginnings import is_binary
 from resight.errors import DataError, ResightError
+from resight.paths import expanded
 
 IMAGE_SUFFIXES = frozenset(
     {
@@ -144,27 +145,6 @@ def _open_regular(name: str) -> int:
         raise IsADirectoryError(errno.EISDIR, "Is a directory")
     kind = "named pipe" if stat.S_ISFIFO(mode) else "device"
     raise DataError(f"{name} is a {kind}, not a file: take it out of the folder.")
-
-
-def expanded(path: str | os.PathLike[str]) -> str:
-    """A path with ``~`` or ``~name`` at its beginning replaced by that home, where there is one."""
-    return os.path.expanduser(path)  # pathlib's raises where there is none
-
-
-def reachable(path: str | os.PathLike[str], kind: type[ResightError] = DataError) -> str:
-    """The same, of a path that may be looked at, whether there is something or not.
-
-    Raises:
-        ResightError: of this ``kind``: it is in a folder that may not be entered, or too long.
-    """
-    found = expanded(path)
-    try:
-        os.stat(found)
-    except (FileNotFoundError, NotADirectoryError, ValueError):  # ValueError: a zero byte; who opens it says so
-        pass
-    except OSError as error:
-        raise kind(f"{found} cannot be looked at ({error.strerror}): check the path and the rights.") from None
-    return found
 
 
 def list_files(root: str | os.PathLike[str]) -> list[tuple[str, int]]:

@@ -25,9 +25,9 @@ from numpy.typing import NDArray
 
 from resight.datasets.options import checked
 from resight.errors import DataError, RecipeError
-from resight.files import reachable
 from resight.from_zero import from_one, person_zero, said
 from resight.labels import SAID
+from resight.paths import reachable
 from resight.records import DISTRACTOR, JUNK, Split
 
 

@@ -18,8 +18,9 @@ from resight.datasets.catalog import Dataset, register
 from resight.datasets.splitting import answerable, choose_queries, hold_out
 from resight.datasets.tables import read_table
 from resight.errors import DataError, RecipeError
-from resight.files import expanded, split_archive
+from resight.files import split_archive
 from resight.labels import DISTRACTOR, JUNK, Label
+from resight.paths import expanded
 from resight.records import Split
 from resight.texts import texts
 

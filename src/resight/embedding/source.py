@@ -18,11 +18,12 @@ from torch import Tensor
 from resight.datasets.catalog import common_folder, load
 from resight.datasets.detect import detect
 from resight.errors import DataError
-from resight.files import left_out, list_files, list_images, reachable, repeated_members, split_archive
+from resight.files import left_out, list_files, list_images, repeated_members, split_archive
 from resight.images.decode import is_image_file
 from resight.images.pictures import Picture, is_open_file
 from resight.images.stream import Item
 from resight.images.video import Video
+from resight.paths import reachable
 from resight.records import Embeddings, Split
 from resight.texts import texts
 

@@ -15,7 +15,7 @@ from resight.datasets.layouts import wrong_counts
 from resight.datasets.market1501 import OFFICIAL
 from resight.datasets.splitting import answerable
 from resight.errors import DataError
-from resight.files import list_images, reachable, repeated_members
+from resight.files import list_images, repeated_members
 from resight.images.camera_labels import same_camera_share
 from resight.images.copies import exact_copies, similar_copies
 from resight.images.finding import PATHS, Finding, of_images
@@ -32,6 +32,7 @@ from resight.images.scan import (
     Scan,
     scan,
 )
+from resight.paths import reachable
 from resight.records import DISTRACTOR, Split
 
 __all__ = ["Finding", "check"]

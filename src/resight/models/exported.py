@@ -20,11 +20,11 @@ from torch import Tensor, nn
 from resight.beginnings import taken_for
 from resight.engines import ENGINES
 from resight.errors import ModelError
-from resight.files import expanded
 from resight.models import runtimes
 from resight.models.card import Card, Preprocessing, card_path, parse_card
 from resight.models.output import Output
 from resight.models.runtimes import Floats, Run, making_ready, settle_torch
+from resight.paths import expanded
 from resight.pools import OfProcess, Pool
 
 RUNTIMES = {engine.reads[0]: engine.name for engine in ENGINES.values()}  # by the file's ending

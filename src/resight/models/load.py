@@ -12,7 +12,6 @@ import torch
 from torch import nn
 
 from resight.errors import ModelError, first_line
-from resight.files import reachable
 from resight.models import folder, hub, registry, shipped, weights
 from resight.models.card import (
     IMAGENET_ONLY,
@@ -32,6 +31,7 @@ from resight.models.model import Model
 from resight.models.weights import read as read_weights
 from resight.models.zoo import catalog as zoo
 from resight.models.zoo.fetch import fetch
+from resight.paths import reachable
 
 
 def load(

@@ -21,9 +21,10 @@ from torch import Tensor, nn
 
 from resight.beginnings import taken_for
 from resight.errors import ModelError
-from resight.files import atomic_path, expanded
+from resight.files import atomic_path
 from resight.models import unpickle
 from resight.models.card import Card, named
+from resight.paths import expanded
 
 CLASSIFIER = ("classifier", "network.classifier")  # keys that begin so are used in training only: classifier_1.weight
 WRAPPERS = ("state_dict", "model", "net", "network", "model_state_dict", "teacher", "target_encoder", "module")

@@ -12,7 +12,7 @@ from dataclasses import asdict
 from pathlib import Path
 
 from resight.errors import DataError, ResightError
-from resight.files import atomic_path, expanded, sync_folder
+from resight.files import atomic_path, sync_folder
 from resight.gallery.record import Policy
 from resight.gallery.sqlite.connections import Connections
 from resight.gallery.sqlite.erased import make_key
@@ -20,6 +20,7 @@ from resight.gallery.sqlite.events import note
 from resight.gallery.sqlite.schema import FORMAT, HOME, MARK, TABLES, connect, in_words, page_size
 from resight.gallery.store import About
 from resight.models.card import parse_card
+from resight.paths import expanded
 
 
 def path_of(uri: str) -> Path:

@@ -17,9 +17,9 @@ import torch
 from torch import Tensor
 
 from resight.errors import ModelError
-from resight.files import expanded
 from resight.models.foreign.recognised import Recognised, Unsaid
 from resight.models.networks.osnet import WIDTHS
+from resight.paths import expanded
 
 TYPES = {"f16": np.float16, "f32": np.float32}
 KINDS = {

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from resight.beginnings import is_binary
 from resight.errors import DataError
-from resight.files import expanded
+from resight.paths import expanded
 from resight.watch.events.event import Seen
 from resight.watch.events.sink import Undelivered
 

@@ -9,7 +9,7 @@ import time
 from pathlib import Path
 
 from resight.errors import DataError
-from resight.files import expanded
+from resight.paths import expanded
 from resight.watch.events.event import Seen
 from resight.watch.events.sink import TIMEOUT, Undelivered
 
