@@ -25,5 +25,10 @@ def reachable(path: str | os.PathLike[str], kind: type[ResightError] = DataError
     except (FileNotFoundError, NotADirectoryError, ValueError):  # ValueError: a zero byte; who opens it says so
         pass
     except OSError as error:
-        raise kind(f"{found} cannot be looked at ({error.strerror}): check the path and the rights.") from None
+        raise kind(no_way(found, error)) from None
     return found
+
+
+def no_way(path: object, error: OSError) -> str:
+    """The sentence for a path that may not be looked at."""
+    return f"{path} cannot be looked at ({error.strerror}): check the path and the rights."

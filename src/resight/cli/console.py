@@ -17,6 +17,7 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
 from resight.errors import ResightError
+from resight.paths import no_way
 
 # Names are printed as they are: "set[red]" is no markup, and "cam:door:1" holds no emoji.
 _PLAIN: dict[str, Any] = {"soft_wrap": True, "highlight": False, "markup": False, "emoji": False}
@@ -77,7 +78,7 @@ def run_app(app: Callable[[], object]) -> None:
         sys.exit(2)
     except OSError as error:
         if error.errno in _NO_WAY and error.filename is not None:
-            complain(f"{error.filename} cannot be looked at ({error.strerror}): check the path and the rights.")
+            complain(no_way(error.filename, error))
             sys.exit(2)
         if error.errno not in _OUTPUT_FAILS or error.filename is not None:
             raise

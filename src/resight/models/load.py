@@ -31,7 +31,7 @@ from resight.models.model import Model
 from resight.models.weights import read as read_weights
 from resight.models.zoo import catalog as zoo
 from resight.models.zoo.fetch import fetch
-from resight.paths import reachable
+from resight.paths import expanded, reachable
 
 
 def load(
@@ -69,19 +69,20 @@ def load(
             raise ModelError(f"{name} is a complete model with a card: pass only its name.")
         return from_zoo(str(name))
     for given in (name, weights):
-        if given is not None and not isinstance(given, (str, Path)):
+        if given is None:
+            continue
+        if not isinstance(given, (str, Path)):
             raise ModelError(
                 f"load takes names and paths of files, not a {type(given).__name__}: save the tensors of a state dict "
                 "with safetensors.torch.save_file and pass the file, or load them into resight.models.create(...)."
             )
-        if given is not None:
-            reachable(given, ModelError)
-        if given is not None and is_exported(given):
+        reachable(given, ModelError)
+        if is_exported(given):
             if weights is not None or arguments or height or width:
                 raise ModelError(f"{given} is a complete model, not weights for one: load it by its path alone.")
             return from_exported(given)
-    name = reachable(name, ModelError) if str(name).startswith("~") else name
-    weights = reachable(weights, ModelError) if str(weights).startswith("~") and weights is not None else weights
+    name = expanded(name) if str(name).startswith("~") else name
+    weights = expanded(weights) if str(weights).startswith("~") and weights is not None else weights
     known = name in registry.list_models()
     if weights is None and is_named(name):
         name = file_of(str(name))
