@@ -4,7 +4,7 @@ VENV ?= .venv
 BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt
 
-.PHONY: demo docs test lint package integrations notebooks clean
+.PHONY: demo docs test live lint package integrations notebooks clean
 
 demo: $(VENV)/installed
 	$(BIN)/resight demo
@@ -14,8 +14,13 @@ demo: $(VENV)/installed
 # a hundred processes.
 JOBS ?= $(shell $(PYTHON) -c "import os; print((os.cpu_count() or 1) + 1)")
 
+PYTEST := PYTHONDONTWRITEBYTECODE= $(BIN)/python -m pytest --numprocesses $(JOBS) --dist loadfile --durations 10
+
 test: $(VENV)/installed-dev
-	PYTHONDONTWRITEBYTECODE= $(BIN)/python -m pytest --numprocesses $(JOBS) --dist loadfile --durations 10
+	$(PYTEST) -m "not live"
+
+live: $(VENV)/installed-dev  # the tests with a browser or a cluster
+	$(PYTEST) -m live
 
 docs: $(VENV)/installed-dev  # the site, in site/
 	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict --quiet

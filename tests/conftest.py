@@ -26,6 +26,13 @@ def pytest_runtest_setup(item: pytest.Item) -> None:
         sys.modules["torch"].manual_seed(67280421310721)  # c10::detail::default_rng_seed_val
 
 
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """``make test`` leaves out what is marked as live: whatever has a browser's tab or a cluster among its fixtures."""
+    for item in items:
+        if {"tab", "cluster"} & set(getattr(item, "fixturenames", ())):
+            item.add_marker(pytest.mark.live)
+
+
 def pytest_collection_finish() -> None:
     """What is imported stays: no search for garbage looks at it again."""
     gc.collect()

@@ -59,7 +59,7 @@ def test_shell_examples(
         if arguments[0] == "train":
             arguments += [part for pair in small for part in ("--set", pair)]
         if arguments[0] == "demo":
-            arguments += ["--epochs", "3", "--json"]
+            arguments += ["--epochs", "2", "--json"]
             capfd.readouterr()
         monkeypatch.setattr("sys.argv", ["resight", *arguments])
         with pytest.raises(SystemExit) as stop:
@@ -67,7 +67,7 @@ def test_shell_examples(
         assert stop.value.code == 0 or arguments[:2] == ["data", "check"], words
         if arguments[0] == "demo":
             demo = json.loads(capfd.readouterr().out)
-            assert demo["after"]["mAP"] > 2 * demo["before"]["mAP"]
+            assert demo["after"]["mAP"] > 1.3 * demo["before"]["mAP"]
             assert Path(demo["report"]).stat().st_size > 100_000
         ran.append(arguments[0])
     assert {"demo", "data", "models", "train", "report", "evaluate"} <= set(ran)

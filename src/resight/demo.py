@@ -32,7 +32,8 @@ def run(output: Path, *, seed: int = 0, epochs: int = 24, say: Callable[[str], N
     """
     began = time.perf_counter()
     content = yaml.safe_load(files("resight").joinpath("demo.yaml").read_text(encoding="utf-8"))
-    content["phases"][0]["epochs"] = epochs
+    (phase,) = content["phases"]
+    phase |= {"epochs": epochs, "warmup": min(phase["warmup"], epochs // 4)}
     content["data"]["root"] = str((output / "people").resolve())
     content["data"]["options"]["seed"] = seed
     recipe = recipes.parse(content | {"seed": seed + 1}, "demo.yaml")

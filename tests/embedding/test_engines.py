@@ -297,14 +297,14 @@ def test_the_same_map_on_market1501(market_zip: Path, engine: str) -> None:
         pytest.skip(f"needs {weights}, which may not be passed on")
     model = resight.load("osnet_x0_25", weights=weights, height=128, width=64)
     data = resight.datasets.load("market1501", market_zip)
-    people = np.unique(data.query.identities)[::90]
+    people = np.unique(data.query.identities)[::150]
     parts = [split.take(np.flatnonzero(np.isin(split.identities, people))) for split in (data.query, data.gallery)]
     vectors, found = [], []
     for one in ("torch", engine):
         query, gallery = (Embedder(model, one, device="cpu")(part) for part in parts)  # type: ignore[arg-type]
         vectors.append(np.concatenate([query.vectors, gallery.vectors]))
         found.append(resight.evaluate(query, gallery, protocol=data.protocol, metric="cosine").mAP)
-    assert len(vectors[0]) > 200 and 0.3 < found[0] < 0.999
+    assert len(vectors[0]) > 120 and 0.3 < found[0] < 0.999
     assert abs(found[1] - found[0]) < 1e-4
     unit_length = [v / np.linalg.norm(v, axis=1, keepdims=True) for v in vectors]
     np.testing.assert_allclose(*unit_length, rtol=0, atol=2e-6)

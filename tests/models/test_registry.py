@@ -13,7 +13,7 @@ from torch.utils.flop_counter import FlopCounterMode
 import resight
 from resight.errors import ModelError
 from resight.models import Model, Output, registry
-from resight.models.networks import resnet
+from resight.models.networks import resnest, resnet
 from resight.models.summary import summarise
 
 NAMES = resight.models.list()
@@ -89,8 +89,9 @@ def name(request: pytest.FixtureRequest) -> Iterator[str]:
     A deep ResNet has few blocks, but as many as AGW has non-local ones, and one that begins and one that goes on.
     """
     with pytest.MonkeyPatch.context() as patch:
-        for depth in (50, 101):
-            patch.setitem(resnet.LAYERS, depth, (1, 2, 3, 1))
+        for layers in (resnet.LAYERS, resnest.LAYERS):
+            for depth in set(layers) - {18}:
+                patch.setitem(layers, depth, (1, 2, 3, 1))
         yield str(request.param)
 
 

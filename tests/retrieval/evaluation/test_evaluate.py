@@ -180,7 +180,7 @@ def test_tracks_of_one_image_are_images(metric, rng):
 
 def test_tracks_are_re_ranked_by_their_nearest_image(rng, small_grid):
     query, gallery = market_like(rng)
-    query = query.take(np.arange(15))
+    query, gallery = query.take(np.arange(15)), gallery.take(np.arange(0, len(gallery), 2))
     key = np.unique(np.stack([gallery.identities, gallery.cameras]), axis=1, return_inverse=True)[1].reshape(-1)
     tracks = key * 3 + rng.integers(0, 3, len(gallery))
     gallery = gallery.take(np.argsort(tracks, kind="stable"))
