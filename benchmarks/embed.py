@@ -40,7 +40,7 @@ from resight.embedding.embedder import Embedder
 from resight.embedding.engines.make import IN_HALF, PACKAGES, installed
 from resight.errors import ResightError
 from resight.images.transforms import prepare
-from resight.models.load import load
+from resight.models.loading import load
 
 PEER = "torchreid-style"
 HALF = "-half"  # behind the name of an engine: in 16 bits

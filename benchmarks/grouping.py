@@ -24,7 +24,7 @@ import resight
 from resight.clustering.group import Grouping, group, measure_groups
 from resight.errors import ResightError
 from resight.images.cache import cache_folder
-from resight.models.load import load
+from resight.models.loading import load
 from resight.records import Embeddings, Split
 
 SHARED = Path(__file__).parents[2] / "shared"

@@ -28,7 +28,7 @@ from resight.embedding.embedder import Embedder
 from resight.embedding.engines.make import installed
 from resight.errors import ResightError
 from resight.images.transforms import prepare
-from resight.models.load import load
+from resight.models.loading import load
 
 IMAGES, CALLS = 100, 4  # images in all; timed calls a turn
 

@@ -40,7 +40,7 @@ from deadline import add_deadline, killed_after, run, stop
 from PIL import Image
 
 import resight
-from resight.models.load import load
+from resight.models.loading import load
 
 CLIENTS = (1, 8, 64)
 CHECKS = (

@@ -44,7 +44,7 @@ from resight.decisions.model import calibrate
 from resight.errors import ResightError
 from resight.gallery.gallery import Gallery
 from resight.images.video import Video
-from resight.models.load import load
+from resight.models.loading import load
 from resight.models.model import Model
 from resight.watch.detectors import Detections, Detector, open_detector
 from resight.watch.following.boxes import overlaps

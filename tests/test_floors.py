@@ -108,6 +108,8 @@ def test_the_public_face_imports_nothing_heavy() -> None:
         "assert not heavy & sys.modules.keys(), 'import resight'; "
         "assert 'market1501' in resight.datasets.names(); assert 'torch' not in sys.modules, 'resight.datasets'; "
         "resight.evaluate; assert 'torch' not in sys.modules, 'resight.evaluate'; "
+        "resight.Gallery, resight.models.Card; assert 'torch' not in sys.modules, 'resight.Gallery'; "
+        "import resight.images.check; assert 'torch' not in sys.modules, 'resight data check'; "
         "missing = [name for name in resight.__all__ if not hasattr(resight, name)]; assert not missing, missing"
     )
     done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True)

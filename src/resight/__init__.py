@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from resight.decisions.same import same
     from resight.embedding.embedder import Embedder
     from resight.gallery.gallery import Gallery
-    from resight.models.load import load
+    from resight.models.loading import load
     from resight.retrieval.evaluation.evaluate import evaluate
     from resight.retrieval.reranking.rerank import KReciprocal
     from resight.training.loop import train
@@ -58,7 +58,7 @@ _LAZY = {
     "adapt": "resight.adaptation.adapt",
     "calibrate": "resight.decisions.calibrate",
     "evaluate": "resight.retrieval.evaluation.evaluate",
-    "load": "resight.models.load",
+    "load": "resight.models.loading",
     "same": "resight.decisions.same",
     "train": "resight.training.loop",
 }

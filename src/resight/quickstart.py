@@ -18,7 +18,7 @@ from resight.files import VIDEO_SUFFIXES, left_out, list_images
 from resight.gallery.adding.dating import times_of
 from resight.gallery.adding.incoming import MARKET
 from resight.images.decode import decode, is_image_file
-from resight.models.load import load
+from resight.models.loading import load
 
 Folders = Literal["cameras", "people", "nothing"]
 LOOKED_AT = 100  # pictures whose sizes are read

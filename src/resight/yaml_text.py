@@ -1,7 +1,8 @@
-"""Reading YAML so that nothing in it is ignored silently."""
+"""Reading YAML so that nothing in it is ignored silently, and putting single values into what was read."""
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 from typing import Any
 
@@ -54,3 +55,30 @@ def read_yaml(path: str | Path) -> Any:
         raise RecipeError(f"{path}: {error.problem}{line}: correct it there.") from None
     except (OSError, ValueError, yaml.YAMLError, RecursionError) as error:
         raise RecipeError(f"{path} is not a readable YAML file ({' '.join(str(error).split())[:200]}).") from None
+
+
+def assign(content: dict[str, Any], override: str) -> None:
+    """Put the value of a ``key=value`` text at its place in plain data; dots lead into mappings and lists.
+
+    Raises:
+        RecipeError: not of that form, not a YAML value, or no such place.
+    """
+    key, equals, text = override.partition("=")
+    if not equals or not key:
+        raise RecipeError(f"--set {override!r} is not of the form key=value, such as phases.0.lr=0.01.")
+    try:
+        value = parse_yaml(text)
+    except yaml.YAMLError:
+        raise RecipeError(f"--set {override!r}: {text!r} is not a YAML value.") from None
+    if isinstance(value, str) and re.fullmatch(r"[-+]?\d+(\.\d*)?[eE][-+]?\d+", value):
+        value = float(value)  # YAML 1.1 reads 1e-3 as text
+    at: Any = content
+    *parents, last = key.split(".")
+    try:
+        for part in parents:
+            if isinstance(at, dict) and at.get(part) is None:
+                at[part] = {}
+            at = at[int(part)] if isinstance(at, list) else at[part]
+        at[int(last) if isinstance(at, list) else last] = value
+    except (ValueError, IndexError, TypeError, AttributeError):
+        raise RecipeError(f"--set {override!r}: the recipe has no place {key!r}.") from None

@@ -18,7 +18,7 @@ from peers import load_file
 from resight.errors import ModelError, ResightError
 from resight.models import Card, weights
 from resight.models.card import Preprocessing, card_path, read_card
-from resight.models.load import fill
+from resight.models.loading import fill
 
 
 @pytest.fixture

@@ -56,6 +56,24 @@ def test_a_summary_needs_no_memory(name: str) -> None:
     assert found.dim > 0 and found.multiply_adds > 10 * found.parameters > 0 and found.stages and found.about
 
 
+@pytest.mark.parametrize("name", ["agw_resnet18", "clipreid_vit_b16", "dinov2_small", "mobilenet_v2", "solider_tiny"])
+def test_multiply_adds_are_those_that_torch_counts(name: str) -> None:
+    found = summarise(name)
+    with torch.device("meta"), torch.inference_mode(), FlopCounterMode(display=False) as flops:
+        resight.models.create(name).eval()(torch.zeros(1, 3, found.height, found.width))
+    assert found.multiply_adds == flops.get_total_flops() // 2
+
+
+def test_every_file_that_registers_is_imported_for_it() -> None:
+    """Also in a program that has imported nothing else."""
+    house = Path(resight.__file__).parent
+    for file in house.rglob("*.py"):
+        text = file.read_text(encoding="utf-8")
+        if "\n@register" in text and "from resight.models.registry import register" in text:
+            dotted = ".".join(("resight", *file.relative_to(house).with_suffix("").parts))
+            assert dotted.startswith(f"{registry.NETWORKS}.") or dotted in registry.ELSEWHERE, dotted
+
+
 def test_a_classifier_counts_as_published() -> None:
     assert parameters(resight.models.create("osnet_x1_0", num_identities=1000)) == 2_682_508
 

@@ -16,7 +16,7 @@ from resight.errors import ModelError
 from resight.images.decode import decode_bytes
 from resight.models import weights
 from resight.models.exported import Exported
-from resight.models.load import from_published
+from resight.models.loading import from_published
 
 POINTER = b"version https://git-lfs.github.com/spec/v1\noid sha256:4d7a\nsize 1234\n"
 PAGE = b"\n<!DOCTYPE html><html><body>404</body></html>"

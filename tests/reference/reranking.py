@@ -5,7 +5,8 @@ import math
 
 def order(i, distances):
     """All images as image ``i`` sees them: itself, then nearer first, among equals the lower index."""
-    return sorted(range(len(distances)), key=lambda j: (j != i, distances[i][j], j))
+    row = [float(d) for d in distances[i]]
+    return sorted(range(len(row)), key=lambda j: (j != i, row[j], j))
 
 
 def reciprocal(i, k, orders):
@@ -39,9 +40,9 @@ def encode(distances, k1, k2, squared=True):
 
 
 def jaccard(one, other):
-    columns = set(one) | set(other)
-    least = sum(min(one.get(j, 0.0), other.get(j, 0.0)) for j in columns)
-    return 1 - least / sum(max(one.get(j, 0.0), other.get(j, 0.0)) for j in columns)
+    least = sum(min(one[j], other[j]) for j in set(one) & set(other))
+    most = sum(one.values()) + sum(other.values()) - least  # the greater of two numbers is both without the lesser
+    return 1 - least / most
 
 
 def rerank(distances, queries, k1, k2, lambda_value, squared=True):

@@ -11,8 +11,9 @@ from typing import Any
 import pytest
 import yaml
 
+from conftest import TinyMarket
 from resight.errors import RecipeError, ResightError
-from resight.training import recipe as recipes
+from resight.yaml_text import assign
 from tools.reproduce import check, registry
 from tools.reproduce.__main__ import main
 from tools.reproduce.registry import DATA, Entry, entries
@@ -157,7 +158,7 @@ def test_a_path_is_a_text_whatever_yaml_makes_of_it() -> None:
         content: dict[str, Any] = {}
         for before, word in pairwise(words):
             if before == "--set":
-                recipes.assign(content, word)
+                assign(content, word)
         assert content == {"seed": 3, "data": {"root": path}, "a": {"b": f"{path}/m.pt"}}
         assert words[4] == path
     assert check._filled(command, {"market1501": "a b"}, "runs/x", 1)[10:] == [
@@ -234,9 +235,9 @@ def test_names(capfd: pytest.CaptureFixture[str]) -> None:
     assert run() == 2 and run("grouping", "--data", "x") == 2
 
 
-def test_a_command_of_resight_is_run_by_this_python(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Parameters of OSNet x0.25 as the paper counts them: 0.2 M."""
-    number = {"what": "0.parameters", "value": 201_864, "shown": {"README.md": "-"}}
-    entry = {"about": "-", "evaluate": "resight models list osnet_x0_25 --json", "minutes": {}, "numbers": [number]}
+def test_a_command_of_resight_is_run_by_this_python(tiny_market: TinyMarket, monkeypatch: pytest.MonkeyPatch) -> None:
+    number = {"what": "splits.train.images", "value": 20, "shown": {"README.md": "-"}}
+    evaluate = f"resight data stats {tiny_market(train=5)} --json"
+    entry = {"about": "-", "evaluate": evaluate, "minutes": {}, "numbers": [number]}
     monkeypatch.setattr(check, "entry", lambda name: Entry.model_validate(entry))
-    assert check.reproduce("size").numbers[0].found == (201_864,)
+    assert check.reproduce("size").numbers[0].found == (20,)

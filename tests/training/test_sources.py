@@ -16,7 +16,7 @@ from resight.datasets import Dataset
 from resight.datasets.sources import join_training
 from resight.embedding.measure import measure
 from resight.errors import DataError, RecipeError
-from resight.models.load import load
+from resight.models.loading import load
 from resight.models.output import Output
 from resight.records import Split
 from resight.training.examples import Examples

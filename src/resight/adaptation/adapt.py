@@ -31,7 +31,7 @@ from resight.adaptation.statistics import reestimate
 from resight.datasets import Dataset
 from resight.images.cache import Images, cache_folder
 from resight.models.card import Card
-from resight.models.load import load
+from resight.models.loading import load
 from resight.models.model import Model
 from resight.report.adapted import write_adapted
 from resight.training import checkpoint

@@ -26,7 +26,7 @@ from resight.decisions.model import calibrate
 from resight.errors import DataError, RecipeError
 from resight.images.cache import Images, cache_folder
 from resight.models.card import Card
-from resight.models.load import load
+from resight.models.loading import load
 from resight.models.model import Model
 from resight.records import DISTRACTOR
 from resight.secrets import without_secrets

@@ -111,7 +111,7 @@ def adapt(
     """
     from resight.adaptation.adapt import adapt as run
     from resight.adaptation.labelled import fine_tune
-    from resight.models.load import load
+    from resight.models.loading import load
 
     pairs = [tuple(one.split(",")) for one in overlap or ()]
     if any(len(pair) != 2 for pair in pairs):

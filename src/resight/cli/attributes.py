@@ -61,7 +61,7 @@ def attributes(
         write_predictions,
     )
     from resight.attributes.threshold import write_matches
-    from resight.models.load import load
+    from resight.models.loading import load
 
     found = load_data(data, name, options, fold=fold)
     held_out = load_data(data, name, options, fold="validation") if reid and fold != "validation" else found

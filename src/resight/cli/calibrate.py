@@ -67,7 +67,7 @@ def calibrate(
     from resight.decisions.answered import read_answers
     from resight.decisions.model import calibrate as learn
     from resight.models.card import card_path
-    from resight.models.load import load
+    from resight.models.loading import load
 
     if bool(data) == bool(pairs):
         raise RecipeError("A calibration needs labelled images: pass one or more DATA, or --pairs FILE.")
@@ -101,7 +101,7 @@ def calibrate(
 def _file(model: str, weights: Path | None, output: Path | None) -> Path:
     """The weight file whose card is to be written; refused before anything is computed where there is none."""
     from resight.models.card import card_path
-    from resight.models.load import is_named
+    from resight.models.loading import is_named
 
     if output:
         if output.suffix != ".safetensors":

@@ -43,7 +43,7 @@ def compare(
     """
     from resight.embedding.measure import measure
     from resight.errors import RecipeError
-    from resight.models.load import load
+    from resight.models.loading import load
     from resight.report.comparison import Side, write_comparison
     from resight.retrieval.evaluation.compare import compare as paired
     from resight.retrieval.ranking import protocols

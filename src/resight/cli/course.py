@@ -69,7 +69,7 @@ def predict(
 ) -> None:
     """Fill in a pred.csv with the nearest gallery image of each query."""
     from resight.course.predict import predict as find
-    from resight.models.load import load
+    from resight.models.loading import load
 
     loaded = load(model)
     with bar("embedding", json) as progress:

@@ -49,7 +49,7 @@ def check(
     if model:
         from resight.clustering.mislabelled import check_labels
         from resight.embedding.embedder import Embedder
-        from resight.models.load import load
+        from resight.models.loading import load
 
         embedder = Embedder(load(model))
         with bar("embedding", json) as progress:

@@ -83,7 +83,7 @@ def embed(
     from resight.errors import RecipeError
     from resight.files import left_out
     from resight.images.video import Video
-    from resight.models.load import load
+    from resight.models.loading import load
     from resight.secrets import without_secrets
 
     if pattern and (boxes or name or split):

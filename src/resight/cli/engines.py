@@ -33,7 +33,7 @@ def engines(
     from resight.embedding.engines import auto
     from resight.embedding.engines.make import PACKAGES, installed
     from resight.errors import RecipeError
-    from resight.models.load import load
+    from resight.models.loading import load
 
     if measure and model is None:
         raise RecipeError("--measure measures a model: name one, as in resight engines osnet_x0_25 --measure.")

@@ -96,7 +96,7 @@ def evaluate(
     from resight.embedding.measure import measure, measure_repeats
     from resight.embedding.tracklets import Clips
     from resight.errors import RecipeError
-    from resight.models.load import load
+    from resight.models.loading import load
     from resight.retrieval.evaluation.compare import intervals
     from resight.retrieval.evaluation.domains import Domains
     from resight.retrieval.evaluation.evaluate import evaluate as rank

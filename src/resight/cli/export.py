@@ -52,7 +52,7 @@ def export(
     from resight.embedding.export.run import export as write
     from resight.embedding.export.trackers import export_for
     from resight.errors import RecipeError
-    from resight.models.load import load
+    from resight.models.loading import load
 
     if for_tool is not None:
         if int8 or images is not None or to != "onnx":

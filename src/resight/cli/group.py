@@ -56,7 +56,7 @@ def group(
     from resight.decisions.applied import apply
     from resight.decisions.decide import Decision
     from resight.embedding.embedder import Embedder
-    from resight.models.load import load
+    from resight.models.loading import load
     from resight.report.contact import write_contact
 
     if copy and not folders:

@@ -174,7 +174,7 @@ def ship(
     json: Annotated[bool, Json] = False,
 ) -> None:
     """Prepare a model for publishing: half precision, a complete card, verified against the original."""
-    from resight.models.load import load
+    from resight.models.loading import load
     from resight.training.ship import read_notes
     from resight.training.ship import ship as write
 
@@ -255,7 +255,7 @@ def import_(
     change a value with --set, such as --set stride=12 or --set neck=after.
     """
     from resight.models.folder import save
-    from resight.models.load import from_published
+    from resight.models.loading import from_published
 
     model = from_published(file, settings(options))
     folder = save(model, output or file.with_suffix(""))

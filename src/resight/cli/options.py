@@ -156,7 +156,7 @@ def settings(options: list[str] | None) -> dict[str, Any]:
     Raises:
         RecipeError: a text that is not of this form.
     """
-    from resight.training.recipe import assign
+    from resight.yaml_text import assign
 
     chosen: dict[str, Any] = {}
     for option in options or ():

@@ -10,7 +10,7 @@ from resight.decisions.decide import MATCH, Decision
 from resight.embedding.embedder import Embedder
 from resight.errors import ModelError
 from resight.images.pictures import Colour, Picture
-from resight.models.load import load
+from resight.models.loading import load
 from resight.models.model import Model
 from resight.retrieval.ranking.distance import pairwise
 

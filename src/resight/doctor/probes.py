@@ -31,7 +31,7 @@ def engine(name: str) -> Found:
 
     from resight.embedding.engines.convert import example
     from resight.embedding.engines.make import build
-    from resight.models.load import load
+    from resight.models.loading import load
 
     model = load()
     images = example(model, 4)

@@ -18,7 +18,7 @@ from resight.doctor.probes import PROBES, Found, probe_all
 from resight.embedding.engines import auto
 from resight.embedding.engines.make import PACKAGES, installed
 from resight.embedding.versions import versions
-from resight.models.load import load
+from resight.models.loading import load
 
 
 @dataclass(frozen=True)

@@ -4,24 +4,26 @@ from __future__ import annotations
 
 from dataclasses import replace
 from pathlib import Path
+from typing import TYPE_CHECKING, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
 
 from resight.decisions.decide import Decision
-from resight.embedding.embedder import Embedder
 from resight.errors import DataError, ModelError
 from resight.gallery.record import Policy
 from resight.gallery.store import About, Store
 from resight.models.card import UNTRAINED, Card
-from resight.models.load import is_named, load
-from resight.models.model import Model
 from resight.records import Embeddings
 from resight.retrieval.ranking.distance import TOGETHER
 
+if TYPE_CHECKING:
+    from resight.embedding.embedder import Embedder
+    from resight.models.model import Model
+
 LONGEST = 1e18  # as in resight.retrieval.ranking.distance
 
-Bound = Model | Embedder | Card | str | Path
+Bound: TypeAlias = "Model | Embedder | Card | str | Path"
 
 
 def about_of(model: Bound | None, policy: Policy | None) -> tuple[About | None, Embedder | None]:
@@ -34,6 +36,8 @@ def about_of(model: Bound | None, policy: Policy | None) -> tuple[About | None, 
         return None, None
     source, embedder = "", None
     if isinstance(model, (str, Path)):
+        from resight.models.loading import is_named, load  # imports torch, which a gallery of vectors does without
+
         is_file = Path(model).exists() and not is_named(model)
         source = str(Path(model).resolve()) if is_file else str(model)
         model = load(model)
@@ -42,11 +46,13 @@ def about_of(model: Bound | None, policy: Policy | None) -> tuple[About | None, 
                 f"{source} is a network without trained weights, which differ each time it is loaded, so that "
                 "its gallery could never be used again: name a trained model, a run or a weight file."
             )
-    if isinstance(model, Model):
-        model = Embedder(model)
-    if isinstance(model, Embedder):
-        embedder = model
-    card = model.model.card if isinstance(model, Embedder) else model
+    if isinstance(model, Card):
+        card = model
+    else:
+        from resight.embedding.embedder import Embedder
+
+        embedder = model if isinstance(model, Embedder) else Embedder(model)
+        card = embedder.model.card
     if not card.fingerprint:
         raise ModelError(
             f"The card of this {card.architecture} has no fingerprint to tell its embeddings from others: "
@@ -116,6 +122,9 @@ def embedder_of(about: About, uri: str) -> Embedder:
     """
     if not about.model:
         raise ModelError(f"{uri} has no path of its model: open it with model=, or search by embedding.")
+    from resight.embedding.embedder import Embedder
+    from resight.models.loading import load
+
     try:
         model = load(about.model)
     except ModelError as error:

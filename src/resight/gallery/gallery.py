@@ -8,13 +8,13 @@ from __future__ import annotations
 import time as clock
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
 
 from resight.decisions.applied import Applied
 from resight.decisions.decide import Decision
-from resight.embedding.embedder import Embedder, OnError
 from resight.embedding.source import Pictures
 from resight.errors import DataError
 from resight.gallery import binding, exporting, moving, recall, searching
@@ -44,10 +44,13 @@ from resight.gallery.searching import Query
 from resight.gallery.store import HELD, Store, all_there
 from resight.images.pictures import Colour
 from resight.models.card import Card
-from resight.models.model import Model
 from resight.pools import Lock
 from resight.records import Embeddings
 from resight.retrieval.reranking.rerank import KReciprocal
+
+if TYPE_CHECKING:
+    from resight.embedding.embedder import Embedder, OnError
+    from resight.models.model import Model
 
 
 class Gallery(Lists):
@@ -66,8 +69,7 @@ class Gallery(Lists):
         self.card = store.about.card
         self.decision: Decision | None = binding.decision_in(self.card)
         self._applying = Applying(store, self.decision)
-        self._embedder = embedder
-        self._lock = Lock()
+        self._embedder, self._lock = embedder, Lock()
 
     @classmethod
     def open(
@@ -85,9 +87,8 @@ class Gallery(Lists):
             uri: a path (``"seen"`` is the file seen.db), ``"sqlite:///seen.db"``, or
                 ``"postgresql://user@host/database?gallery=NAME"``, for a new one ``&thumbnails=PLACE`` too.
             model: whose embeddings it holds, as an object or by name or path; its card alone is enough to work with
-                embeddings. For a gallery that exists it may be left out: then pictures are embedded with the model
-                from where it was when the gallery was made. Decisions are made by
-                the kept card (`resight gallery calibrate` changes it).
+                embeddings. For a gallery that exists it may be left out: then pictures are embedded with the model from
+                where it was when the gallery was made. The kept card decides (`resight gallery calibrate` changes it).
             policy: what a new gallery keeps.
             read_only: change nothing, in the files either.
             actor: the name in the log for what is done; the user's when empty.

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from typing import TYPE_CHECKING
 
 import numpy as np
 
-from resight.embedding.embedder import Embedder
 from resight.errors import DataError
 from resight.files import read_bytes
 from resight.gallery import content
@@ -14,6 +14,9 @@ from resight.gallery.erased import hand_over, mark_of_id
 from resight.gallery.record import Filter, Record, Reembedded
 from resight.gallery.store import Rows, Store
 from resight.images.decode import Pixels, decode_bytes
+
+if TYPE_CHECKING:
+    from resight.embedding.embedder import Embedder
 
 PART = 64  # records that are held at a time
 

@@ -3,18 +3,21 @@
 from __future__ import annotations
 
 import os
+import sys
 import threading
-from typing import IO, Any, Literal
+from typing import IO, TYPE_CHECKING, Any, Literal, TypeAlias, TypeGuard
 
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
-from torch import Tensor
 
 from resight.errors import DataError, RecipeError
 from resight.images.decode import Pixels, decode, decode_bytes, from_pillow
 
-Picture = str | os.PathLike[str] | bytes | IO[bytes] | Image.Image | NDArray[np.uint8] | Tensor
+if TYPE_CHECKING:
+    from torch import Tensor
+
+Picture: TypeAlias = "str | os.PathLike[str] | bytes | IO[bytes] | Image.Image | NDArray[np.uint8] | Tensor"
 Colour = Literal["RGB", "BGR"]
 
 _KINDS = (
@@ -54,7 +57,7 @@ def pixels_of(picture: object, name: str, colour: Colour = "RGB") -> Pixels:
             raise
         except Exception as error:  # as many as decoders have
             raise DataError(f"{name} is not a complete image ({error}): open it again or leave it out.") from None
-    pixels = _of_tensor(picture, name) if isinstance(picture, Tensor) else picture
+    pixels = _of_tensor(picture, name) if is_tensor(picture) else picture
     if isinstance(pixels, np.ndarray) and pixels.dtype == np.uint8 and 0 not in pixels.shape:
         if pixels.ndim == 2:
             return np.repeat(pixels[..., None], 3, axis=2)
@@ -76,6 +79,12 @@ def _of_tensor(tensor: Tensor, name: str) -> object:
             )
         tensor = (tensor * 255).round().byte()
     return tensor.detach().cpu().permute(1, 2, 0).numpy()
+
+
+def is_tensor(picture: object) -> TypeGuard[Tensor]:
+    """Whether this is a tensor of torch, which is not imported for it: who has a tensor has done so."""
+    kind = getattr(sys.modules.get("torch"), "Tensor", None)
+    return kind is not None and isinstance(picture, kind)
 
 
 def checked_colour(colour: Colour) -> Colour:
@@ -102,6 +111,6 @@ def read_open_file(file: Any, name: str) -> bytes:
 
 
 def _described(picture: object) -> str:
-    if isinstance(picture, (np.ndarray, Tensor)):
+    if isinstance(picture, np.ndarray) or is_tensor(picture):
         return f"{str(picture.dtype).removeprefix('torch.')} {tuple(picture.shape)}"
     return "None, which cv2.imread gives for a file it cannot read" if picture is None else type(picture).__name__

@@ -18,7 +18,7 @@ from resight.models.card import Preprocessing
 from resight.models.runtimes import settle_torch
 
 NETWORKS = "resight.models.networks"  # every file there may register architectures
-ELSEWHERE = ("resight.course.network",)  # and these, in other packages
+ELSEWHERE = ("resight.course.network", "resight.models.foreign.fastreid")  # and these, in other packages
 
 Builder = TypeVar("Builder", bound=Callable[..., nn.Module])
 _BUILDERS: dict[str, Callable[..., nn.Module]] = {}

@@ -11,8 +11,6 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 from torch.overrides import TorchFunctionMode
-from torch.utils._python_dispatch import TorchDispatchMode
-from torch.utils.flop_counter import flop_registry
 
 from resight.models import registry, shipped
 from resight.models.card import read_card
@@ -62,34 +60,22 @@ def summarise(
 
         return hook
 
-    with without_memory(), _ShapesOnly():
+    with without_memory():
         network = registry.create(name, **arguments or {}).eval()
         for stage, module in _steps(network):
             module.register_forward_hook(record(stage))
-        with torch.no_grad(), _MultiplyAdds() as counted:
+        with torch.no_grad(), _Counting() as counted:
             embedding = network(torch.zeros(1, 3, height, width, dtype=torch.float32)).embedding
     about = (inspect.getdoc(registry.builder(name)) or "").splitlines()[0]
     return Summary(name, about, height, width, embedding.shape[1], _count(network), counted.number, tuple(stages))
 
 
-class _MultiplyAdds(TorchDispatchMode):
-    """Counts those of matrix products and convolutions, by torch's own formulas."""
+class _Counting(TorchFunctionMode):
+    """Counts multiply-adds, and leaves out what changes no shape, which takes most of the time without memory."""
 
     def __init__(self) -> None:
-        super().__init__()  # type: ignore[no-untyped-call]
+        super().__init__()
         self.number = 0
-
-    def __torch_dispatch__(
-        self, func: Any, types: Any, args: tuple[Any, ...] = (), kwargs: dict[str, Any] | None = None
-    ) -> Any:
-        out = func(*args, **kwargs or {})
-        if flops := flop_registry.get(func.overloadpacket):
-            self.number += flops(*args, **kwargs or {}, out_val=out) // 2
-        return out
-
-
-class _ShapesOnly(TorchFunctionMode):
-    """Leaves out what changes no shape and multiplies no matrices, which takes most of the time without memory."""
 
     def __torch_function__(
         self, func: Any, types: Any, args: tuple[Any, ...] = (), kwargs: dict[str, Any] | None = None
@@ -98,15 +84,28 @@ class _ShapesOnly(TorchFunctionMode):
             return args[0]
         if func in _JOIN and isinstance(args[1], Tensor) and args[0].shape == args[1].shape:
             return args[0]
-        return func(*args, **kwargs or {})
+        if func is functional.linear:
+            out = args[0].new_empty(*args[0].shape[:-1], len(args[1]))
+            each = args[1].shape[-1]
+        elif func is functional.scaled_dot_product_attention:
+            query, key, value = args[:3]
+            out = query.new_empty(*query.shape[:-1], value.shape[-1])
+            self.number += query.numel() * key.shape[-2]  # of the products with the keys; then of those with the values
+            each = key.shape[-2]
+        else:
+            out = func(*args, **kwargs or {})
+            each = args[1].shape[1:].numel() if func is torch.conv2d else args[0].shape[-1] if func in _PRODUCT else 0
+        self.number += each and out.numel() * each
+        return out
 
 
 _CHANGE_NO_SHAPE = {
-    *(torch.relu, Tensor.relu, functional.relu, functional.relu6, functional.gelu, functional.silu),
-    *(torch.sigmoid, Tensor.sigmoid, functional.dropout, functional.batch_norm, functional.instance_norm),
-    functional.layer_norm,
+    *(torch.relu, Tensor.relu, functional.relu, functional.relu6, functional.hardtanh, functional.leaky_relu),
+    *(torch.sigmoid, Tensor.sigmoid, functional.gelu, functional.silu, functional.dropout, torch.roll),
+    *(functional.batch_norm, functional.instance_norm, functional.layer_norm),
 }
 _JOIN = {torch.add, Tensor.add, Tensor.__add__, Tensor.__radd__, torch.mul, Tensor.mul, Tensor.__mul__}
+_PRODUCT = {torch.matmul, Tensor.matmul, Tensor.__matmul__, torch.bmm, Tensor.bmm}
 
 
 def summarise_trained(name: str) -> Summary:

@@ -11,7 +11,7 @@ from resight.datasets.best_known import best_known
 from resight.embedding.measure import measure
 from resight.errors import DataError
 from resight.images.cache import cache_folder
-from resight.models.load import load
+from resight.models.loading import load
 from resight.models.model import Model
 from resight.records import Embeddings, Report
 from resight.report import html

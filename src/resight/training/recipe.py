@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Sequence
 from difflib import get_close_matches
 from pathlib import Path
@@ -26,7 +25,7 @@ from resight.training.parts import (
     Sampler,
     Views,
 )
-from resight.yaml_text import parse_yaml, read_yaml
+from resight.yaml_text import assign, read_yaml
 
 
 class Recipe(Part):
@@ -174,33 +173,6 @@ def parse(content: dict[str, Any], source: str = "recipe") -> Recipe:
         return Recipe.model_validate(content)
     except ValidationError as error:
         raise RecipeError(_explain(error, source)) from None
-
-
-def assign(content: dict[str, Any], override: str) -> None:
-    """Put the value of a ``key=value`` text at its place in plain data; dots lead into mappings and lists.
-
-    Raises:
-        RecipeError: not of that form, not a YAML value, or no such place.
-    """
-    key, equals, text = override.partition("=")
-    if not equals or not key:
-        raise RecipeError(f"--set {override!r} is not of the form key=value, such as phases.0.lr=0.01.")
-    try:
-        value = parse_yaml(text)
-    except yaml.YAMLError:
-        raise RecipeError(f"--set {override!r}: {text!r} is not a YAML value.") from None
-    if isinstance(value, str) and re.fullmatch(r"[-+]?\d+(\.\d*)?[eE][-+]?\d+", value):
-        value = float(value)  # YAML 1.1 reads 1e-3 as text
-    at: Any = content
-    *parents, last = key.split(".")
-    try:
-        for part in parents:
-            if isinstance(at, dict) and at.get(part) is None:
-                at[part] = {}
-            at = at[int(part)] if isinstance(at, list) else at[part]
-        at[int(last) if isinstance(at, list) else last] = value
-    except (ValueError, IndexError, TypeError, AttributeError):
-        raise RecipeError(f"--set {override!r}: the recipe has no place {key!r}.") from None
 
 
 def _explain(error: ValidationError, source: str) -> str:

@@ -15,7 +15,7 @@ from torch.optim.swa_utils import AveragedModel
 
 from resight.errors import RecipeError, first_line
 from resight.models import registry
-from resight.models.load import fill
+from resight.models.loading import fill
 from resight.models.output import Output
 from resight.models.weights import fit
 from resight.training.averaging import moving_average

@@ -22,7 +22,7 @@ from resight.files import atomic_path
 from resight.images.batches import prefetch
 from resight.images.transforms import letterbox, normalise, resize, restore
 from resight.models.card import UNTRAINED, Preprocessing
-from resight.models.load import load
+from resight.models.loading import load
 from resight.models.model import Model
 from resight.records import Split
 from resight.training.views import Views

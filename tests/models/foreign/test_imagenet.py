@@ -10,7 +10,7 @@ import torch
 import resight
 from resight.errors import ModelError
 from resight.models.foreign import imagenet
-from resight.models.load import fill
+from resight.models.loading import fill
 
 
 @pytest.fixture

@@ -13,7 +13,7 @@ from torch.utils.flop_counter import FlopCounterMode
 import resight
 from peers import load_file, scramble
 from resight.errors import ModelError
-from resight.models.load import fill
+from resight.models.loading import fill
 
 # repeats, kernel, stride, expansion, inputs, outputs: as in TensorFlow's efficientnet_builder and the paper's Table 2
 LITE0 = """r1_k3_s1_e1_i32_o16 r2_k3_s2_e6_i16_o24 r2_k5_s2_e6_i24_o40 r3_k3_s2_e6_i40_o80 r3_k5_s1_e6_i80_o112

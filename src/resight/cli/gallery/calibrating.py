@@ -49,7 +49,7 @@ def calibrate(
     from resight.decisions.model import calibrate as learn
     from resight.gallery.deciding.applying import adopt
     from resight.gallery.deciding.asking import Asking
-    from resight.models.load import load
+    from resight.models.loading import load
 
     if bool(data) + bool(pairs) + answers + bool(model) != 1:
         raise RecipeError("A gallery is calibrated by one of four: DATA, --pairs FILE, --answers, or --model MODEL.")

@@ -99,7 +99,7 @@ def serve(
         ) from None
     from resight.embedding.embedder import Embedder
     from resight.gallery.gallery import Gallery
-    from resight.models.load import load
+    from resight.models.loading import load
 
     def ready(url: str) -> None:
         out.print(f"listening on {url}")

@@ -26,7 +26,7 @@ from resight.embedding.versions import versions
 from resight.errors import DataError, ModelError, ResightError, first_line
 from resight.images.stream import Item, read
 from resight.models.exported import Exported
-from resight.models.load import load
+from resight.models.loading import load
 from resight.models.model import Model
 
 ATTEMPTS = 4  # at a part whose workers die

@@ -25,7 +25,7 @@ from resight.images.cache import Images
 from resight.images.transforms import prepare
 from resight.models.card import Card, card_path, named
 from resight.models.exported import Exported, describe
-from resight.models.load import from_exported
+from resight.models.loading import from_exported
 from resight.models.model import Model
 from resight.models.runtimes import CARD, openvino_core
 

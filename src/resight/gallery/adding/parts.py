@@ -12,12 +12,11 @@ from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
 from itertools import islice
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
-from resight.embedding.embedder import Embedder, OnError
 from resight.embedding.source import Pictures, Source, source_of
 from resight.errors import DataError
 from resight.files import read_bytes
@@ -33,6 +32,9 @@ from resight.images.pictures import Colour, checked_colour, is_open_file, pixels
 from resight.images.stream import WORKERS, BadImage, Batch, Item
 from resight.images.video import Video
 from resight.records import Embeddings
+
+if TYPE_CHECKING:
+    from resight.embedding.embedder import Embedder, OnError
 
 PART = 4096  # rows that are written together, whole or not at all
 
