@@ -4,7 +4,7 @@ VENV ?= .venv
 BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt
 
-.PHONY: demo docs test live lint package integrations notebooks clean
+.PHONY: demo docs test long lint package integrations notebooks clean
 
 demo: $(VENV)/installed
 	$(BIN)/resight demo
@@ -17,10 +17,10 @@ JOBS ?= $(shell $(PYTHON) -c "import os; print((os.cpu_count() or 1) + 1)")
 PYTEST := PYTHONDONTWRITEBYTECODE= $(BIN)/python -m pytest --numprocesses $(JOBS) --dist loadfile --durations 10
 
 test: $(VENV)/installed-dev
-	$(PYTEST) -m "not live"
+	$(PYTEST) -m "not long"
 
-live: $(VENV)/installed-dev  # the tests with a browser or a cluster
-	$(PYTEST) -m live
+long: $(VENV)/installed-dev  # the long tests: with a browser, a cluster, programs that are killed, whole data sets
+	$(PYTEST) -m long
 
 docs: $(VENV)/installed-dev  # the site, in site/
 	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict --quiet

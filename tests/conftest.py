@@ -27,10 +27,10 @@ def pytest_runtest_setup(item: pytest.Item) -> None:
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """``make test`` leaves out what is marked as live: whatever has a browser's tab or a cluster among its fixtures."""
+    """What has a browser's tab or a cluster among its fixtures is long."""
     for item in items:
         if {"tab", "cluster"} & set(getattr(item, "fixturenames", ())):
-            item.add_marker(pytest.mark.live)
+            item.add_marker(pytest.mark.long)
 
 
 def pytest_collection_finish() -> None:

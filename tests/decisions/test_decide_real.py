@@ -29,6 +29,7 @@ def first(identities: np.ndarray, count: int) -> np.ndarray:
     return np.sort(np.concatenate([order[identities[order] == who][:count] for who in np.unique(identities)]))
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("metric", ["euclidean", "cosine"])
 def test_promises_hold_on_the_other_half(embedded: tuple[Embeddings, Embeddings], metric: str) -> None:
     known = np.unique(embedded[0].identities)

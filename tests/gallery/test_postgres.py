@@ -147,13 +147,13 @@ def test_a_writer_that_was_overtaken_adds_once(uri: str, monkeypatch: pytest.Mon
         gallery.verify_log()
 
 
-@pytest.mark.live
+@pytest.mark.long
 def test_killed_writers_and_servers_lose_nothing(postgres: PostgresServer) -> None:
     done = cluster_kills.run(postgres, kills=6, deadline=60.0, seed=1)
     assert done["writer"] and done["server"] and done["actions"]
 
 
-@pytest.mark.live
+@pytest.mark.long
 def test_two_writers_and_four_readers(postgres: PostgresServer) -> None:
     done = cluster_load.run(postgres, seconds=4.0, restart=1.5)
     assert done["reads"] and done["add"] and done["restarts"]
@@ -359,7 +359,7 @@ def test_a_dump_restored_is_the_gallery(postgres: PostgresServer, uri: str) -> N
         assert gallery.check().problems == ()
 
 
-@pytest.mark.live
+@pytest.mark.long
 def test_a_replica_answers_and_takes_over(postgres: PostgresServer, uri: str) -> None:
     here = str(postgres.folder)
     with Gallery.open(uri, card()) as gallery:

@@ -19,6 +19,7 @@ def embedded(market_zip: Path, msmt17_weights: Path) -> tuple[Embeddings, Embedd
     return query, gallery
 
 
+@pytest.mark.long
 @pytest.mark.parametrize(
     ("package", "path"), [("torchreid", "reid/metrics/rank.py"), ("fastreid", "evaluation/rank.py")]
 )

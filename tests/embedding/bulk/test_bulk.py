@@ -63,6 +63,7 @@ def test_a_folder_becomes_a_file_and_its_manifest(folder: Path, tmp_path: Path, 
     assert manifest["data_fingerprint"] == written.data_fingerprint == source_of(folder).fingerprint()  # type: ignore[union-attr]
 
 
+@pytest.mark.long
 def test_killed_at_any_moment_it_goes_on_to_the_same_bytes(folder: Path) -> None:
     (folder / "05.jpg").write_bytes(b"")
     for path in sorted(folder.iterdir())[9:]:

@@ -625,7 +625,8 @@ def test_every_row_that_changed_is_looked_up(tmp_path: Path) -> None:
                 assert len(changes.touched(db, view)) == 12
 
 
-@pytest.mark.parametrize("kills", [5])
+@pytest.mark.long
+@pytest.mark.parametrize("kills", [8])
 def test_killed_at_any_moment_it_keeps_what_it_acknowledged(tmp_path: Path, kills: int) -> None:
     script = Path(__file__).with_name("kill_and_reopen.py")
     done = subprocess.run([sys.executable, script, tmp_path, str(kills), "1"], capture_output=True, text=True)
