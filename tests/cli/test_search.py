@@ -129,6 +129,7 @@ def test_a_sheet_of_embeddings_alone_has_gaps(seen: Shell) -> None:
         assert ("another camera than the record&#39;s" in page) == said
 
 
+@pytest.mark.long
 def test_the_five_commands_of_the_readme(tmp_path: Path, shell: Shell) -> None:
     """From installing to a search in the browser, but for installing; the page is served and the records are known."""
     pytest.importorskip("fastapi", reason="the service needs resight[serve]")

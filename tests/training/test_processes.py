@@ -16,6 +16,8 @@ from resight.training.loop import train
 
 from .conftest import TinyRecipe
 
+pytestmark = pytest.mark.long
+
 
 def test_two_processes_equal_one(tiny_recipe: TinyRecipe, two_teachers: tuple[str, str], tmp_path: Path) -> None:
     """The losses that mine whole batches, a batch-normalised neck, a frozen phase, an average, an evaluation.

@@ -103,6 +103,7 @@ def test_an_interrupted_run_reaches_the_same_numbers(
     assert without_times(parts) == without_times(whole)
 
 
+@pytest.mark.long
 def test_a_killed_process(tiny_recipe: TinyRecipe, uninterrupted: Uninterrupted, tmp_path: Path) -> None:
     """SIGKILL in the middle of the third epoch."""
     recipe = tiny_recipe(**EVERYTHING)
