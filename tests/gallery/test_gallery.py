@@ -9,6 +9,7 @@ import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
+from datetime import datetime, timedelta, timezone
 from pathlib import Path
 
 import numpy as np
@@ -574,6 +575,21 @@ def test_logins_in_addresses_are_not_kept(gallery_uri: str) -> None:
         assert record.camera == "rtsp://10.0.0.5/stream1"
         assert "s3cret" not in str(record)
         assert gallery.stats().cameras == {"rtsp://10.0.0.5/stream1": 1}
+
+
+def test_times_may_be_datetimes(gallery_uri: str) -> None:
+    pandas = pytest.importorskip("pandas")
+    noon = datetime(2026, 11, 21, 12, tzinfo=timezone.utc)
+    east = noon.astimezone(timezone(timedelta(hours=2)))
+    several = pandas.Series(pandas.to_datetime([noon, noon + timedelta(seconds=1.5)]))
+    with Gallery.open(gallery_uri, card()) as gallery:
+        ids = gallery.add(embeddings(2), times=several).ids
+        assert [record.time for record in gallery.get(ids)] == [1795262400.0, 1795262401.5]
+        assert gallery.count(Filter(after=noon, before=east + timedelta(seconds=1))) == 1  # type: ignore[arg-type]
+        with pytest.raises(DataError, match=r"picture 0 is datetime\.datetime\(2026, .*give it one"):
+            gallery.add(embeddings(1, seed=1), times=noon.replace(tzinfo=None))
+        with pytest.raises(DataError, match="picture 0 is NaT: pass seconds since 1970, a datetime"):
+            gallery.add(embeddings(1, seed=1), times=[pandas.NaT])
 
 
 def test_times_in_milliseconds_are_refused(gallery_uri: str) -> None:

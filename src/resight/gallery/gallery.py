@@ -134,8 +134,8 @@ class Gallery(Lists):
 
         Args:
             images: whatever an :class:`~resight.embedding.embedder.Embedder` takes, or embeddings of this model.
-            cameras, times, identities: one for all, or one for each. Cameras that a split or embeddings know are
-                taken where none are given; identities never are, for the labels of a data set are no names.
+            cameras, times, identities: one for all, or one for each. Times are seconds since 1970, or datetimes with a
+                time zone. Cameras that a split or embeddings know are taken where none are given; identities never are.
             sources: where each came from; paths are their own sources.
             boxes: left, top, right, bottom of each in its source; nothing is cut out here.
             basis: why they may be kept; ``expires``: when they are to be erased, see also :class:`Policy`.

@@ -6,6 +6,7 @@ import math
 import unicodedata
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from datetime import datetime
 from functools import lru_cache
 from typing import Any, Literal
 
@@ -344,20 +345,24 @@ def readable(text: str) -> str:
 
 
 def moment(time: object, what: str) -> float | None:
-    """A time in seconds since 1970, or None.
+    """A time in seconds since 1970, also of a ``datetime`` that knows its time zone; or None.
 
     Raises:
-        DataError: it is no finite number.
+        DataError: it is neither, or no finite number.
     """
     if time is None:
         return None
+    if isinstance(time, datetime) and time == time:  # which pandas' NaT is not
+        if time.tzinfo is None:
+            raise DataError(f"{what} is {time!r}, which may be of any time zone: give it one, such as tzinfo=UTC.")
+        time = time.timestamp()
     try:
         is_number = not isinstance(time, (str, bytes, bool))  # "2026" is a year
         found = float(time) if is_number else math.nan  # type: ignore[arg-type]
     except (TypeError, ValueError):
         found = math.nan
     if not math.isfinite(found):
-        raise DataError(f"{what} is {time!r}: pass seconds since 1970, or None.")
+        raise DataError(f"{what} is {time!r}: pass seconds since 1970, a datetime with a time zone, or None.")
     if not EARLIEST <= found <= LATEST:
         raise DataError(f"{what} is {time!r}, which is no time of the years 1 to 9999: pass seconds, not milliseconds.")
     return found
