@@ -72,7 +72,8 @@ def test_adding_twice_is_adding_once(seen: Shell) -> None:
     stats = told(seen("gallery", "stats", "seen", "--json"))
     assert (stats["records"], stats["identities"], stats["unknown"]) == (total, PEOPLE, 0)
     assert stats["cameras"] == {"1": total // 2, "2": total // 2}
-    assert f"{total} (0 without identity)" in seen("gallery", "stats", "seen")[1]
+    shown = seen("gallery", "stats", "seen")[1]
+    assert f"{total} (0 without identity)" in shown and f"osnet_x0_25 ({stats['model']})" in shown
 
 
 def test_copies_in_the_source_are_told_from_what_was_there(seen: Shell) -> None:

@@ -65,7 +65,7 @@ def stats(where: Where, json: Annotated[bool, Json] = False) -> None:
     from resight.gallery.times import iso
 
     with open_gallery(where, read_only=True) as of:
-        found = of.stats()
+        found, architecture = of.stats(), of.card.architecture
     if json:
         print_json(asdict(found))
         return
@@ -78,7 +78,7 @@ def stats(where: Where, json: Annotated[bool, Json] = False) -> None:
         "expiring in 7 days": f"{found.expiring:,}",
         "bytes": ", ".join(f"{name}: {size:,}" for name, size in found.bytes.items()),
         "engine": found.engine,
-        "model": f"{found.model}, {found.dim} numbers, {found.metric} distance",
+        "model": f"{architecture} ({found.model}), {found.dim} numbers, {found.metric} distance",
     }
     for key, value in rows.items():
         table.add_row(key, value)
