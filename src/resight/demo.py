@@ -14,6 +14,7 @@ import torch
 import yaml
 
 from resight import datasets
+from resight.counted import counted
 from resight.embedding.measure import measure
 from resight.models import load
 from resight.report.run import report_run
@@ -46,7 +47,7 @@ def run(output: Path, *, seed: int = 0, epochs: int = 24, say: Callable[[str], N
     )
     folder = Run(output / "run")
     shutil.rmtree(folder.folder, ignore_errors=True)
-    say(f"2. Training {recipe.model.name} on the CPU or GPU at hand, {recipe.epochs} epochs.")
+    say(f"2. Training {recipe.model.name} on the CPU or GPU at hand, {counted(recipe.epochs, 'epoch')}.")
     torch.manual_seed(recipe.seed)
     height, width = recipe.images.height, recipe.images.width
     untrained = load(recipe.model.name, height=height, width=width, **recipe.model.builds_with)

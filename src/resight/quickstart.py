@@ -12,6 +12,7 @@ from typing import Literal
 
 import numpy as np
 
+from resight.counted import counted
 from resight.datasets.detect import detect
 from resight.errors import DataError, ResightError
 from resight.files import VIDEO_SUFFIXES, left_out, list_images
@@ -127,7 +128,7 @@ def _pictures(source: str, folders: Folders | None) -> tuple[tuple[str, ...], tu
         advice = f"{these}: for one, run {shlex.join(['resight', 'quickstart', films[0]])}."
     if not paths:
         raise DataError(" ".join(filter(None, (f"{source} holds no images.", left_out(others), advice))))
-    findings = [f"{source} holds {len(paths):,} pictures{_sizes(paths)}."]
+    findings = [f"{source} holds {counted(len(paths), 'picture')}{_sizes(paths)}."]
     findings += filter(None, (left_out(others), advice))
     if folders is None and (kind := "folder" if single else detect(source)) != "folder":
         findings.append(

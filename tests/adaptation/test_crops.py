@@ -46,7 +46,7 @@ def test_folders_named_like_cameras(tmp_path: Path) -> None:
         crop(tmp_path / name, at)
     found = read(tmp_path)
     assert found.camera_names == ("cam1", "cam_hall") and found.cameras.tolist() == [0, 0, 1]
-    assert "2 cameras were read from the folders" in found.notes[-1]
+    assert "The folders give 2 cameras" in found.notes[-1]
 
 
 def test_a_pattern_and_its_errors(tmp_path: Path) -> None:

@@ -151,7 +151,7 @@ def test_erase_shows_and_asks(seen: Shell, monkeypatch: pytest.MonkeyPatch) -> N
     total = PEOPLE * CAMERAS * EACH
     ids = [record["id"] for record in told(seen("gallery", "records", "seen", "--json"))]
     code, _, err = seen("gallery", "erase", "seen", ids[0][:12])
-    assert code == 2 and ids[0][:12] in err and "1 records of seen will be erased" in err and "add --yes" in err
+    assert code == 2 and ids[0][:12] in err and "1 record of seen will be erased" in err and "add --yes" in err
     monkeypatch.setattr("sys.stdin.isatty", lambda: True, raising=False)
     for answer, code in ((False, 1), (True, 0)):
         monkeypatch.setattr("typer.confirm", lambda *_, answer=answer, **__: answer)

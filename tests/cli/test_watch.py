@@ -145,7 +145,7 @@ def test_a_film_that_ends_early_is_exit_code_1(shell: Shell, tmp_path: Path, mod
     path = write(tmp_path, "door", [Walk("red", 0, 8)])
     path.write_bytes(path.read_bytes()[: path.stat().st_size // 2])
     code, out, err = shell("watch", "door.avi", "--detector", ".", "-m", model, "--threshold", "0.9")
-    assert code == 1 and "1 seen in 1 tracks (1 new records)" in out
+    assert code == 1 and "1 seen in 1 track (1 new record)" in out
     assert "of 40 frames were read (damaged: " in err
 
 
@@ -180,7 +180,7 @@ def test_what_has_no_name_is_named_later(shell: Shell, tmp_path: Path, model: Pa
     with Gallery.open("seen") as gallery:
         gallery.split("person 1", [record.id for record in gallery.records()])
     code, out, _ = shell("watch", "--name", "--threshold", "0.9")
-    assert code == 0 and out.strip() == "1 tracks named: 1 identities."
+    assert code == 0 and out.strip() == "1 track named: 1 identity."
     code, out, _ = shell("watch", "--name", "--threshold", "0.9", "--json")
     assert code == 0 and json.loads(out)["tracks"] == 0
     code, _, err = shell("watch", "--gallery", "seen")
@@ -202,14 +202,14 @@ def test_events(shell: Shell, tmp_path: Path, model: Path, monkeypatch: pytest.M
     assert code == 0, err
     (line,) = out.splitlines()
     assert json.loads(line)["text"] == "person 1 at door, 2026-11-21 13:30:00Z, seen for the first time"
-    assert Path("seen.jsonl").read_text() == out and "1 seen in 1 tracks" in err
+    assert Path("seen.jsonl").read_text() == out and "1 seen in 1 track" in err
     code, _, err = shell(*common, "--events", "-", "--json")
     assert code == 2 and "both write to standard output" in err
     with Gallery.open("seen") as gallery:
         gallery.erase(identity="person 1")
     code, _, err = shell(*common)
-    assert code == 0 and "1 tracks were erased from this gallery before and are not added again" in err
+    assert code == 0 and "1 track not added again: erased from this gallery before" in err
     monkeypatch.setattr(delivery, "GRACE", 0.0)
     code, out, err = shell(*common, "--add-erased", "--events", dead, "--outbox", "waiting.db")
-    assert code == 0 and re.search(r"1 events for http://127\.0\.0\.1:9 \([0-9a-f]{8}\) wait in waiting\.db", err)
+    assert code == 0 and re.search(r"1 event for http://127\.0\.0\.1:9 \([0-9a-f]{8}\) left in waiting\.db", err)
     assert "secret" not in err and "/hook" not in err

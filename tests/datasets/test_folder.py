@@ -169,7 +169,7 @@ def test_oddities_are_notes(tmp_path: Path) -> None:
     notes = folder(tmp_path, train_fraction=0).notes
     assert "1 identity(ies) have a single image." in notes
     assert f"1 file that is not a readable image was left out (1 .txt; first {tmp_path}/list.txt)." in notes
-    assert "2 cameras were read from names (cam0, cam1)." in notes
+    assert "The names give 2 cameras (cam0, cam1)." in notes
 
 
 @pytest.mark.parametrize(

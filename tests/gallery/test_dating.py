@@ -65,7 +65,7 @@ def test_exif(tmp_path: Path) -> None:
     assert found == [plain + 0.25 - 2.5 * 3600, plain + 8 * 3600, plain, None, None, None]
     assert notes == (
         "3 of 6 images have no time in their EXIF: their times are unknown.",
-        "1 times have no time zone and were taken as UTC.",
+        "1 time without a time zone, taken as UTC.",
     )
     with zipfile.ZipFile(tmp_path / "all.zip", "w") as archive:
         archive.write(paths[0], "a.jpg")

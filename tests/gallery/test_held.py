@@ -334,4 +334,4 @@ def test_a_program_without_slots_is_refused_and_a_record_without_one_reported(
         with postgres.connect() as db:
             db.execute(f"DELETE FROM {uri.partition('gallery=')[2]}.slots WHERE slot = 2")
         (problem,) = gallery.check().problems
-        assert "1 records without a slot" in problem
+        assert "1 record without a slot" in problem

@@ -91,7 +91,7 @@ def test_cameras_are_the_names_of_folders(tmp_path: Path) -> None:
         "c.jpg": "",
         "0042_c6s2_000009_01.jpg": "yard",
     }
-    assert found.notes == ("1 images lie in no folder of a camera: their cameras are unknown.",)
+    assert found.notes == ("1 image outside of the cameras' folders: of unknown camera.",)
     shutil.make_archive(str(tmp_path / "seen"), "zip", tmp_path / "seen")
     assert sorted(incoming(tmp_path / "seen.zip", by_folder=True).cameras) == ["", "deep", "door", "yard"]
     only = incoming(tmp_path / "seen" / "yard" / "0042_c6s2_000009_01.jpg", by_folder=True)

@@ -20,6 +20,7 @@ from numpy.typing import NDArray
 from resight import datasets
 from resight.adaptation.answered import Answered, answered
 from resight.adaptation.cells import UNKNOWN, coded, numbers, text_of
+from resight.counted import counted
 from resight.datasets.catalog import common_folder
 from resight.datasets.detect import is_table
 from resight.datasets.labels import from_folders
@@ -159,7 +160,7 @@ def _folder(where: str) -> Crops:
     base = common_folder(paths)
     folders = [path[len(base) :].split("/")[0] if "/" in path[len(base) :] else "" for path in paths]
     if len(set(folders)) > 1 and all(_CAMERA_FOLDER.fullmatch(one) for one in folders):
-        note = f"{len(set(folders))} cameras were read from the folders ({', '.join(sorted(set(folders))[:4])})."
+        note = f"The folders give {counted(len(set(folders)), 'camera')} ({', '.join(sorted(set(folders))[:4])})."
         return _crops(_unlabelled(paths), np.array(folders), {}, (*found.notes, note))
     note = "No camera can be read from the names: pass a pattern such as --cameras '(?P<camera>[^/]+)/[^/]+$'."
     return _crops(_unlabelled(paths), None, {}, (*found.notes, note))
@@ -270,7 +271,7 @@ def _gallery(uri: str, pictures: Path | None) -> Crops:
         answers, told = answered(ids, gallery.store.answers())
     if not paths:
         raise DataError(f"{without_secrets(uri)} holds no record with a picture: there is nothing to adapt to.")
-    notes = (f"{lost:,} records have neither source nor thumbnail and were left out.",) * bool(lost)
+    notes = (f"{counted(lost, 'record')} left out, with neither source nor thumbnail.",) * bool(lost)
     names = np.array(seen) if any(seen) else None
     found = _crops(_unlabelled(paths, who), names, {"times": np.array(times)}, (*notes, *told))
     return replace(found, answers=answers)

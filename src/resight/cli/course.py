@@ -9,6 +9,7 @@ import typer
 
 from resight.cli.console import Json, bar, out, print_json
 from resight.cli.options import BatchSize, Model
+from resight.counted import counted
 
 course = typer.Typer(no_args_is_help=True, help="Data of the course's re-ID system: CSV files and numbered galleries.")
 
@@ -80,4 +81,4 @@ def predict(
         print_json({"file": target} | found.numbers())
         return
     score = "" if found.top1 is None else f", {found.top1:.2%} right"
-    out.print(f"{target}: {len(found.gallery):,} queries answered ({found.metric}){score}.")
+    out.print(f"{target}: {counted(len(found.gallery), 'query', 'queries')} answered ({found.metric}){score}.")

@@ -10,6 +10,7 @@ import typer
 
 from resight.cli.console import Json, bar, err, out, print_json
 from resight.cli.options import BatchSize, ModelOption, OnError, SkipOrFail
+from resight.counted import counted
 from resight.errors import RecipeError
 
 if TYPE_CHECKING:
@@ -95,7 +96,8 @@ def group(
         left_out = [asdict(one) for one in bad]
         print_json({"images": len(groups), "groups": count, "threshold": limit, "failed": left_out} | files)
         return
-    out.print(f"{len(groups):,} images in {count:,} groups ({loaded.card.metric} distance up to {limit:.4g}).")
+    within = f"{loaded.card.metric} distance up to {limit:.4g}"
+    out.print(f"{counted(len(groups), 'image')} in {counted(count, 'group')} ({within}).")
     for one in bad[:5]:
         err.print(f"left out: {one.reason}")
     if len(bad) > 5:

@@ -16,6 +16,7 @@ from rich.table import Table
 
 from resight.cli.console import Json, bar, err, out, print_json
 from resight.cli.options import AddErased
+from resight.counted import counted
 from resight.errors import DataError, ModelError, RecipeError
 
 if TYPE_CHECKING:
@@ -243,7 +244,8 @@ def _name(
             print_json({"tracks": len(names), "people": list(dict.fromkeys(names)), "gallery": gallery.uri})
         else:
             console = err if "-" in events else out
-            console.print(f"{len(names):,} tracks named: {len(set(names)):,} identities.")
+            people = counted(len(set(names)), "identity", "identities")
+            console.print(f"{counted(len(names), 'track')} named: {people}.")
             err.print(f"written: {gallery.uri}")
 
 
@@ -305,7 +307,8 @@ def _sending(gallery: Gallery, events: Sequence[str], outbox: Path | None) -> It
         yield delivery
     finally:
         for sink, count in delivery.close().items():
-            _say(f"{count:,} events for {sink} wait in {delivery.outbox.path}: they are sent by the next watch to it.")
+            left = f"{counted(count, 'event')} for {sink} left in {delivery.outbox.path}"
+            _say(f"{left}: the next watch to it sends what is there.")
 
 
 def _say(message: str) -> None:
@@ -348,8 +351,8 @@ def _print_result(found: Watched, gallery: Gallery, views: Sequence[View], conso
     console.print(table)
     stopped = " Stopped before the end." if found.stopped else ""
     console.print(
-        f"{len(found.people):,} seen in {sum(found.tracks.values()):,} tracks ({found.new:,} new records), "
-        f"{found.frames:,} frames.{stopped}",
+        f"{len(found.people):,} seen in {counted(sum(found.tracks.values()), 'track')} "
+        f"({counted(found.new, 'new record')}), {counted(found.frames, 'frame')}.{stopped}",
     )
     if found.small:
         err.print(f"{found.small:,} boxes with a side of less than 12 pixels were left out.")

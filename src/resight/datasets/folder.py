@@ -12,6 +12,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from resight.counted import counted
 from resight.datasets.catalog import Dataset, common_folder, register
 from resight.datasets.labels import from_folders, from_pattern, number_cameras, number_identities
 from resight.datasets.market1501 import FOLDERS
@@ -130,7 +131,8 @@ def _is_single_camera(split: Split, readable: bool, asked_for: bool | None, note
     if asked_for is not None:
         return asked_for
     if len(names) > 1:
-        notes.append(f"{len(names)} cameras were read from names ({', '.join(names[:4])}{', ...' * (len(names) > 4)}).")
+        some = ", ".join(names[:4]) + ", ..." * (len(names) > 4)
+        notes.append(f"The names give {counted(len(names), 'camera')} ({some}).")
         return False
     reason = f"All images share one camera ({names[0]})" if readable else "No camera can be read from names"
     notes.append(f"{reason}, so images of one camera match each other.")

@@ -8,6 +8,7 @@ from contextlib import ExitStack, closing
 from dataclasses import asdict, dataclass, field, replace
 from typing import Any
 
+from resight.counted import counted
 from resight.embedding.compute import Progress
 from resight.errors import RecipeError
 from resight.gallery.gallery import Gallery
@@ -169,7 +170,7 @@ def watch(
             lane.finish()
     keeper.name()
     if keeper.erased:
-        run.problem(f"{keeper.erased:,} tracks were erased from this gallery before and are not added again.")
+        run.problem(f"{counted(keeper.erased, 'track')} not added again: erased from this gallery before.")
     if keeper.expired:
         run.problem(expired_already(keeper.expired))
     run.report()

@@ -9,6 +9,7 @@ import typer
 
 from resight.cli.console import Json, bar, out, print_json
 from resight.cli.gallery.options import Where, open_gallery
+from resight.counted import counted
 
 
 def add(app: typer.Typer) -> None:
@@ -45,7 +46,7 @@ def copy(
     if json:
         print_json(asdict(done))
     else:
-        out.print(f"{done.uri}: {done.records:,} records, {done.new:,} of them new, all compared.")
+        out.print(f"{done.uri}: {counted(done.records, 'record')}, {done.new:,} of them new, all compared.")
         out.print(f"SHA-256 {done.digest}")
 
 

@@ -11,6 +11,7 @@ import typer
 from resight.cli.console import Json, bar, err, out, print_json
 from resight.cli.gallery.options import ModelOption, Where, open_gallery
 from resight.cli.options import MODEL, AddErased, DataName, OnError, Pattern, SkipOrFail, Split
+from resight.counted import counted
 from resight.errors import DataError, RecipeError
 
 
@@ -179,7 +180,7 @@ def reembed(
     if json:
         print_json(asdict(found))
         return
-    out.print(f"{found.records:,} records are now in {found.uri}.")
+    out.print(f"{found.uri} has {counted(found.records, 'record')} now.")
     if found.from_thumbnails:
         err.print(f"{len(found.from_thumbnails):,} were embedded from their thumbnails, since their sources are gone.")
     if found.lost:

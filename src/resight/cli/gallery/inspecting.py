@@ -22,6 +22,7 @@ from resight.cli.gallery.options import (
     open_gallery,
     table_of,
 )
+from resight.counted import counted
 
 if TYPE_CHECKING:
     from resight.gallery.record import Event
@@ -132,7 +133,7 @@ def check(where: Where, json: Annotated[bool, Json] = False) -> None:
     else:
         for problem in found.problems:
             out.print(problem)
-        out.print(f"{found.records:,} records, {len(found.problems):,} problems.")
+        out.print(f"{counted(found.records, 'record')}, {counted(len(found.problems), 'problem')}.")
     if found.problems:
         raise typer.Exit(1)
 
@@ -145,6 +146,6 @@ def index(where: Where, json: Annotated[bool, Json] = False) -> None:
         print_json(asdict(found))
         return
     out.print(
-        f"An index of {found.records:,} records, built in {found.seconds:.1f} s, finds {found.recall:.2%} of the 10 "
-        f"nearest ({found.queries:,} searches tried)."
+        f"An index of {counted(found.records, 'record')}, built in {found.seconds:.1f} s, finds {found.recall:.2%} "
+        f"of the 10 nearest ({found.queries:,} searches tried)."
     )

@@ -20,6 +20,7 @@ from resight.cli.gallery.options import (
     printable,
     table_of,
 )
+from resight.counted import counted
 from resight.errors import RecipeError
 
 if TYPE_CHECKING:
@@ -72,7 +73,7 @@ def enrol(where: Where, name: Name, ids: Ids, json: Annotated[bool, Json] = Fals
     with open_gallery(where) as of:
         named = given_ids(of, ids)
         of.enrol(name, named)
-    _print(json, {"identity": name, "records": len(named)}, f"named {name}: {_counted(len(named))}.")
+    _print(json, {"identity": name, "records": len(named)}, f"named {name}: {counted(len(named), 'record')}.")
 
 
 def merge(
@@ -93,7 +94,7 @@ def merge(
         if len(known) > len(others):  # else it is refused
             confirm(f"{', '.join(others)} will be merged into {into}; this cannot be undone by name.", yes)
         moved = of.merge(into, others)
-    _print(json, {"identity": into, "records": moved}, f"merged into {into}: {_counted(moved)}.")
+    _print(json, {"identity": into, "records": moved}, f"merged into {into}: {counted(moved, 'record')}.")
 
 
 def split(
@@ -110,7 +111,7 @@ def split(
         chosen = given_ids(of, ids)
         of.split(name, chosen, new_name)
     result = {"identity": name, "records": len(chosen), "new_name": new_name}
-    _print(json, result, f"taken out of {name}: {_counted(len(chosen))}, now {new_name or 'without a name'}.")
+    _print(json, result, f"taken out of {name}: {counted(len(chosen), 'record')}, now {new_name or 'without a name'}.")
 
 
 def rename(
@@ -154,27 +155,27 @@ def erase(
         if ids:
             whole = given_ids(of, ids)
             err.print(table_of(of.get(whole[:20])))
-            confirm(f"{len(whole):,} records of {where} will be erased permanently.", yes)
+            confirm(f"{counted(len(whole), 'record')} of {where} will be erased permanently.", yes)
             erased = of.erase(ids=whole)
         elif identity is not None:
             seen = of.timeline(identity)
             if seen:
                 err.print(table_of(seen[:20]))
-                confirm(f"{identity} and {len(seen):,} records of {where} will be erased permanently.", yes)
+                confirm(f"{identity} and {counted(len(seen), 'record')} of {where} will be erased permanently.", yes)
             erased = of.erase(identity=identity)
         else:
             limit = moment(before, "--before")
             count = of.count(Filter(before=limit))
-            confirm(f"{count:,} of {len(of):,} records of {where} will be erased permanently.", yes)
+            confirm(f"{count:,} of {counted(len(of), 'record')} of {where} will be erased permanently.", yes)
             erased = of.erase(before=limit)
-    _print(json, {"erased": erased}, f"{_counted(erased)} erased.")
+    _print(json, {"erased": erased}, f"{counted(erased, 'record')} erased.")
 
 
 def expire(where: Where, json: Annotated[bool, Json] = False) -> None:
     """Erase expired records; run it daily."""
     with open_gallery(where) as of:
         erased = of.expire()
-    _print(json, {"erased": erased}, f"expired and erased: {_counted(erased)}.")
+    _print(json, {"erased": erased}, f"expired and erased: {counted(erased, 'record')}.")
 
 
 def export(
@@ -196,11 +197,7 @@ def _described(person: Person) -> str:
 
     seen = f", {iso(person.first)} to {iso(person.last)}" if person.first is not None else ""
     cameras = f", cameras {', '.join(camera or '-' for camera in person.cameras)}" if person.cameras else ""
-    return f"{person.name}: {_counted(person.records)}{cameras}{seen}"
-
-
-def _counted(records: int) -> str:
-    return f"{records:,} record{'' if records == 1 else 's'}"
+    return f"{person.name}: {counted(person.records, 'record')}{cameras}{seen}"
 
 
 def _print(json: bool, result: dict[str, object], sentence: str) -> None:

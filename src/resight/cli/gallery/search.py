@@ -24,6 +24,7 @@ from resight.cli.gallery.options import (
     open_gallery,
     table_of,
 )
+from resight.counted import counted
 from resight.errors import RecipeError
 
 if TYPE_CHECKING:
@@ -174,7 +175,7 @@ def _sheet(
         path,
         title=f"Found in {name}",
         searches=searches,
-        where=f"{len(gallery):,} records of {name}",
+        where=f"{counted(len(gallery), 'record')} of {name}",
         metric=gallery.card.metric,
         rule=rule,
         warning=applied.banner if applied else "",

@@ -11,6 +11,7 @@ from pathlib import Path, PurePosixPath
 
 from PIL import Image
 
+from resight.counted import counted
 from resight.errors import DataError
 from resight.files import read_bytes, split_archive
 
@@ -50,7 +51,7 @@ def times_of(paths: Sequence[str], way: str) -> tuple[list[float | None], tuple[
         where = {"exif": "EXIF", "name": "name", "file": "file"}[way]
         notes.append(f"{unknown:,} of {len(paths):,} images have no time in their {where}: their times are unknown.")
     if loose:
-        notes.append(f"{loose:,} times have no time zone and were taken as UTC.")
+        notes.append(f"{counted(loose, 'time')} without a time zone, taken as UTC.")
     return [time for time, _ in found], tuple(notes)
 
 

@@ -15,6 +15,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from resight.counted import counted
 from resight.datasets.tables import Table, read_table
 from resight.embedding import files
 from resight.embedding.named import read_names
@@ -139,7 +140,7 @@ def _more(named: Incoming, root: str, time: str, *, by_folder: bool) -> Incoming
         cameras = ["" if folder == top else folder.name for folder in above]
         notes = tuple(note for note in named.notes if note != MARKET_NOTE)
         if "" in cameras:
-            notes += (f"{cameras.count(''):,} images lie in no folder of a camera: their cameras are unknown.",)
+            notes += (f"{counted(cameras.count(''), 'image')} outside of the cameras' folders: of unknown camera.",)
         named = replace(named, cameras=cameras, notes=notes)
     return named
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from resight.counted import counted
 from resight.gallery.postgres import slots
 from resight.gallery.postgres.connections import Connections
 from resight.gallery.postgres.searching import INDEX
@@ -52,11 +53,11 @@ def problems(connections: Connections) -> Iterator[str]:
     )
     uri = connections.place.uri
     if events != last:
-        yield f"{uri} lacks {last - events:,} events of its log: restore it from a backup."
+        yield f"{uri} lacks {counted(last - events, 'event')} of its log: restore it from a backup."
     if nameless:
-        yield f"{uri} keeps {nameless:,} names that no record has: records were deleted by other means than resight."
+        yield f"{uri} keeps {counted(nameless, 'name')} that no record has: deleted by other means than resight."
     unplaced = connections.read(slots.missing)
     if unplaced:
-        yield f"{uri} has {unplaced:,} records without a slot: they were added by other means than resight."
+        yield f"{uri} has {counted(unplaced, 'record')} without a slot: added by other means than resight."
     if broken:
         yield f"The approximate index of {uri} is incomplete: build it again with resight gallery index."
