@@ -73,19 +73,22 @@ class Keeper:
         for track in tracks:
             begin, end = start + float(track.times[0]), start + float(track.times[-1])
             left, top, right, bottom = np.round(track.boxes[track.best]).astype(int).tolist()
+            source = str(Origin(view.recorded, int(track.frames[track.best]), begin, end))
+            if self.events:
+                self.events.expect(source)
             added = self.gallery.add(
                 Embeddings(track.vector[None], fingerprint=self.gallery.card.fingerprint),
                 cameras=view.camera,
                 times=start + float(track.times[track.best]) if clock == WORLD else None,
-                sources=[str(Origin(view.recorded, int(track.frames[track.best]), begin, end))],
+                sources=[source],
                 boxes=[(left, top, right, bottom)],
                 basis=self.basis,
                 expires=self.expires,
                 add_erased=self.add_erased,
                 thumbnails=[_file(track.crop)],
             )
-            if added.new and self.events:
-                self.events.add(added.ids)
+            if self.events:
+                self.events.add(added.ids if added.new else (), source)
             self.new += added.new
             self.known += added.known
             self.expired += added.expired

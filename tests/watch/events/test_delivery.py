@@ -344,6 +344,29 @@ def test_an_address_with_other_letters_is_one(tmp_path: Path) -> None:
         Webhook(f"http://127.0.0.1:{free_port()}/tür?ä=1").send(seen)
 
 
+@pytest.mark.parametrize("killed_before", ["add", "expect"])
+def test_a_watch_killed_as_it_stores_a_track_loses_no_message(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, killed_before: str
+) -> None:
+    """Between the gallery and the outbox, or before both: the next watch of the film sends each message once."""
+    write(tmp_path, "door", [Walk("red", 0, 14), Walk("blue", 20, 39)])
+    lines = tmp_path / "lines.jsonl"
+    with opened(tmp_path) as gallery:
+        events = Delivery(gallery, [str(lines)])
+        with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
+            patch.setattr(events, killed_before, lambda *_: (_ for _ in ()).throw(KeyboardInterrupt))
+            look(tmp_path, gallery, "door", events=events)
+        assert len(gallery) == (killed_before == "add")
+        assert events.close() == {} and not lines.read_text()
+        events = Delivery(gallery, [str(lines)])
+        look(tmp_path, gallery, "door", events=events)
+        assert events.close() == {} and events.outbox.path.exists()
+        again = Outbox(events.outbox.path)
+        assert again.expected() == []
+        again.close()
+    assert [one["begin"] for one in messages(lines)] == ["2025-10-09T08:53:20Z", "2025-10-09T08:53:22Z"]
+
+
 def test_a_watch_that_was_killed_is_told_of_later(tmp_path: Path) -> None:
     """The track was stored and has no name: its message is sent once it has one."""
     write(tmp_path, "door", [Walk("red", 0, 14), Walk("blue", 20, 39)])

@@ -16,13 +16,15 @@ from resight.watch.events.sink import Sink
 from resight.watch.events.sinks import open_sink
 
 PAUSE, LONGEST = 1.0, 60.0  # seconds before a sink that failed is tried again: the first time, and at most
+PAGE = 1000  # tracks of one source that began and ended together, at most
 GRACE = 10.0  # seconds that closing waits for what can still be sent
 
 
 class Delivery:
     """Messages about the tracks of a gallery on their way to some sinks, each at least once.
 
-    A track's message is durable when :meth:`add` returns, and is sent once the track has a name.
+    A track's message is durable when :meth:`add` returns, and is sent once the track has a name. A program that is
+    killed between :meth:`expect` and :meth:`add` loses none: the next one looks whether the track is there.
 
     Args:
         gallery: holds the tracks.
@@ -54,6 +56,9 @@ class Delivery:
             names = [lane.sink.name for lane in self._lanes]
             if len(set(names)) < len(names):
                 raise RecipeError("--events has the same sink twice: pass each once.")
+            for source in self.outbox.expected():  # a program was killed before it said whether they were added
+                there = gallery.newest(limit=PAGE, source=source)
+                self.add([record.id for record in there if record.source == source], source)
         except BaseException:
             for lane in self._lanes:
                 lane.sink.close()
@@ -62,10 +67,13 @@ class Delivery:
         for lane in self._lanes:
             lane.thread.start()
 
-    def add(self, records: Sequence[str]) -> None:
-        """Tracks are new in the gallery: there will be a message about each."""
-        if records:
-            self.outbox.put([lane.sink.name for lane in self._lanes], records)
+    def expect(self, source: str) -> None:
+        """A track from this source is about to be added to the gallery; :meth:`add` says what came of it."""
+        self.outbox.expect(source)
+
+    def add(self, records: Sequence[str], source: str = "") -> None:
+        """Tracks are new in the gallery, from the source that was expected: there will be a message about each."""
+        self.outbox.put([lane.sink.name for lane in self._lanes], records, source)
 
     def wake(self) -> None:
         """Some tracks have got their names."""

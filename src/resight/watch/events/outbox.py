@@ -1,7 +1,8 @@
 """Messages that wait to be sent, in a file of SQLite: what waits is still there after a crash or a loss of power.
 
 The file holds ids of records and names of sinks without secrets, no names of people and no pictures: a message is
-written when it is sent, from the record as it is then, and a record that was erased meanwhile is not sent.
+written when it is sent, from the record as it is then, and a record that was erased meanwhile is not sent. While a
+track is being added to the gallery, the file holds its source, so that the next program finds out what came of it.
 """
 
 from __future__ import annotations
@@ -17,11 +18,11 @@ from resight.watch.events.webhook import webhook_name
 
 WAIT = 30.0  # seconds for another program that writes
 
-TABLE = """
-CREATE TABLE IF NOT EXISTS waiting (
-    number INTEGER PRIMARY KEY AUTOINCREMENT, sink TEXT NOT NULL, record TEXT NOT NULL, UNIQUE (sink, record)
+TABLES = (
+    "CREATE TABLE IF NOT EXISTS waiting (number INTEGER PRIMARY KEY AUTOINCREMENT, sink TEXT NOT NULL, "
+    "record TEXT NOT NULL, UNIQUE (sink, record))",
+    "CREATE TABLE IF NOT EXISTS coming (source TEXT PRIMARY KEY)",
 )
-"""
 
 
 class Outbox:
@@ -41,14 +42,28 @@ class Outbox:
             self._db = sqlite3.connect(path, timeout=WAIT, isolation_level=None, check_same_thread=False)
             self._db.execute("PRAGMA journal_mode = WAL")
             self._db.execute("PRAGMA synchronous = FULL")
-            self._db.execute(TABLE)
+            for table in TABLES:
+                self._db.execute(table)
             self._rename_webhooks()
 
-    def put(self, sinks: Sequence[str], records: Sequence[str]) -> None:
-        """Messages for records wait for each of the sinks; durable when this returns."""
+    def expect(self, source: str) -> None:
+        """A track from this source is about to be added to the gallery; durable when this returns."""
+        with self._lock, self._words():
+            self._write(("INSERT OR IGNORE INTO coming (source) VALUES (?)", [(source,)]))
+
+    def expected(self) -> list[str]:
+        """The sources of tracks of which it was not told whether they were added."""
+        with self._lock, self._words():
+            return [source for (source,) in self._db.execute("SELECT source FROM coming")]
+
+    def put(self, sinks: Sequence[str], records: Sequence[str], source: str = "") -> None:
+        """Messages for records wait for each of the sinks, and the source is expected no longer; durable."""
         rows = [(sink, record) for record in records for sink in sinks]
         with self._lock, self._words():
-            self._write("INSERT OR IGNORE INTO waiting (sink, record) VALUES (?, ?)", rows)
+            self._write(
+                ("INSERT OR IGNORE INTO waiting (sink, record) VALUES (?, ?)", rows),
+                ("DELETE FROM coming WHERE source = ?", [(source,)]),
+            )
 
     def waiting(self, sink: str, after: int = 0, limit: int = 100) -> list[tuple[int, str]]:
         """The first (number, record) that wait for a sink, with numbers above ``after``."""
@@ -77,13 +92,14 @@ class Outbox:
         old = [(webhook_name(sink), sink) for sink in sinks if webhook_name(sink) != sink]
         if old:
             self._db.execute("PRAGMA secure_delete = ON")
-            self._write("UPDATE OR REPLACE waiting SET sink = ? WHERE sink = ?", old)
+            self._write(("UPDATE OR REPLACE waiting SET sink = ? WHERE sink = ?", old))
             self._db.execute("PRAGMA wal_checkpoint(TRUNCATE)")
 
-    def _write(self, statement: str, rows: Sequence[tuple[str, str]]) -> None:
+    def _write(self, *changes: tuple[str, Sequence[tuple[str, ...]]]) -> None:
         try:
             self._db.execute("BEGIN IMMEDIATE")
-            self._db.executemany(statement, rows)
+            for statement, rows in changes:
+                self._db.executemany(statement, rows)
             self._db.execute("COMMIT")
         finally:
             if self._db.in_transaction:  # Ctrl-C: what is sent after it must not be undone with it
