@@ -235,6 +235,30 @@ def test_a_round_trip_keeps_every_bit(saved: Path, tmp_path: Path) -> None:
         assert torch.equal(found[key], value)
 
 
+@pytest.mark.parametrize("renames", [0, 1])
+def test_a_model_saved_in_part_is_refused(
+    saved: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, renames: int
+) -> None:
+    """Stopped at each of the two files; a plain OSNet's weights alone are recognised as torchreid's, of 256x128."""
+    model, file, done = resight.load(saved), tmp_path / "new" / "b.safetensors", []
+    rename = os.replace
+
+    def stops(source: Path, target: Path) -> None:
+        if len(done) == renames:
+            raise KeyboardInterrupt
+        done.append(target)
+        rename(source, target)
+
+    with monkeypatch.context() as patched, pytest.raises(KeyboardInterrupt):
+        patched.setattr(os, "replace", stops)
+        model.save(file)
+    assert len(done) == renames
+    with pytest.raises(ModelError, match=r"b\.safetensors does not exist"):
+        resight.load(file)
+    model.save(file)
+    assert resight.load(file).card == model.card
+
+
 def test_a_fingerprint_names_weights_and_preprocessing_but_not_the_classifier(saved: Path) -> None:
     network, card = resight.load(saved).network, resight.load(saved).card
     first, other = weights.fingerprint(network, card), Preprocessing(colour="BGR")

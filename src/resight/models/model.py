@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from torch import nn
+from torch import Tensor, nn
 
 from resight.errors import ModelError
 from resight.models import weights
@@ -25,5 +26,13 @@ class Model:
         """Write weights (``path``, safetensors) and card (beside it)."""
         if isinstance(self.network, Exported):
             raise ModelError(f"{self.network.file} is no network of torch: copy the file and its card instead.")
-        weights.save(self.network.state_dict(), path)
-        self.card.save(path)
+        write(self.network.state_dict(), self.card, path)
+
+
+def write(tensors: Mapping[str, Tensor], card: Card, path: str | Path) -> None:
+    """Write a card and then its weights: a program killed between the two leaves no weights without their card.
+
+    Weights by themselves would be taken for a checkpoint that others published, prepared as those are.
+    """
+    card.save(path)
+    weights.save(tensors, path)

@@ -19,7 +19,7 @@ from resight.errors import DataError, RecipeError
 from resight.images.cache import cache_folder
 from resight.models import weights
 from resight.models.card import Card, Preprocessing
-from resight.models.model import Model
+from resight.models.model import Model, write
 from resight.records import Report
 from resight.retrieval.evaluation.domains import Domains
 from resight.training import checkpoint
@@ -234,5 +234,4 @@ def keep(model: Model, run: Run) -> None:
         key: value for key, value in model.network.state_dict().items() if not key.startswith(weights.CLASSIFIER)
     }
     found = weights.fingerprint(model.network, model.card)
-    model.card.model_copy(update={"fingerprint": found}).save(run.model)
-    weights.save(tensors, run.model)
+    write(tensors, model.card.model_copy(update={"fingerprint": found}), run.model)

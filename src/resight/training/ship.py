@@ -17,7 +17,7 @@ from resight.errors import ModelError, RecipeError
 from resight.models import registry, weights
 from resight.models.card import About, Licences, Measured, first_wrong
 from resight.models.exported import Exported
-from resight.models.model import Model
+from resight.models.model import Model, write
 from resight.models.shipped import halved
 from resight.yaml_text import read_yaml
 
@@ -102,8 +102,7 @@ def ship(
             f"{path} was not written, for half precision differs too much from the model ({parity}; limit {limit:g} "
             "points): publish the model in float32."
         )
-    weights.save(tensors, path)
-    card.save(path)
+    write(tensors, card, path)
     return Shipped(path, half, parity)
 
 
