@@ -1,12 +1,15 @@
 """Fine-tuning on a few labelled people."""
 
+import os
 from pathlib import Path
+from typing import Any
 
 import cv2
 import pytest
 
 import resight
 import tiny
+from resight.adaptation.checking import Check
 from resight.adaptation.labelled import fine_tune
 from resight.errors import DataError, RecipeError, TrainingError
 from resight.models.model import Model
@@ -39,6 +42,33 @@ def test_it_learns_measures_and_calibrates_by_itself(people: Path, model: Model,
     with pytest.raises(TrainingError, match=r"checked on another data set \(held-out people\): .* resight compare"):
         fine_tune(people, folder, model, epochs=12, lr=1e-3, cpu=True, progress=False, resume=True)
     assert resight.Gallery.open(tmp_path / "seen", folder).decision is not None
+
+
+@pytest.mark.parametrize("file", ["model.card.json", "metrics.json"])
+def test_a_run_interrupted_as_it_writes_its_results_goes_on_to_the_whole(
+    people: Path, model: Model, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, file: str
+) -> None:
+    folder, measured, rename = tmp_path / "run", [], os.replace
+    measure = Check.measure
+    ways = {"epochs": 1, "lr": 1e-3, "cpu": True, "progress": False}
+
+    def stops(source: Path, target: Path) -> None:
+        if measured and Path(target).name == file:
+            raise KeyboardInterrupt
+        rename(source, target)
+
+    def tells(*given: Any) -> dict[str, Any]:
+        measured.append(measure(*given))
+        return measured[-1]
+
+    with monkeypatch.context() as patched, pytest.raises(KeyboardInterrupt):
+        patched.setattr(Check, "measure", tells)
+        patched.setattr(os, "replace", stops)
+        fine_tune(people, folder, model, **ways)
+    result = fine_tune(people, folder, model, resume=True, **ways)
+    assert result["check"] == measured[0]
+    card = resight.load(folder).card
+    assert card.decision is not None and card.trained_on.startswith("fine-tuned with 20 people")
 
 
 def test_too_few_people_are_refused(people: Path, model: Model, tmp_path: Path) -> None:

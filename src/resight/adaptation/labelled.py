@@ -137,8 +137,8 @@ def fine_tune(
                 f"{people} people are few: with others the result may differ by several points, see the intervals. "
                 "More people help more than more images of each."
             )
-    run.write_metrics(result)
     tuned.card.save(run.model)
+    run.write_metrics(result)  # last, for with a check in it the run is finished
     return result
 
 
