@@ -123,6 +123,13 @@ def test_a_hole_of_hours_bends_no_later_time(tmp_path: Path, ending: str) -> Non
     assert np.allclose([time for _, time, _ in found], times, atol=2e-3)
 
 
+def test_times_that_no_camera_has_are_told_of(tmp_path: Path) -> None:
+    """All frames within 59 milliseconds; 250 a second are nothing odd."""
+    film, found = read(write(tmp_path / "film.mp4", [number / 1000 for number in range(FRAMES)]))
+    assert len(found) == FRAMES and "its 60 frames took 0.059 s, as with no camera" in film.trouble()
+    assert not read(write(tmp_path / "fast.mp4", [number / 250 for number in range(FRAMES)]))[0].trouble()
+
+
 def test_times_that_begin_anew_go_on(tmp_path: Path) -> None:
     """Two films that were joined byte by byte, as transport streams may be."""
     parts = [write(tmp_path / f"{name}.ts", frames=20).read_bytes() for name in ("one", "two")]

@@ -225,6 +225,14 @@ def test_naming_in_rounds_gives_the_same_people(tmp_path: Path, monkeypatch: pyt
         assert sorted(colour(gallery, name).pop() for name in found.people) == ["blue", "green", "red"]
 
 
+def test_short_tracks_are_left_out_and_counted(tmp_path: Path) -> None:
+    """Two that jump from one side to the other are four tracks of one box each."""
+    write(tmp_path, "door", [Walk("red", 0, 14), Walk("blue", 20, 21), Walk("green", 30, 31)])
+    with opened(tmp_path) as gallery:
+        found, _ = look(tmp_path, gallery, "door")
+    assert found.tracks == {"door": 1} and found.brief == found.numbers()["brief"] == 4
+
+
 def test_small_boxes_and_other_kinds_are_left_out(tmp_path: Path) -> None:
     write(tmp_path, "door", DOOR)
     with opened(tmp_path) as gallery:
@@ -234,7 +242,7 @@ def test_small_boxes_and_other_kinds_are_left_out(tmp_path: Path) -> None:
         lines = table.read_text().splitlines()
         table.write_text("\n".join([lines[0], *(line.rsplit(",", 2)[0] + ",8,60" for line in lines[1:])]) + "\n")
         found, _ = look(tmp_path, gallery, "door")
-        assert (found.boxes, found.small) == (0, len(lines) - 1)
+        assert (found.boxes, found.small, found.brief) == (0, len(lines) - 1, 0)
         boxes = open_detector(table)
 
         def unsure(frames: Sequence[Frame]) -> list[Detections]:

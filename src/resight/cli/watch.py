@@ -339,6 +339,7 @@ def _print_result(found: Watched, gallery: Gallery, views: Sequence[View], conso
     """The result as a table and sentences."""
     from resight.gallery.times import iso
     from resight.watch.link import WORLD
+    from resight.watch.watch import AS_USUAL
 
     table = Table(box=None, pad_edge=False)
     for column in ("identity", "records", "cameras", "first seen", "last seen", ""):
@@ -355,7 +356,9 @@ def _print_result(found: Watched, gallery: Gallery, views: Sequence[View], conso
         f"({counted(found.new, 'new record')}), {counted(found.frames, 'frame')}.{stopped}",
     )
     if found.small:
-        err.print(f"{found.small:,} boxes with a side of less than 12 pixels were left out.")
+        err.print(f"{counted(found.small, 'box', 'boxes')} with a side of less than 12 pixels left out.")
+    if found.brief:
+        err.print(f"{counted(found.brief, 'track')} of less than {AS_USUAL.shortest:g} s or three boxes left out.")
     if found.impossible:
         err.print(_advice(found))
     if any(view.clock != WORLD for view in views):

@@ -31,6 +31,7 @@ NETWORK = {  # FFmpeg's options for addresses: a film is asked for again where i
     "fpsprobesize": "0",
 }
 LATE = 8  # frames that come too late near damage; where more do, the times of the film begin anew
+FEW, FASTEST = 10, 300  # frames; a film of more than these a second, from first to last, has impossible times
 RATE = 25.0  # frames a second where the film does not say
 
 
@@ -89,6 +90,7 @@ class Film:
         self.seconds = _seconds(self._container, self._stream)
         self.rate = float(self._stream.average_rate or self._stream.base_rate or RATE)
         self.read = self.lost = self.short = 0
+        self._until = 0.0  # the time of the last frame given
         self._remote = is_remote(os.fspath(source))
         self._patience = 1 if self._remote else PATIENCE
         self._hidden = 0  # frames that the film holds but does not show
@@ -124,6 +126,7 @@ class Film:
             last, errors, late, time = number, 0, 0, at
             if not damaged:
                 self.read += 1
+                self._until = time
                 yield Still(number, time, frame)
             self.lost = last + 1 - self.read
         self.lost = last + 1 + errors - self.read
@@ -172,7 +175,18 @@ class Film:
         return round(missing * self.rate) if missing > max(2.0, 0.05 * seconds) else 0  # sound may be a little longer
 
     def trouble(self) -> str:
-        """A message about the frames that were damaged or are missing; "" where there are none."""
+        """A message about times that cannot be, and about frames that were damaged or are missing; "" for neither."""
+        return " ".join(filter(None, (self._hasty(), self._incomplete())))
+
+    def _hasty(self) -> str:
+        if self._remote or self.read < FEW or self.read <= FASTEST * self._until:
+            return ""
+        return (
+            f"{self.name}: by its own times its {self.read:,} frames took {self._until:.2g} s, as with no camera, and "
+            "no track lasts: write it with other times (ffmpeg -r 25 -i FILM NEW.mp4, for 25 frames a second)."
+        )
+
+    def _incomplete(self) -> str:
         if not self.lost + self.short:
             return ""
         total = max(self.count, self.read + self.lost + self.short)

@@ -57,12 +57,19 @@ class Run:
         self.error: DataError | None = None
         self._kinds, self._tracking, self._say, self._wake = kinds, tracking, say, wake
         self._messages: deque[str] = deque()
+        self._trackers: list[Tracker] = []
+
+    @property
+    def brief(self) -> int:
+        """How many tracks were left out since they were too short."""
+        return sum(tracker.brief for tracker in self._trackers)
 
     def tracker(self) -> Tracker:
         """A tracker for one camera."""
         card, limit, decision = self.keeper.gallery.card, self.keeper.threshold, self.keeper.gallery.decision
         apart = decision.no_match_beyond if decision else 1.5 * limit
-        return Tracker(card.metric, limit, max(apart, limit), self._tracking)
+        self._trackers.append(Tracker(card.metric, limit, max(apart, limit), self._tracking))
+        return self._trackers[-1]
 
     def process(self, view: View, frames: Sequence[Frame], tracker: Tracker, clock: str) -> None:
         """Detect, embed and follow in frames of one camera; tracks that end are kept."""

@@ -45,6 +45,7 @@ class Watched:
     Attributes:
         frames: how many went through the detector; ``boxes``: how many were found in them.
         small: how many sure boxes besides were left out, because a side is shorter than 12 pixels.
+        brief: how many tracks were left out, because they were shorter than ``Tracking.shortest`` or three boxes.
         tracks: how many of each camera, by its name.
         new, known: how many of their records were new to the gallery, and how many were there before.
         people: who was seen, by name; ``met``: those of them whom the gallery knew before.
@@ -62,6 +63,7 @@ class Watched:
     frames: int
     boxes: int
     small: int
+    brief: int
     tracks: dict[str, int]
     new: int
     known: int
@@ -180,6 +182,7 @@ def watch(
         run.frames,
         run.boxes,
         run.small,
+        run.brief,
         {view.camera: keeper.tracks.get(view.camera, 0) for view in views},
         keeper.new,
         keeper.known,

@@ -29,6 +29,7 @@ NEVER = 1e6
 DOUBLE = 0.3  # an unsure box that overlaps a sure or assigned one by more is of the same person, and begins no track
 DOUBTFUL = 0.3  # seconds that a track without a sure box may be unseen
 REAL = 1 / 3  # the share of a track's boxes that must be sure; chosen on five drawn scenes, where 0.2 did as well
+FEWEST = 3  # boxes of a track
 PAUSE = 5.0  # seconds without a frame, after which all tracks end
 REACH = 9.21  # squared distance in variances within which 99% of the true places are (two dimensions)
 
@@ -41,7 +42,7 @@ class Tracking:
         sure: the score from which a box is sure.
         overlap: the least intersection over union with where a track should be.
         gap: seconds a track may be unseen.
-        shortest: seconds; shorter tracks, or of fewer than three boxes, are left out.
+        shortest: seconds; shorter tracks, or of fewer than three boxes, are left out and counted.
         longest: seconds after which a track is cut, so that a person who stands still gets a name in time.
     """
 
@@ -69,12 +70,16 @@ class Tracker:
             within it.
         apart: that beyond which they are not: no track goes on beyond it.
         settings: how tracks are made.
+
+    Attributes:
+        brief: how many tracks were left out since they were too short.
     """
 
     def __init__(self, metric: str, same: float, apart: float, settings: Tracking) -> None:
         self.metric, self.same, self.apart, self.settings = metric, same, max(same, apart, 1e-6), settings
         self._tracks: list[Growing] = []
         self._before = -np.inf
+        self.brief = 0
 
     def step(
         self, frame: Frame, found: Detections, vectors: NDArray[np.float32], quality: NDArray[np.float32]
@@ -121,7 +126,9 @@ class Tracker:
         self._tracks = [track for track in self._tracks if track not in over]
         least = self.settings.shortest - 1e-6
         real = [track for track in over if track.sure and track.sure >= REAL * len(track)]
-        return [track.ended() for track in real if len(track) >= 3 and track.end - track.begin >= least]
+        long = [track for track in real if len(track) >= FEWEST and track.end - track.begin >= least]
+        self.brief += len(real) - len(long)
+        return [track.ended() for track in long]
 
     def _assigned(self, found: Detections, vectors: NDArray[np.float32], sure: NDArray[np.bool_]) -> dict[int, int]:
         """Which track goes on with which box: sure boxes first, then the others with the tracks that are left."""
