@@ -123,6 +123,23 @@ def test_a_hole_of_hours_bends_no_later_time(tmp_path: Path, ending: str) -> Non
     assert np.allclose([time for _, time, _ in found], times, atol=2e-3)
 
 
+def test_frames_of_one_time_follow_each_other(tmp_path: Path) -> None:
+    """A film whose frames all have the time 0."""
+    path, base = tmp_path / "film.mkv", Fraction(1, 1000)
+    with av.open(str(path), "w") as film:
+        stream = film.add_stream("mjpeg", rate=RATE)
+        stream.width, stream.height, stream.pix_fmt, stream.codec_context.time_base = WIDTH, HEIGHT, "yuvj420p", base
+        for number in range(FRAMES):
+            frame = av.VideoFrame.from_ndarray(picture(number), format="rgb24")
+            frame.pts, frame.time_base = number, base
+            for packet in stream.encode(frame):
+                packet.pts = packet.dts = 0
+                film.mux(packet)
+    opened, found = read(path)
+    assert len(found) == FRAMES and not opened.trouble()
+    np.testing.assert_allclose(np.diff([time for _, time, _ in found]), 1 / opened.rate, rtol=1e-6)
+
+
 def test_times_that_no_camera_has_are_told_of(tmp_path: Path) -> None:
     """All frames within 59 milliseconds; 250 a second are nothing odd."""
     film, found = read(write(tmp_path / "film.mp4", [number / 1000 for number in range(FRAMES)]))

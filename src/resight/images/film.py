@@ -32,6 +32,7 @@ NETWORK = {  # FFmpeg's options for addresses: a film is asked for again where i
 }
 LATE = 8  # frames that come too late near damage; where more do, the times of the film begin anew
 FEW, FASTEST = 10, 300  # frames; a film of more than these a second, from first to last, has impossible times
+SAME = 1e-6  # seconds; times that differ by less are one, but for rounding
 RATE = 25.0  # frames a second where the film does not say
 
 
@@ -114,10 +115,11 @@ class Film:
                 if last < 0:
                     origin = at - errors * step
                 at += shift - origin
-                if at <= time and self._nearby and late < LATE:
+                later = at > time + SAME
+                if not later and self._nearby and late < LATE:
                     late += 1  # near damage, frames may come after later ones
                     continue
-                if at <= time:
+                if not later:
                     number += late  # times begin anew
                     next_time = time + step * (1 + late)
                     shift, at = shift + next_time - at, next_time
