@@ -32,7 +32,7 @@ NETWORK = {  # FFmpeg's options for addresses: a film is asked for again where i
 }
 LATE = 8  # frames that come too late near damage; where more do, the times of the film begin anew
 FEW, FASTEST = 10, 300  # frames; a film of more than these a second, from first to last, has impossible times
-SAME = 1e-6  # seconds; times that differ by less are one, but for rounding
+SAME = 1e-4  # seconds; times that differ by less are one, but for rounding: no camera takes 10,000 frames a second
 RATE = 25.0  # frames a second where the film does not say
 
 
