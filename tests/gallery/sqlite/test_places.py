@@ -174,6 +174,42 @@ def test_a_backup_is_everything_as_of_now(tmp_path: Path) -> None:
     assert (tmp_path / "seen.db.vectors").exists()
 
 
+def test_what_a_killed_backup_left_is_removed_by_the_next_one(tmp_path: Path) -> None:
+    with Gallery.open(tmp_path / "seen", card(DIM)) as gallery:
+        ids = gallery.add(Embeddings(SECRET), cameras="door").ids
+    killed = (
+        "import os, pathlib, sys, resight\n"
+        "pathlib.Path.replace = lambda *_: os.kill(os.getpid(), 9)\n"
+        "resight.Gallery.open(sys.argv[1], read_only=True).backup(sys.argv[2])"
+    )
+    backups = tmp_path / "backups"
+    done = subprocess.run([sys.executable, "-c", killed, str(tmp_path / "seen"), str(backups / "monday")], check=False)
+    assert done.returncode == -signal.SIGKILL and len(holding(backups, SECRET.tobytes()[:256])) == 1
+    with Gallery.open(tmp_path / "seen") as gallery:
+        gallery.erase(ids=ids)
+        gallery.backup(backups / "tuesday")
+    assert not holding(tmp_path, SECRET.tobytes()[:256])
+    assert [file.name for file in backups.iterdir()] == ["tuesday.db"]
+
+
+def test_a_backup_leaves_the_one_that_another_program_writes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    replace = Path.replace
+
+    def after_another(source: Path, target: Path) -> Path:
+        monkeypatch.setattr(Path, "replace", replace)
+        gallery.backup(tmp_path / "backups" / "second")
+        return source.replace(target)
+
+    with Gallery.open(tmp_path / "seen", card(DIM)) as gallery:
+        gallery.add(Embeddings(SECRET), cameras="door")
+        monkeypatch.setattr(Path, "replace", after_another)
+        gallery.backup(tmp_path / "backups" / "first")
+    assert sorted(file.name for file in (tmp_path / "backups").iterdir()) == ["first.db", "second.db"]
+    for name in ("first", "second"):
+        with Gallery.open(tmp_path / "backups" / name, read_only=True) as backup:
+            assert len(backup) == 5
+
+
 def test_a_reader_in_a_place_that_cannot_be_written(tmp_path: Path) -> None:
     (tmp_path / "rw").mkdir()
     (tmp_path / "ro").mkdir()

@@ -1,4 +1,4 @@
-"""The file of a gallery: its path, how it is made, what it is bound to, and its backup."""
+"""The file of a gallery: its path, how it is made, and what it is bound to."""
 
 from __future__ import annotations
 
@@ -12,12 +12,11 @@ from dataclasses import asdict
 from pathlib import Path
 
 from resight.errors import DataError, ResightError
-from resight.files import atomic_path, sync_folder
+from resight.files import sync_folder
 from resight.gallery.record import Policy
-from resight.gallery.sqlite.connections import Connections
 from resight.gallery.sqlite.erased import make_key
 from resight.gallery.sqlite.events import note
-from resight.gallery.sqlite.schema import FORMAT, HOME, MARK, TABLES, connect, in_words, page_size
+from resight.gallery.sqlite.schema import FORMAT, HOME, MARK, TABLES, connect, page_size
 from resight.gallery.store import About
 from resight.models.card import parse_card
 from resight.paths import expanded
@@ -108,26 +107,3 @@ def keep(db: sqlite3.Connection, about: About) -> None:
     """Write it there."""
     known = {"card": about.card.model_dump_json(), "model": about.model, "policy": json.dumps(asdict(about.policy))}
     db.executemany("INSERT OR REPLACE INTO meta VALUES (?, ?)", known.items())
-
-
-def back_up(connections: Connections, path: Path) -> Path:
-    """Copy a gallery by SQLite's own backup, check the copy, and give its path.
-
-    Raises:
-        DataError: there is something at ``path``.
-        ResightError: it cannot be written, or the copy is damaged.
-    """
-    if path.exists():
-        raise DataError(f"{path} is there already: name a file that is not there, such as one with the date.")
-    with atomic_path(path) as draft, in_words(path):
-        copy = sqlite3.connect(draft, isolation_level=None)
-        try:
-            with connections.reading() as db:
-                db.backup(copy)
-            copy.execute("PRAGMA journal_mode = DELETE")  # one file, without a log beside it
-            (message,) = copy.execute("PRAGMA quick_check(1)").fetchone()
-        finally:
-            copy.close()
-        if message != "ok":
-            raise ResightError(f"The copy of {connections.path} is damaged ({message}): check the gallery.")
-    return path

@@ -22,11 +22,11 @@ from numpy.typing import NDArray
 
 from resight.errors import DataError, ResightError
 from resight.gallery.record import Answer, Damaged, Event, Filter, Person, Record, Right, Stats
-from resight.gallery.sqlite import answering, counting, erased, first_version, leftovers, reading
+from resight.gallery.sqlite import answering, backup, counting, erased, first_version, leftovers, reading
 from resight.gallery.sqlite.changes import touch, want_wipe, wipe_wanted
 from resight.gallery.sqlite.connections import Connections
 from resight.gallery.sqlite.events import EVENTS, event_of, note
-from resight.gallery.sqlite.file import about_in, back_up, check_format, create, keep, lacking, path_of
+from resight.gallery.sqlite.file import about_in, check_format, create, keep, lacking, path_of
 from resight.gallery.sqlite.people import People, listed
 from resight.gallery.sqlite.places import Places, in_parts
 from resight.gallery.sqlite.schema import HOME, in_words
@@ -362,7 +362,7 @@ class SqliteStore:
         return found
 
     def backup(self, path: str) -> Path:
-        return back_up(self._connections, path_of(path))
+        return backup.back_up(self._connections, path_of(path))
 
     def close(self) -> None:
         self._searcher.close()
