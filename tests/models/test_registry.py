@@ -64,6 +64,38 @@ def test_multiply_adds_are_those_that_torch_counts(name: str) -> None:
     assert found.multiply_adds == flops.get_total_flops() // 2
 
 
+class Various(nn.Module):
+    """Products that no network here has: attention as torch has it, other convolutions, equations, named arguments."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.stem, self.up = nn.Conv2d(3, 16, 4, stride=16), nn.ConvTranspose2d(16, 16, 2, stride=2)
+        self.along = nn.Conv1d(16, 16, 3, padding=1)
+        self.attention = nn.MultiheadAttention(16, 2, batch_first=True)
+        self.matrix = nn.Parameter(torch.ones(16, 16))
+
+    def forward(self, x: torch.Tensor) -> Output:
+        tokens = self.along(self.up(self.stem(x)).flatten(2)).transpose(1, 2)
+        tokens = self.attention(tokens, tokens, tokens)[0]
+        tokens = torch.einsum("btc,cd->btd", tokens, self.matrix)
+        return Output(nn.functional.linear(input=tokens.mean(1), weight=self.matrix))
+
+
+def test_multiply_adds_of_a_network_of_ones_own(monkeypatch: pytest.MonkeyPatch) -> None:
+    registry.list_models()
+    for known in (registry._BUILDERS, registry._INPUTS):
+        monkeypatch.setitem(known, "various", None)  # taken out again
+
+    @registry.register
+    def various(num_identities: int = 0) -> nn.Module:
+        """Various products."""
+        return Various()
+
+    convolutions = 16 * 8 * 16 * 3 * 4 * 4 + 16 * 8 * 16 * 16 * 4 + 512 * 16 * 16 * 3  # 512 tokens in the end
+    attention = 4 * 512 * 16 * 16 + 2 * 512 * 512 * 16  # what goes in and out; by the keys, and by the values
+    assert summarise("various").multiply_adds == convolutions + attention + 512 * 16 * 16 + 16 * 16
+
+
 def test_every_file_that_registers_is_imported_for_it() -> None:
     """Also in a program that has imported nothing else."""
     house = Path(resight.__file__).parent

@@ -11,6 +11,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 from torch.overrides import TorchFunctionMode
+from torch.utils._python_dispatch import TorchDispatchMode
+from torch.utils.flop_counter import flop_registry
 
 from resight.models import registry, shipped
 from resight.models.card import read_card
@@ -71,7 +73,10 @@ def summarise(
 
 
 class _Counting(TorchFunctionMode):
-    """Counts multiply-adds, and leaves out what changes no shape, which takes most of the time without memory."""
+    """Counts multiply-adds, and leaves out what changes no shape, which takes most of the time without memory.
+
+    The usual calls are counted here, which is quicker; every other one is counted by :class:`_Products`.
+    """
 
     def __init__(self) -> None:
         super().__init__()
@@ -80,22 +85,42 @@ class _Counting(TorchFunctionMode):
     def __torch_function__(
         self, func: Any, types: Any, args: tuple[Any, ...] = (), kwargs: dict[str, Any] | None = None
     ) -> Any:
-        if func in _CHANGE_NO_SHAPE:
-            return args[0]
-        if func in _JOIN and isinstance(args[1], Tensor) and args[0].shape == args[1].shape:
-            return args[0]
-        if func is functional.linear:
-            out = args[0].new_empty(*args[0].shape[:-1], len(args[1]))
-            each = args[1].shape[-1]
-        elif func is functional.scaled_dot_product_attention:
-            query, key, value = args[:3]
-            out = query.new_empty(*query.shape[:-1], value.shape[-1])
-            self.number += query.numel() * key.shape[-2]  # of the products with the keys; then of those with the values
-            each = key.shape[-2]
-        else:
+        first, second, third = [*args, None, None, None][:3]
+        if func in _CHANGE_NO_SHAPE and args:
+            return first
+        if isinstance(first, Tensor) and isinstance(second, Tensor):
+            if func in _JOIN and first.shape == second.shape:
+                return first
+            if func is functional.linear and second.ndim == 2:
+                self.number += first.numel() * len(second)
+                return first.new_empty(*first.shape[:-1], len(second))
+            if func is torch.conv2d:
+                out = func(*args, **kwargs or {})
+                self.number += out.numel() * second.shape[1:].numel()
+                return out
+            if func is functional.scaled_dot_product_attention and isinstance(third, Tensor):
+                width = first.shape[-1] + third.shape[-1]  # of the products with the keys, and with the values
+                self.number += first.shape[:-1].numel() * second.shape[-2] * width
+                return first.new_empty(*first.shape[:-1], third.shape[-1])
+        with _Products() as counted:
             out = func(*args, **kwargs or {})
-            each = args[1].shape[1:].numel() if func is torch.conv2d else args[0].shape[-1] if func in _PRODUCT else 0
-        self.number += each and out.numel() * each
+        self.number += counted.number
+        return out
+
+
+class _Products(TorchDispatchMode):
+    """Counts multiply-adds of matrix products and convolutions, by torch's own formulas."""
+
+    def __init__(self) -> None:
+        super().__init__()  # type: ignore[no-untyped-call]
+        self.number = 0
+
+    def __torch_dispatch__(
+        self, func: Any, types: Any, args: tuple[Any, ...] = (), kwargs: dict[str, Any] | None = None
+    ) -> Any:
+        out = func(*args, **kwargs or {})
+        if flops := flop_registry.get(func.overloadpacket):
+            self.number += flops(*args, **kwargs or {}, out_val=out) // 2
         return out
 
 
@@ -105,7 +130,6 @@ _CHANGE_NO_SHAPE = {
     *(functional.batch_norm, functional.instance_norm, functional.layer_norm),
 }
 _JOIN = {torch.add, Tensor.add, Tensor.__add__, Tensor.__radd__, torch.mul, Tensor.mul, Tensor.__mul__}
-_PRODUCT = {torch.matmul, Tensor.matmul, Tensor.__matmul__, torch.bmm, Tensor.bmm}
 
 
 def summarise_trained(name: str) -> Summary:
