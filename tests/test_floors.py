@@ -113,6 +113,7 @@ def test_the_public_face_imports_nothing_heavy() -> None:
         "resight.Gallery, resight.models.Card; assert 'torch' not in sys.modules, 'resight.Gallery'; "
         "import resight.images.check; assert 'torch' not in sys.modules, 'resight data check'; "
         "assert resight.models.registry.preprocessing('resnet50').height == 256; "
+        "assert not any(hasattr(resight.models, name) for name in ('nothing', 'nothing.more', 'registry.create')); "
         "missing = [name for name in resight.__all__ if not hasattr(resight, name)]; assert not missing, missing"
     )
     done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True)

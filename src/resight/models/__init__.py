@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from importlib import import_module
-from importlib.util import find_spec
+from pkgutil import iter_modules
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -39,7 +39,7 @@ def __getattr__(name: str) -> Any:
     name = "list_models" if name == "list" else name
     if name in _LAZY:
         return getattr(import_module(f"resight.models.{_LAZY[name]}"), name)
-    if not name.startswith("_") and find_spec(f"resight.models.{name}"):
+    if any(module.name == name for module in iter_modules(__path__)):
         return import_module(f"resight.models.{name}")
     raise AttributeError(f"module 'resight.models' has no attribute {name!r}")
 
