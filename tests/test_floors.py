@@ -120,6 +120,22 @@ def test_the_public_face_imports_nothing_heavy() -> None:
     assert done.returncode == 0, done.stderr
 
 
+def test_the_hints_of_the_public_face_can_be_looked_up() -> None:
+    """As programs do that make forms and services of functions; those of a gallery without torch."""
+    script = (
+        "import inspect, resight, sys, typing\n"
+        "def look(face):\n"
+        "    calls = inspect.getmembers(face, inspect.isfunction) if inspect.isclass(face) else [('', face)]\n"
+        "    return {name: typing.get_type_hints(call) for name, call in calls}\n"
+        "hints = look(resight.Gallery) | look(resight.Gallery.open)\n"
+        "assert resight.Embeddings in typing.get_args(hints['search']['query']) and 'torch' not in sys.modules\n"
+        "assert 'colour' in look(resight.Embedder)['__call__'] and look(resight.same) and look(resight.train)\n"
+        "[look(getattr(resight, name)) for name in resight.__all__]\n"
+    )
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+
+
 def modules() -> dict[str, Path]:
     """Every file of the package by its dotted name."""
     dotted = {

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import copy
 import warnings
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -23,14 +23,13 @@ from resight.images.batches import prefetch
 from resight.images.cache import Images
 from resight.images.decode import Pixels
 from resight.images.pictures import Colour, checked_colour
-from resight.images.stream import BadImage, Batch, read
+from resight.images.stream import BadImage, Batch, OnError, read
 from resight.images.video import Video
 from resight.models.card import IMAGENET_ONLY, named
 from resight.models.model import Model
 from resight.models.runtimes import making_ready, settle_torch
 from resight.records import Embeddings, Split
 
-OnError = Callable[[BadImage], None]
 OWN_CAMERAS = {"name": "cameras", "value": "each image's own", "source": "given"}
 
 

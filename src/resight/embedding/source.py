@@ -76,7 +76,7 @@ class Source:
         return digest.hexdigest()
 
 
-Pictures: TypeAlias = "Split | Video | Source | Picture | Iterable[Picture]"
+Pictures: TypeAlias = Split | Video | Source | Picture | Iterable[Picture]
 
 
 def source_of(images: Pictures) -> Source | Iterator[Item]:

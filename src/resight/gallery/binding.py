@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, TypeAlias
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
@@ -18,12 +18,14 @@ from resight.records import Embeddings
 from resight.retrieval.ranking.distance import TOGETHER
 
 if TYPE_CHECKING:
-    from resight.embedding.embedder import Embedder
-    from resight.models.model import Model
+    from resight.embedding.embedder import Embedder as Embedder
+    from resight.models.model import Model as Model
+else:
+    Embedder = Model = Any  # which typing.get_type_hints finds without torch
 
 LONGEST = 1e18  # as in resight.retrieval.ranking.distance
 
-Bound: TypeAlias = "Model | Embedder | Card | str | Path"
+Bound: TypeAlias = Model | Embedder | Card | str | Path
 
 
 def about_of(model: Bound | None, policy: Policy | None) -> tuple[About | None, Embedder | None]:

@@ -8,7 +8,6 @@ from __future__ import annotations
 import time as clock
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
@@ -22,6 +21,7 @@ from resight.gallery import log as chain
 from resight.gallery.adding import parts as adding
 from resight.gallery.adding.labels import Labels
 from resight.gallery.arguments import checked_filter, ids_in, several, some_ids, user
+from resight.gallery.binding import Embedder, Model
 from resight.gallery.deciding.applying import Applying
 from resight.gallery.engines import open_store
 from resight.gallery.lists import ALL, Lists
@@ -43,14 +43,11 @@ from resight.gallery.record import (
 from resight.gallery.searching import Query
 from resight.gallery.store import HELD, Store, all_there
 from resight.images.pictures import Colour
+from resight.images.stream import OnError
 from resight.models.card import Card
 from resight.pools import Lock
 from resight.records import Embeddings
 from resight.retrieval.reranking.rerank import KReciprocal
-
-if TYPE_CHECKING:
-    from resight.embedding.embedder import Embedder, OnError
-    from resight.models.model import Model
 
 
 class Gallery(Lists):

@@ -16,8 +16,10 @@ from resight.images.decode import Pixels, decode, decode_bytes, from_pillow
 
 if TYPE_CHECKING:
     from torch import Tensor
+else:
+    Tensor = Any  # which typing.get_type_hints finds without torch
 
-Picture: TypeAlias = "str | os.PathLike[str] | bytes | IO[bytes] | Image.Image | NDArray[np.uint8] | Tensor"
+Picture: TypeAlias = str | os.PathLike[str] | bytes | IO[bytes] | Image.Image | NDArray[np.uint8] | Tensor
 Colour = Literal["RGB", "BGR"]
 
 _KINDS = (

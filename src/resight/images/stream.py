@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from itertools import islice
-from typing import NamedTuple
+from typing import NamedTuple, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
@@ -43,6 +43,9 @@ class BadImage:
     position: int
     name: str
     reason: str
+
+
+OnError: TypeAlias = Callable[[BadImage], None]
 
 
 @dataclass(frozen=True, eq=False)

@@ -8,9 +8,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from resight.embedding.compute import Progress
-from resight.embedding.embedder import Embedder, OnError
+from resight.embedding.embedder import Embedder
 from resight.images.decode import Pixels
-from resight.images.stream import Batch
+from resight.images.stream import Batch, OnError
 from resight.server.batching import Batcher
 from resight.server.metrics import Metrics
 

@@ -29,12 +29,12 @@ from resight.gallery.record import Added, Policy, Record
 from resight.gallery.store import Rows, Store
 from resight.images.decode import Pixels, fit
 from resight.images.pictures import Colour, checked_colour, is_open_file, pixels_of, read_open_file
-from resight.images.stream import WORKERS, BadImage, Batch, Item
+from resight.images.stream import WORKERS, BadImage, Batch, Item, OnError
 from resight.images.video import Video
 from resight.records import Embeddings
 
 if TYPE_CHECKING:
-    from resight.embedding.embedder import Embedder, OnError
+    from resight.embedding.embedder import Embedder
 
 PART = 4096  # rows that are written together, whole or not at all
 
