@@ -63,6 +63,19 @@ def test_ctrl_c_is_one_sentence(monkeypatch: pytest.MonkeyPatch, capsys: pytest.
     assert capsys.readouterr().err.strip() == "stopped; what was finished is kept."
 
 
+def test_ctrl_c_before_the_command_begins_is_one_sentence(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def interrupted() -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("resight.cli.main._command_line", interrupted)
+    with pytest.raises(SystemExit) as end:
+        main()
+    assert end.value.code == 130
+    assert capsys.readouterr().err.strip() == "stopped; what was finished is kept."
+
+
 ODD = "set[red] cam:door:1 [bold]x[/b] [/y] :100:"
 
 

@@ -68,7 +68,7 @@ for _command in (
 
 def main() -> None:
     """Run the command line."""
-    run_app(_command_line())
+    run_app(lambda: _command_line()())  # made inside, where Ctrl-C is one sentence
 
 
 @cache
