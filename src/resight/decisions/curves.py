@@ -15,8 +15,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
+import scipy  # which imports its parts when they are first used
 from numpy.typing import NDArray
-from scipy.special import ndtri
 
 from resight.decisions.pairs import Pairs, end_of, step_of
 
@@ -45,7 +45,7 @@ class Curve:
         detection task performance", Eurospeech 1997).
         """
         inside = (self.fmr > 0) & (self.fmr < 1) & (self.fnmr > 0) & (self.fnmr < 1)
-        return ndtri(self.fmr[inside]), ndtri(self.fnmr[inside])
+        return scipy.special.ndtri(self.fmr[inside]), scipy.special.ndtri(self.fnmr[inside])
 
     def eer(self) -> tuple[float, float]:
         """The equal error rate, on the straight line between the two points around it, and the threshold there."""
@@ -60,7 +60,8 @@ class Curve:
         if len(self.thresholds) <= points:
             return self
         tiny = 1e-9
-        path = ndtri(np.clip(self.fmr, tiny, 1 - tiny)) - ndtri(np.clip(self.fnmr, tiny, 1 - tiny))
+        fmr, fnmr = (scipy.special.ndtri(np.clip(rate, tiny, 1 - tiny)) for rate in (self.fmr, self.fnmr))
+        path = fmr - fnmr
         kept = np.unique(np.searchsorted(path, np.linspace(path[0], path[-1], points)))
         kept = np.unique(np.concatenate([[0], kept, [len(path) - 1]]))
         return Curve(self.thresholds[kept], self.fmr[kept], self.fnmr[kept])

@@ -21,8 +21,8 @@ from dataclasses import dataclass, replace
 from typing import Literal
 
 import numpy as np
+import scipy  # which imports its parts when they are first used
 from numpy.typing import NDArray
-from scipy.special import kolmogorov
 
 from resight.errors import DataError
 from resight.records import DISTRACTOR, JUNK, Embeddings
@@ -156,7 +156,7 @@ def _compared(reference: Reference, statistics: tuple[NDArray[np.float64], ...],
     shifts = []
     for name, quantiles, values in compared:
         apart = kolmogorov_distance(np.array(quantiles), values)
-        p = min(1.0, len(compared) * float(kolmogorov(np.sqrt(effective) * apart)))
+        p = min(1.0, len(compared) * float(scipy.special.kolmogorov(np.sqrt(effective) * apart)))
         middle = quantiles[QUANTILES // 2]
         shifts.append(Shift(name, apart, p, middle, float(np.median(values)), p < LEVEL and apart >= APART))
     return Drift(len(statistics[0]), tuple(shifts))

@@ -17,8 +17,8 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
+import scipy  # which imports its parts when they are first used
 from numpy.typing import NDArray
-from scipy.special import betaincinv
 
 from resight.records import DISTRACTOR, JUNK, Embeddings
 from resight.retrieval.evaluation.compare import Interval
@@ -154,8 +154,8 @@ class Tally:
 def independent(hits: float, total: float) -> tuple[float, float]:
     """The exact interval of a share of ``total`` independent things (Clopper and Pearson), which need not be whole."""
     tail = (1 - LEVEL) / 2
-    low = 0.0 if hits <= 0 else float(betaincinv(hits, total - hits + 1, tail))
-    high = 1.0 if hits >= total else float(betaincinv(hits + 1, total - hits, 1 - tail))
+    low = 0.0 if hits <= 0 else float(scipy.special.betaincinv(hits, total - hits + 1, tail))
+    high = 1.0 if hits >= total else float(scipy.special.betaincinv(hits + 1, total - hits, 1 - tail))
     return low, high
 
 

@@ -20,15 +20,14 @@ from __future__ import annotations
 from typing import Any, TypeAlias
 
 import numpy as np
+import scipy  # which imports its parts when they are first used
 from numpy.typing import NDArray
-from scipy import sparse
 
 from resight.retrieval.ranking.neighbours import Neighbours
 from resight.retrieval.ranking.rough import dissimilarities, dissimilarity
 
 Rows: TypeAlias = Any  # scipy.sparse.csr_array, which tells a type checker nothing
-_csr: Any = sparse.csr_array
-_stack: Any = sparse.vstack
+_scipy: Any = scipy
 
 _BLOCK = 4096  # rows in work at a time
 
@@ -69,8 +68,8 @@ def encode(
         rows = np.repeat(np.arange(start, start + len(entries)), entries)
         weights = np.exp(-dissimilarities(vectors, vectors, rows, expanded.indices, metric) / largest[rows])
         weights /= np.repeat(np.add.reduceat(weights, expanded.indptr[:-1]), entries)  # no row is empty
-        parts.append(_csr((weights, expanded.indices, expanded.indptr), shape=expanded.shape))
-    encoded = _stack(parts, format="csr")
+        parts.append(_scipy.sparse.csr_array((weights, expanded.indices, expanded.indptr), shape=expanded.shape))
+    encoded = _scipy.sparse.vstack(parts, format="csr")
     chosen = near.nearest[:, :k2]
     mean = _lists(chosen, np.full(chosen.size, 1 / chosen.shape[1])) @ encoded
     mean.sort_indices()
@@ -80,7 +79,7 @@ def encode(
 def _lists(chosen: NDArray[np.int64], values: NDArray[Any]) -> Rows:
     """(N, N) with ``values`` (N * K,) in the columns that the rows of ``chosen`` (N, K) name."""
     count, k = chosen.shape
-    return _csr((values, chosen.ravel(), np.arange(0, count * k + 1, k)), shape=(count, count))
+    return _scipy.sparse.csr_array((values, chosen.ravel(), np.arange(0, count * k + 1, k)), shape=(count, count))
 
 
 def _reciprocal(nearest: NDArray[np.int64], k: int) -> Rows:
@@ -95,7 +94,7 @@ def _expand(own: Rows, half: Rows) -> Rows:
     overlap = (own @ half).multiply(own).tocsr()  # how many R(i, k1) and R(j, k1/2) share; half is symmetric
     sizes = np.diff(half.indptr)[overlap.indices]
     kept = (3 * overlap.data > 2 * sizes).astype(np.int32)
-    taken = _csr((kept, overlap.indices, overlap.indptr), shape=overlap.shape)
+    taken = _scipy.sparse.csr_array((kept, overlap.indices, overlap.indptr), shape=overlap.shape)
     taken.eliminate_zeros()
     expanded = (own + taken @ half).tocsr()
     expanded.sort_indices()
