@@ -9,7 +9,7 @@ import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
-from datetime import datetime, timedelta, timezone
+from datetime import datetime, timedelta, timezone, tzinfo
 from pathlib import Path
 
 import numpy as np
@@ -21,7 +21,7 @@ from resight.embedding.files import read
 from resight.errors import ResightError
 from resight.gallery import answers, recall
 from resight.gallery.deciding.applying import adopt
-from resight.gallery.record import Conflict, Filter, Hit, Missing, Policy
+from resight.gallery.record import Conflict, Filter, Hit, Missing, Policy, moment
 from resight.gallery.searching import elsewhere
 from resight.retrieval.ranking.rank import topk
 from seen import card, embeddings, vectors
@@ -590,6 +590,29 @@ def test_times_may_be_datetimes(gallery_uri: str) -> None:
             gallery.add(embeddings(1, seed=1), times=noon.replace(tzinfo=None))
         with pytest.raises(DataError, match="picture 0 is NaT: pass seconds since 1970, a datetime"):
             gallery.add(embeddings(1, seed=1), times=[pandas.NaT])
+
+
+class NoZone(tzinfo):
+    """What a time zone may be that does not know how far it is from UTC."""
+
+    def utcoffset(self, at: datetime | None) -> None:
+        return None
+
+
+@pytest.mark.parametrize(
+    ("time", "sentence"),
+    [
+        (datetime(2026, 11, 21, tzinfo=NoZone()), "may be of any time zone: give it one"),
+        (
+            datetime(1, 1, 1, tzinfo=timezone(timedelta(hours=14))),
+            r"is datetime\.datetime\(1, .* is no time of the years",
+        ),
+        (10**400, "pass seconds since 1970, a datetime"),
+    ],
+)
+def test_odd_times_are_one_sentence(time: object, sentence: str) -> None:
+    with pytest.raises(DataError, match=sentence):
+        moment(time, "The time")
 
 
 def test_times_in_milliseconds_are_refused(gallery_uri: str) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import unicodedata
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import datetime
 from functools import lru_cache
@@ -352,15 +353,14 @@ def moment(time: object, what: str) -> float | None:
     """
     if time is None:
         return None
+    found = math.nan
     if isinstance(time, datetime) and time == time:  # which pandas' NaT is not
-        if time.tzinfo is None:
+        if time.utcoffset() is None:
             raise DataError(f"{what} is {time!r}, which may be of any time zone: give it one, such as tzinfo=UTC.")
-        time = time.timestamp()
-    try:
-        is_number = not isinstance(time, (str, bytes, bool))  # "2026" is a year
-        found = float(time) if is_number else math.nan  # type: ignore[arg-type]
-    except (TypeError, ValueError):
-        found = math.nan
+        found = time.timestamp()
+    elif not isinstance(time, (str, bytes, bool)):  # "2026" is a year
+        with suppress(TypeError, ValueError, OverflowError):
+            found = float(time)  # type: ignore[arg-type]
     if not math.isfinite(found):
         raise DataError(f"{what} is {time!r}: pass seconds since 1970, a datetime with a time zone, or None.")
     if not EARLIEST <= found <= LATEST:
