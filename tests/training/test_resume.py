@@ -18,6 +18,7 @@ from resight import datasets
 from resight.errors import TrainingError
 from resight.training.loop import train
 from resight.training.recipe import Recipe
+from resight.training.session import Session
 from resight.training.state import State
 
 from .conftest import TinyRecipe, weights_of
@@ -187,6 +188,27 @@ def test_a_checkpoint_of_before_a_setting_existed(tiny_recipe: TinyRecipe, tmp_p
     torch.save(state | {"recipe": shorter + "tutors: []\n"}, folder / "checkpoint.pt")  # of a later version
     with pytest.raises(TrainingError, match="made with another recipe"):
         run(recipe, folder, resume=True)
+
+
+def test_a_second_program_in_the_same_folder_is_refused(
+    tiny_recipe: TinyRecipe, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """They wrote over each other's checkpoints, and the model that was written last remained."""
+    epoch, refused, both = Session.epoch, [], tmp_path / "both"
+
+    def while_another_begins(self: Session, *given: Any) -> dict[str, Any]:
+        with monkeypatch.context() as patched, pytest.raises(TrainingError) as caught:
+            patched.setattr(Session, "epoch", epoch)
+            run(tiny_recipe(), both, resume=True)
+        refused.append(str(caught.value))
+        return epoch(self, *given)
+
+    monkeypatch.setattr(Session, "epoch", while_another_begins)
+    result = run(tiny_recipe(), both)
+    assert refused == 2 * [f"Another program trains in {both} now: wait until it is done, or use another --output."]
+    monkeypatch.setattr(Session, "epoch", epoch)
+    assert without_times(run(tiny_recipe(), both, resume=True)) == without_times(result)
+    assert without_times(run(tiny_recipe(), tmp_path / "alone")) == without_times(result)
 
 
 def test_a_model_without_its_checkpoint_is_left_alone(tiny_recipe: TinyRecipe, tmp_path: Path) -> None:

@@ -148,9 +148,9 @@ def adapt(
     essence = recipe.essence()
     previous = checkpoint.read(run.checkpoint, essence, made_of) if resume and run.checkpoint.exists() else None
     course = Course(recipe, Constraints(crops, rules, named), first, vectors, start, accelerator, previous)
-    if main:
-        run.begin(recipe, {"crops": len(crops), "cameras": list(crops.camera_names)}, resume=resume)
+    facts = {"crops": len(crops), "cameras": list(crops.camera_names)}
     with (
+        run.begun(recipe, facts, resume=resume, main=main),
         freed_memory_kept(device.type == "cpu"),
         Live(epochs, course.state.epoch, show=progress and main) as live,
         recorded(run.folder, recipe, (), wanted=main) as record,

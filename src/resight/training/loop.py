@@ -95,48 +95,47 @@ def train(
     weights_of_start = None if start is None else start.network.state_dict()
     session = Session(recipe, examples, teachers, accelerator, previous, weights_of_start)
     state = session.state
-    if main:
-        run.begin(recipe, _facts(sources), resume=resume)
-    trained_on = [f"{source.name} ({source.fingerprint()})" for source in sources]
-    card = _card(state.network, recipe, ", taught by ".join((" and ".join(trained_on), *teachers.names)))
-    folder = cache_folder() if recipe.images.cache else None
-    with accelerator.main_process_first(), Live(recipe.epochs, state.epoch, show=progress and main) as live:
-        begins = f"{recipe.model.name} from {f'epoch {state.epoch}' if state.epoch else 'random weights'}"
-        live.note(state.loaded or f"{begins}, {len(examples):,} images, on {device}")
-        decoding, teaching = partial(live.preparing, "decoding"), partial(live.preparing, "embedding by teachers")
-        session.read(card.preprocessing, folder, decoding=decoding, teaching=teaching)
-    clips = Clips(recipe.evaluation.frames, recipe.evaluation.sampling)
-    measured = partial(_measure, measured_on, device=str(device), cache=folder, clips=clips)
-    with (
-        freed_memory_kept(device.type == "cpu"),
-        Live(recipe.epochs, state.epoch, show=progress and main) as live,
-        recorded(run.folder, recipe, trackers, wanted=main) as record,
-    ):
-        for epoch in range(state.epoch, recipe.epochs):
-            live.epoch_begins(epoch)
-            entry = session.epoch(examples.labels, live.step)
-            if main:
-                every = recipe.evaluation.every
-                if every and (epoch + 1) % every == 0 and epoch + 1 < recipe.epochs:
-                    entry |= _means(measured(Model(state.kept, card)))
-                state.history.append(entry)
-                state.checkpoint(essence.yaml(), made_of, accelerator).save(run.checkpoint)
-                run.write_metrics({"history": state.history, "seconds": state.seconds})
-                record(entry)
-                live.epoch_ends(entry)
-            accelerator.wait_for_everyone()
+    with run.begun(recipe, _facts(sources), resume=resume, main=main):
+        trained_on = [f"{source.name} ({source.fingerprint()})" for source in sources]
+        card = _card(state.network, recipe, ", taught by ".join((" and ".join(trained_on), *teachers.names)))
+        folder = cache_folder() if recipe.images.cache else None
+        with accelerator.main_process_first(), Live(recipe.epochs, state.epoch, show=progress and main) as live:
+            begins = f"{recipe.model.name} from {f'epoch {state.epoch}' if state.epoch else 'random weights'}"
+            live.note(state.loaded or f"{begins}, {len(examples):,} images, on {device}")
+            decoding, teaching = partial(live.preparing, "decoding"), partial(live.preparing, "embedding by teachers")
+            session.read(card.preprocessing, folder, decoding=decoding, teaching=teaching)
+        clips = Clips(recipe.evaluation.frames, recipe.evaluation.sampling)
+        measured = partial(_measure, measured_on, device=str(device), cache=folder, clips=clips)
+        with (
+            freed_memory_kept(device.type == "cpu"),
+            Live(recipe.epochs, state.epoch, show=progress and main) as live,
+            recorded(run.folder, recipe, trackers, wanted=main) as record,
+        ):
+            for epoch in range(state.epoch, recipe.epochs):
+                live.epoch_begins(epoch)
+                entry = session.epoch(examples.labels, live.step)
+                if main:
+                    every = recipe.evaluation.every
+                    if every and (epoch + 1) % every == 0 and epoch + 1 < recipe.epochs:
+                        entry |= _means(measured(Model(state.kept, card)))
+                    state.history.append(entry)
+                    state.checkpoint(essence.yaml(), made_of, accelerator).save(run.checkpoint)
+                    run.write_metrics({"history": state.history, "seconds": state.seconds})
+                    record(entry)
+                    live.epoch_ends(entry)
+                accelerator.wait_for_everyone()
 
-        result: dict[str, Any] = {"history": state.history, "seconds": state.seconds}
-        if main:
-            reports = measured(Model(state.kept, card))
-            for name, report in reports.items():
-                live.note(f"{name}: {report}")
-            result |= _as_json(reports, several=len(sources) > 1 or bool(recipe.evaluation.data))
-            command = f"resight train {Path(*run.recipe.parts[-2:])}"  # a card does not show the rest of the path
-            rows = ({"data": name, "command": command, **report.numbers()} for name, report in reports.items())
-            run.write_metrics(result)
-            keep(Model(state.kept, card.model_copy(update={"metrics": tuple(rows)})), run)
-        return from_main(accelerator, lambda: result)
+            result: dict[str, Any] = {"history": state.history, "seconds": state.seconds}
+            if main:
+                reports = measured(Model(state.kept, card))
+                for name, report in reports.items():
+                    live.note(f"{name}: {report}")
+                result |= _as_json(reports, several=len(sources) > 1 or bool(recipe.evaluation.data))
+                command = f"resight train {Path(*run.recipe.parts[-2:])}"  # a card does not show the rest of the path
+                rows = ({"data": name, "command": command, **report.numbers()} for name, report in reports.items())
+                run.write_metrics(result)
+                keep(Model(state.kept, card.model_copy(update={"metrics": tuple(rows)})), run)
+            return from_main(accelerator, lambda: result)
 
 
 def _recipe(given: object) -> Recipe:

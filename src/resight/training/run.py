@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import fcntl
 import json
+import os
 import platform
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -28,12 +32,50 @@ class Run:
         self.metrics = self.folder / "metrics.json"
         self.model = self.folder / "model.safetensors"
 
-    def begin(self, recipe: Recipe, data: Any, *, resume: bool) -> None:
-        """Claim the folder for this run; raises as :meth:`refuse_taken`."""
+    @contextmanager
+    def begun(self, recipe: Recipe, data: Any, *, resume: bool, main: bool) -> Iterator[None]:
+        """The folder is this run's, and no other program's meanwhile; nothing happens but in the main process.
+
+        Raises:
+            TrainingError: as :meth:`refuse_taken`, or another program trains there.
+        """
+        if not main:
+            yield
+            return
         self.refuse_taken(resume=resume)
-        write_text(self.recipe, recipe.yaml())
-        write_text(self.environment, json.dumps(environment() | {"data": data}, indent=2) + "\n")
-        self.model.unlink(missing_ok=True)  # a run is continued for more epochs, from its checkpoint
+        with self._alone():
+            write_text(self.recipe, recipe.yaml())
+            write_text(self.environment, json.dumps(environment() | {"data": data}, indent=2) + "\n")
+            self.model.unlink(missing_ok=True)  # a run is continued for more epochs, from its checkpoint
+            yield
+
+    @contextmanager
+    def _alone(self) -> Iterator[None]:
+        """While no other program does this, where the file system knows locks.
+
+        The lock is on a file of its own, since a gallery that is kept in the folder locks the folder itself.
+        """
+        file = self.folder / ".lock"
+        try:
+            self.folder.mkdir(parents=True, exist_ok=True)
+            handle = os.open(file, os.O_CREAT | os.O_WRONLY | os.O_CLOEXEC, 0o666)
+        except OSError:  # what is written there first reports it
+            yield
+            return
+        try:
+            with suppress(OSError):  # the file system knows no locks
+                if not (_locked(handle) and file.exists() and os.path.samestat(os.fstat(handle), file.stat())):
+                    raise TrainingError(
+                        f"Another program trains in {self.folder} now: wait until it is done, or use another --output."
+                    )
+            try:
+                yield
+            finally:
+                with suppress(OSError):
+                    file.unlink(missing_ok=True)
+                    fcntl.flock(handle, fcntl.LOCK_UN)  # also what a process forked meanwhile holds
+        finally:
+            os.close(handle)
 
     def refuse_taken(self, *, resume: bool) -> None:
         """Refuse a folder with a run; one that failed before its first epoch ended leaves nothing to protect.
@@ -64,6 +106,14 @@ class Run:
         """One entry per epoch so far; empty where the run has not begun."""
         entries: list[dict[str, Any]] = (self.results() or {}).get("history", [])
         return entries
+
+
+def _locked(handle: int) -> bool:
+    try:
+        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    return True
 
 
 def environment() -> dict[str, Any]:
