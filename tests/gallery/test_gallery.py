@@ -609,6 +609,7 @@ class NoZone(tzinfo):
         ),
         (10**400, "pass seconds since 1970, a datetime"),
     ],
+    ids=["no offset", "year 0", "too large"],
 )
 def test_odd_times_are_one_sentence(time: object, sentence: str) -> None:
     with pytest.raises(DataError, match=sentence):
