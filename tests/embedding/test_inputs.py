@@ -74,6 +74,18 @@ def test_files_that_give_no_bytes(model: Model, paths: list[str], mode: str) -> 
             Embedder(model, "torch")([file])
 
 
+@pytest.mark.parametrize("kind", ["sparse", "without content", "nested"])
+def test_tensors_that_hold_no_pixels_are_one_sentence(model: Model, kind: str) -> None:
+    plain = torch.zeros(3, 20, 10)
+    tensor = {
+        "sparse": plain.to_sparse(),
+        "without content": plain.to("meta"),
+        "nested": torch.nested.nested_tensor([*plain], layout=torch.jagged),
+    }[kind]
+    with pytest.raises(DataError, match="^image 0 is a tensor that is sparse, nested, quantised or without content"):
+        Embedder(model, "torch")([tensor])
+
+
 def test_another_default_type_of_numbers_changes_nothing(model: Model, paths: list[str]) -> None:
     vectors, threshold = Embedder(model, "torch")(paths).vectors, resight.same(paths[0], paths[1])
     torch.set_default_dtype(torch.float64)

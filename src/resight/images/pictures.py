@@ -70,7 +70,7 @@ def pixels_of(picture: object, name: str, colour: Colour = "RGB") -> Pixels:
 
 def _of_tensor(tensor: Tensor, name: str) -> object:
     """A (3, H, W) tensor as an (H, W, 3) uint8 array; anything else as it is."""
-    if tensor.ndim != 3 or len(tensor) != 3 or not tensor.numel():
+    if not _is_plain(tensor) or tensor.ndim != 3 or len(tensor) != 3 or not tensor.numel():
         return tensor
     if tensor.is_floating_point():
         tensor = tensor.detach().float()
@@ -87,6 +87,11 @@ def is_tensor(picture: object) -> TypeGuard[Tensor]:
     """Whether this is a tensor of torch, which is not imported for it: who has a tensor has done so."""
     kind = getattr(sys.modules.get("torch"), "Tensor", None)
     return kind is not None and isinstance(picture, kind)
+
+
+def _is_plain(tensor: Tensor) -> bool:
+    """Whether it holds a number for each of its places."""
+    return not (tensor.is_meta or tensor.is_nested or tensor.is_quantized) and str(tensor.layout) == "torch.strided"
 
 
 def checked_colour(colour: Colour) -> Colour:
@@ -113,6 +118,8 @@ def read_open_file(file: Any, name: str) -> bytes:
 
 
 def _described(picture: object) -> str:
+    if is_tensor(picture) and not _is_plain(picture):
+        return "a tensor that is sparse, nested, quantised or without content"
     if isinstance(picture, np.ndarray) or is_tensor(picture):
         return f"{str(picture.dtype).removeprefix('torch.')} {tuple(picture.shape)}"
     return "None, which cv2.imread gives for a file it cannot read" if picture is None else type(picture).__name__
