@@ -82,7 +82,7 @@ def test_tensors_that_hold_no_pixels_are_one_sentence(model: Model, kind: str) -
         "without content": plain.to("meta"),
         "nested": torch.nested.nested_tensor([*plain], layout=torch.jagged),
     }[kind]
-    with pytest.raises(DataError, match="^image 0 is a tensor that is sparse, nested, quantised or without content"):
+    with pytest.raises(DataError, match=r"^image 0 is a tensor that is sparse, nested, quantised or without content"):
         Embedder(model, "torch")([tensor])
 
 
