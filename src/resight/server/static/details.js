@@ -116,10 +116,12 @@ dialog.addEventListener("keydown", (event) => {
   step(by);
 });
 
-// The focus goes back to the record that was shown last, not to the one that was opened first.
+// The focus goes back to the record that was shown last, where that is not the one that was opened first; to that the
+// browser has given it already, and since then somebody may have pressed Tab.
 dialog.addEventListener("close", () => {
-  const card = document.querySelector(`main > section:not([hidden]) .card[data-id="${CSS.escape(opened)}"] button`);
-  if (document.activeElement?.closest(".card")) card?.focus();
+  const last = document.querySelector(`main > section:not([hidden]) .card[data-id="${CSS.escape(opened)}"]`);
+  const now = document.activeElement?.closest(".card");
+  if (now && now !== last) last?.querySelector("button").focus();
 });
 
 dialog.addEventListener("click", (event) => event.target === dialog && dialog.close()); // beside it
