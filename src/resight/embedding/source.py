@@ -19,7 +19,7 @@ from resight.datasets.detect import detect
 from resight.errors import DataError
 from resight.files import left_out, list_files, list_images, repeated_members, split_archive
 from resight.images.decode import is_image_file
-from resight.images.pictures import Picture, is_open_file, is_tensor
+from resight.images.pictures import Picture, is_array, is_open_file
 from resight.images.stream import Item
 from resight.images.video import Video
 from resight.paths import reachable
@@ -111,17 +111,17 @@ def source_of(images: Pictures) -> Source | Iterator[Item]:
         if not found:
             raise DataError(f"{name} holds no images: nothing to embed. {left_out(others)}".rstrip())
         return replace(_files(texts(found)), others=tuple(others))
-    if hasattr(images, "__array__") and not (isinstance(images, (np.ndarray, Image.Image)) or is_tensor(images)):
+    if hasattr(images, "__array__") and not (isinstance(images, Image.Image) or is_array(images)):
         images = np.asarray(images)  # a column of a table
     if isinstance(images, np.ndarray) and images.dtype.kind in "UO" and images.ndim == 1:
         images = images.tolist()
     if isinstance(images, (bytes, bytearray, memoryview, Image.Image)) or is_open_file(images):
         images = [images]  # type: ignore[list-item] # one picture
-    elif (isinstance(images, np.ndarray) or is_tensor(images)) and images.ndim < 4:
+    elif is_array(images) and images.ndim < 4:
         images = [images]
     if not hasattr(images, "__iter__"):
         images = [images]  # type: ignore[list-item] # refused when it is read, as anything odd in a list is
-    if not (isinstance(images, (Sequence, np.ndarray)) or is_tensor(images)):
+    if not (isinstance(images, Sequence) or is_array(images)):
         pictures: Any = images
         return (Item(at, _name(picture, at), picture) for at, picture in enumerate(pictures))
     several = images

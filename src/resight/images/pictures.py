@@ -89,6 +89,11 @@ def is_tensor(picture: object) -> TypeGuard[Tensor]:
     return kind is not None and isinstance(picture, kind)
 
 
+def is_array(picture: object) -> TypeGuard[NDArray[Any] | Tensor]:
+    """Whether this is an array of numpy or a tensor of torch."""
+    return isinstance(picture, np.ndarray) or is_tensor(picture)
+
+
 def _is_plain(tensor: Tensor) -> bool:
     """Whether it holds a number for each of its places."""
     return not (tensor.is_meta or tensor.is_nested or tensor.is_quantized) and str(tensor.layout) == "torch.strided"
@@ -120,6 +125,6 @@ def read_open_file(file: Any, name: str) -> bytes:
 def _described(picture: object) -> str:
     if is_tensor(picture) and not _is_plain(picture):
         return "a tensor that is sparse, nested, quantised or without content"
-    if isinstance(picture, np.ndarray) or is_tensor(picture):
+    if is_array(picture):
         return f"{str(picture.dtype).removeprefix('torch.')} {tuple(picture.shape)}"
     return "None, which cv2.imread gives for a file it cannot read" if picture is None else type(picture).__name__

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import fcntl
 import json
 import os
 import platform
@@ -17,6 +16,7 @@ import torch
 from resight.embedding.versions import versions
 from resight.errors import TrainingError
 from resight.files import write_text
+from resight.locks import held
 from resight.secrets import without_secrets
 from resight.training.recipe import Recipe
 
@@ -62,9 +62,9 @@ class Run:
         except OSError:  # what is written there first reports it
             yield
             return
-        try:
-            with suppress(OSError):  # the file system knows no locks
-                if not (_locked(handle) and file.exists() and os.path.samestat(os.fstat(handle), file.stat())):
+        with held(handle) as mine:
+            with suppress(OSError):
+                if mine is False or (mine and not (file.exists() and os.path.samestat(os.fstat(handle), file.stat()))):
                     raise TrainingError(
                         f"Another program trains in {self.folder} now: wait until it is done, or use another --output."
                     )
@@ -73,9 +73,6 @@ class Run:
             finally:
                 with suppress(OSError):
                     file.unlink(missing_ok=True)
-                    fcntl.flock(handle, fcntl.LOCK_UN)  # also what a process forked meanwhile holds
-        finally:
-            os.close(handle)
 
     def refuse_taken(self, *, resume: bool) -> None:
         """Refuse a folder with a run; one that failed before its first epoch ended leaves nothing to protect.
@@ -106,14 +103,6 @@ class Run:
         """One entry per epoch so far; empty where the run has not begun."""
         entries: list[dict[str, Any]] = (self.results() or {}).get("history", [])
         return entries
-
-
-def _locked(handle: int) -> bool:
-    try:
-        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
-        return False
-    return True
 
 
 def environment() -> dict[str, Any]:

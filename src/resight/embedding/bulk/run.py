@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import fcntl
 import json
 import os
 from collections.abc import Iterator
@@ -28,6 +27,7 @@ from resight.embedding.versions import versions
 from resight.errors import DataError, ResightError
 from resight.files import write_text
 from resight.images.stream import BadImage
+from resight.locks import held
 
 PART = 4096  # images
 _PLAN, _MANIFEST = "plan.json", "manifest.json"
@@ -161,18 +161,12 @@ def _alone(folder: Path) -> Iterator[None]:
     except OSError:  # what is written there first reports it
         yield
         return
-    try:
-        try:
-            fcntl.flock(place, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
+    with held(place) as mine:
+        if mine is False:
             raise ResightError(
                 f"Another program embeds into {folder} now: run the command when it is done, or choose another file."
-            ) from None
-        except OSError:  # it knows none
-            pass
+            )
         yield
-    finally:
-        os.close(place)
 
 
 def _begin(folder: Path, plan: dict[str, Any]) -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import fcntl
 import os
 import shutil
 import sqlite3
@@ -16,6 +15,7 @@ from resight.errors import DataError, ResightError
 from resight.files import sync_folder
 from resight.gallery.sqlite.connections import Connections
 from resight.gallery.sqlite.schema import in_words
+from resight.locks import held
 
 _DRAFTS = ".resight-backup."
 
@@ -57,8 +57,9 @@ def back_up(connections: Connections, path: Path) -> Path:
 def _clear(folder: Path) -> None:
     """Remove what killed programs left of their backups, for it may hold what is erased meanwhile."""
     for left in folder.glob(f"{_DRAFTS}*"):
-        with suppress(OSError), _locked(left):  # another program writes it, or nothing tells whether one does
-            shutil.rmtree(left)
+        with suppress(OSError), held(_opened(left)) as mine:
+            if mine:  # else another program writes it, or nothing tells whether one does
+                shutil.rmtree(left)
 
 
 @contextmanager
@@ -66,24 +67,15 @@ def _draft(folder: Path) -> Iterator[Path]:
     """A new file in a folder of its own, which is locked before it has the name that :func:`_clear` looks for."""
     made = Path(tempfile.mkdtemp(prefix=".resight.", dir=folder))
     named = folder / f"{_DRAFTS}{uuid.uuid4().hex}"
-    with ExitStack() as held:
-        held.callback(shutil.rmtree, named, ignore_errors=True)
-        held.callback(shutil.rmtree, made, ignore_errors=True)
-        with suppress(OSError):  # a file system without locks: nothing there is taken for left by a killed program
-            held.enter_context(_locked(made))
+    with ExitStack() as at_end:
+        at_end.callback(shutil.rmtree, named, ignore_errors=True)
+        at_end.callback(shutil.rmtree, made, ignore_errors=True)
+        with suppress(OSError):  # without a lock, nothing there is taken for left by a killed program
+            at_end.enter_context(held(_opened(made)))
         made.rename(named)
         os.close(os.open(named / "draft", os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o666))
         yield named / "draft"
 
 
-@contextmanager
-def _locked(folder: Path) -> Iterator[None]:
-    """While no other program has the folder; OSError where one has it, or the file system knows no locks."""
-    place = os.open(folder, os.O_RDONLY | os.O_CLOEXEC)
-    try:
-        fcntl.flock(place, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        yield
-    finally:
-        with suppress(OSError):
-            fcntl.flock(place, fcntl.LOCK_UN)  # also what a process forked meanwhile holds
-        os.close(place)
+def _opened(folder: Path) -> int:
+    return os.open(folder, os.O_RDONLY | os.O_CLOEXEC)

@@ -10,7 +10,6 @@ empty file (``seen.db-changing``) that says so; a copy of ``seen.db`` does not h
 
 from __future__ import annotations
 
-import fcntl
 import os
 import sqlite3
 import threading
@@ -18,6 +17,8 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager, nullcontext, suppress
 from pathlib import Path
+
+from resight.locks import give_back, take
 
 WAIT = 30.0  # seconds for another writer
 TURN = 5.0  # seconds for another program that begins or ends a log, which takes less than one
@@ -138,21 +139,9 @@ def _one_at_a_time(folder: Path) -> Iterator[None]:
     try:
         _holders.add(holder)
         give_up = time.monotonic() + TURN
-        while not _locked(file) and time.monotonic() < give_up:
+        while take(file) is False and time.monotonic() < give_up:
             time.sleep(_PAUSE)
         yield
     finally:
         _holders.discard(holder)
-        with suppress(OSError):
-            fcntl.flock(file, fcntl.LOCK_UN)  # also what a process forked meanwhile holds
-        os.close(file)
-
-
-def _locked(file: int) -> bool:
-    try:
-        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
-        return False
-    except OSError:  # the file system knows no locks
-        return True
-    return True
+        give_back(file)
