@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from resight.adaptation.crops import Crops
+from resight.counted import counted
 from resight.files import write_csv
 from resight.models.card import Card
 
@@ -22,7 +23,7 @@ def card_of(start: Card, crops: Crops, model: str, how: str) -> Card:
         crops: what it was adapted to; how: "adapted without labels to" or the like.
     """
     cameras = len(crops.camera_names)
-    seen = "cameras that are not known" if not cameras else f"{cameras} camera{'s' * (cameras > 1)}"
+    seen = "cameras that are not known" if not cameras else counted(cameras, "camera")
     what = f"{how} {len(crops):,} crops of {seen} from {model} ({start.fingerprint})"
     licences = start.licences.model_copy(
         update={"data": f"{start.licences.data}; and the pictures that it was adapted to"}

@@ -11,6 +11,7 @@ from pathlib import Path
 
 import torch
 
+from resight.counted import counted
 from resight.doctor.finding import Finding
 
 FEATURES = (  # of those that the kernel lists, the ones that engines use
@@ -55,7 +56,7 @@ class Machine:
         return {
             "system": f"{platform.system()} {platform.release()}, {platform.machine()}",
             "processor": self.model or "unknown",
-            "processors": f"{self.processors}{limit}; torch uses {self.threads} thread{'s' * (self.threads != 1)}",
+            "processors": f"{self.processors}{limit}; torch uses {counted(self.threads, 'thread')}",
             "instructions": " ".join(self.features) or self.widest,
             "16-bit instructions": half if self.features else "unknown",
             "memory": gigabytes + free or "unknown",

@@ -12,6 +12,7 @@ from collections import deque
 from collections.abc import Callable
 from contextlib import closing
 
+from resight.counted import counted
 from resight.errors import DataError
 from resight.images.film import SILENCE, Film, shown_address
 from resight.watch.source import Frame, is_endless
@@ -93,7 +94,7 @@ class Camera:
             f"{self.dropped:,} of {self.read - self.skipped:,} frames were left out, as the detector was slower"
             if self.dropped
             else "",
-            f"the connection was lost {self.losses:,} time{'s' * (self.losses > 1)}" if self.losses else "",
+            f"the connection was lost {counted(self.losses, 'time')}" if self.losses else "",
         ]
         return f"camera {self.name}: {' and '.join(filter(None, parts))}." if any(parts) else ""
 
